@@ -1,0 +1,39 @@
+"""uproar: which explanation of your model can you trust, and how sure can you be of it?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from uproar.benchmark import Benchmark
+    from uproar.evaluate import evaluate
+    from uproar.result import Result
+    from uproar.spec import Spec
+    from uproar.types import Data, Recipe, Split, UproarError
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Benchmark": "uproar.benchmark",
+    "Data": "uproar.types",
+    "Recipe": "uproar.types",
+    "Result": "uproar.result",
+    "Spec": "uproar.spec",
+    "Split": "uproar.types",
+    "UproarError": "uproar.types",
+    "evaluate": "uproar.evaluate",
+}
+__all__ = [*_HOMES, "__version__"]  # noqa: PLE0604, PLE0605 - one list serves both
+
+
+def __getattr__(name: str) -> Any:
+    """Import public names on use: ``import uproar`` alone takes no time."""
+    import importlib
+
+    if name not in _HOMES:
+        raise AttributeError(f"module 'uproar' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,228 @@
+"""Rankings of explainers: which pairs can be told apart, who agrees with whom, and how reliably."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+from numpy.typing import NDArray
+
+from uproar.resampling import error_of_differences, holm, stack_gains
+from uproar.stats import Comparison
+
+
+def distinguishable_pairs(
+    gains: Mapping[str, NDArray[np.float64]], *, reference: str = "random", level: float = 0.05
+) -> pd.DataFrame:
+    """Test all pairs of explainers for a difference in gain.
+
+    Student's t with the error and degrees of freedom of the paired differences, see
+    :func:`uproar.resampling.standard_error`, adjusted by Holm over all pairs. So many tests need
+    p-values that are smaller than a bootstrap of a few thousand draws can give. The reference is
+    left out: the table of :func:`uproar.stats.compare_with_random` tests against it.
+
+    :param gains: explainer -> (base_models, repeats, examples), the reference among them.
+    :returns: first second difference p_holm distinguishable, where ``first`` has the larger gain
+        and difference is first less second, in accuracy x fraction.
+    :raises ValueError: when shapes differ, or the reference is missing or not zero.
+
+    >>> ours = np.array([[[0.1, 0.2, 0.1, 0.2, 0.1]]])
+    >>> gains = {"random": 0 * ours, "ours": ours, "squared": ours**2}
+    >>> distinguishable_pairs(gains).round(4).values.tolist()
+    [['ours', 'squared', 0.118, 0.0023, True]]
+    """
+    from scipy.special import stdtr
+
+    names, stacked = stack_gains(gains, reference=reference)
+    tested = [index for index, name in enumerate(names) if name != reference]
+    gain = np.round(stacked.mean(axis=(1, 2, 3)), 12)
+    error, degrees = error_of_differences(stacked)
+    order = sorted(tested, key=lambda index: (-gain[index], names[index]))
+    pairs = [(a, b) for place, a in enumerate(order) for b in order[place + 1 :]]
+    first, second = np.array(pairs, dtype=np.intp).reshape(-1, 2).T
+    difference, spread = gain[first] - gain[second], error[first, second]
+    # Equal explainers differ by nothing, with no error: p = 1. Rounding leaves errors near 1e-10.
+    ratio = np.where(difference > 0, difference / np.maximum(spread, 1e-12), 0.0)
+    p_holm = holm(2 * stdtr(degrees[first, second], -ratio))
+    return pd.DataFrame(
+        {
+            "first": [names[index] for index in first],
+            "second": [names[index] for index in second],
+            "difference": difference,
+            "p_holm": p_holm,
+            "distinguishable": p_holm <= level,
+        }
+    )
+
+
+def rank_correlation(
+    first: Float[np.ndarray, "rows things"], second: Float[np.ndarray, "rows things"]
+) -> Float[np.ndarray, "rows"]:
+    """Return Spearman's rho of every row with the same row of the other array.
+
+    Pearson's correlation of ranks, ties at their mean rank; NaN where all values of a row are
+    equal. SciPy's own function takes one pair at a time and warns there.
+
+    >>> rank_correlation(np.array([[1.0, 2.0, 3.0]]), np.array([[1.0, 9.0, 3.0]])).tolist()
+    [0.5]
+    """
+    from scipy.stats import rankdata
+
+    ranks = [rankdata(values, axis=1) for values in (first, second)]
+    a, b = (values - values.mean(axis=1, keepdims=True) for values in ranks)
+    size = np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))
+    return np.where(size > 0, (a * b).sum(axis=1) / np.where(size > 0, size, 1.0), np.nan)
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Spearman's rho between two rankings of explainers, its interval, how many were ranked."""
+
+    rho: float
+    low: float
+    high: float
+    explainers: int
+
+
+def spearman_agreement(
+    first: Mapping[str, float] | pd.Series,
+    second: Mapping[str, float] | pd.Series,
+    *,
+    first_draws: pd.DataFrame | None = None,
+    second_draws: pd.DataFrame | None = None,
+    level: float = 0.05,
+) -> Agreement:
+    """Return how far two rankings of the same explainers agree.
+
+    Explainers that only one side has are left out; with fewer than three in common rho is NaN, as
+    two can only agree fully or not at all.
+
+    :param first: explainer -> goodness, larger is better.
+    :param first_draws: the bootstrap behind it (:class:`uproar.stats.Comparison`), one column an
+        explainer; drawn with equal generators on both sides, as rows are taken as pairs. Without
+        draws the interval is NaN. The interval is pulled towards 0, as redrawing adds noise.
+    :raises ValueError: when only one side has draws, or their numbers differ.
+
+    >>> spearman_agreement({"a": 1.0, "b": 2.0, "c": 3.0}, {"a": 3.0, "b": 2.0, "c": 1.0}).rho
+    -1.0
+    """
+    shared = sorted(set(first.keys()) & set(second.keys()))
+    counts = [None if draws is None else len(draws) for draws in (first_draws, second_draws)]
+    if counts[0] != counts[1]:
+        raise ValueError(f"both sides need equally many draws, got {counts[0]} and {counts[1]}")
+    if len(shared) < 3:
+        return Agreement(float("nan"), float("nan"), float("nan"), len(shared))
+    a, b = (np.array([[float(side[name]) for name in shared]]) for side in (first, second))
+    rho, low, high = float(rank_correlation(a, b)[0]), float("nan"), float("nan")
+    if first_draws is not None and second_draws is not None:
+        again = rank_correlation(first_draws[shared].to_numpy(), second_draws[shared].to_numpy())
+        low, high = (float(end) for end in np.quantile(again, [level / 2, 1 - level / 2]))
+    return Agreement(rho, low, high, len(shared))
+
+
+def agreement(
+    comparisons: Mapping[str, Comparison],
+    pairs: Sequence[tuple[str, str]],
+    *,
+    reference: str = "random",
+    level: float = 0.05,
+) -> pd.DataFrame:
+    """Return how far protocols agree on the ranking of explainers.
+
+    The reference is left out, since its gain is zero by definition and not a measurement.
+
+    :param comparisons: protocol -> what :func:`uproar.stats.compare_with_random` returned.
+    :param pairs: which protocols to compare, such as ``[("roar", "kar")]``.
+    :returns: first second spearman low high explainers, a row per pair.
+    :raises ValueError: when a pair names a protocol that is not there.
+
+    >>> agreement({}, []).columns.tolist()
+    ['first', 'second', 'spearman', 'low', 'high', 'explainers']
+    """
+    missing = sorted({name for pair in pairs for name in pair} - set(comparisons))
+    if missing:
+        raise ValueError(f"no comparison for {', '.join(missing)}; known: {', '.join(comparisons)}")
+    gains = {
+        protocol: comparison.table.set_index("explainer")["gain"].drop(reference)
+        for protocol, comparison in comparisons.items()
+    }
+    rows = []
+    for first, second in pairs:
+        found = spearman_agreement(
+            gains[first],
+            gains[second],
+            first_draws=comparisons[first].draws,
+            second_draws=comparisons[second].draws,
+            level=level,
+        )
+        rows.append((first, second, found.rho, found.low, found.high, found.explainers))
+    columns = ["first", "second", "spearman", "low", "high", "explainers"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def split_half(
+    scores: Float[np.ndarray, "explainers examples"],
+    *,
+    generator: np.random.Generator,
+    splits: int = 200,
+) -> float:
+    """Return how reliably a ranking of explainers repeats on other examples.
+
+    Examples are split in half at random, explainers ranked by their mean on either half, and
+    Spearman's rho averaged over the splits; Spearman and Brown's ``2 rho / (1 + rho)`` then carries
+    it from half the examples to all. 1 is perfect, 0 is chance; below 0 the formula overstates.
+
+    :param scores: (explainers, examples), such as gains averaged over base models and repeats.
+    :returns: reliability; NaN when a half ranks all explainers alike.
+    :raises ValueError: with fewer than three explainers or two examples.
+
+    Paper: Tomsett et al. 2020, "Sanity checks for saliency metrics"; Brown 1910.
+
+    >>> split_half(np.arange(3.0)[:, None] + np.zeros(8), generator=np.random.default_rng(0))
+    1.0
+    """
+    _check_scores(scores)
+    half = scores.shape[1] // 2
+    sides = np.repeat([1, 2, 0], [half, half, scores.shape[1] - 2 * half])  # 0: the odd one out
+    sides = generator.permuted(np.tile(sides, (splits, 1)), axis=1)
+    # Rounded, so that explainers with equal scores tie whatever the order of summation.
+    first, second = (np.round((sides == side) @ scores.T / half, 12) for side in (1, 2))
+    rho = rank_correlation(first, second).mean()
+    return float(2 * rho / (1 + rho)) if rho > -1 else float("-inf")
+
+
+def krippendorff_alpha(scores: Float[np.ndarray, "explainers examples"]) -> float:
+    """Return how far single examples agree on the ranking of explainers.
+
+    ``alpha = 1 - observed / expected`` disagreement, where examples are the raters, explainers the
+    units, and the rating is the explainer's rank within the example (ties at their mean), compared
+    on an *interval* scale: squared differences of ranks, over pairs of ratings of one explainer
+    (observed) and over all pairs of ratings (expected). 1 is full agreement, 0 is chance.
+
+    :param scores: (explainers, examples), such as gains averaged over base models and repeats.
+    :returns: alpha; NaN when every example ties all explainers.
+    :raises ValueError: with fewer than three explainers or two examples.
+
+    Paper: Krippendorff 2004, "Content analysis"; Tomsett et al. 2020 for its use here.
+
+    >>> krippendorff_alpha(np.arange(3.0)[:, None] + np.zeros(8))
+    1.0
+    """
+    from scipy.stats import rankdata
+
+    _check_scores(scores)
+    ranks = rankdata(scores, axis=0)
+    # Means of squared differences over pairs are twice these variances; the twos cancel.
+    observed, expected = ranks.var(axis=1, ddof=1).mean(), ranks.var(ddof=1)
+    return float(1 - observed / expected) if expected > 0 else float("nan")
+
+
+def _check_scores(scores: NDArray[np.float64]) -> None:
+    if scores.ndim != 2 or scores.shape[0] < 3 or scores.shape[1] < 2:
+        raise ValueError(
+            "scores must be (explainers, examples) with three explainers and two examples or more, "
+            f"got {scores.shape}"
+        )

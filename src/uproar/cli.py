@@ -1,0 +1,215 @@
+"""The command line: thin, and taught by example."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from uproar.types import UproarError
+
+app = typer.Typer(
+    name="uproar",
+    help="Which explanation of your model can you trust, and how sure can you be of it?",
+    epilog="Start with [bold]uproar run digits[/bold]; it takes about a minute and a half.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+FAILED, WRONG_USE, INTERRUPTED = 1, 2, 130
+
+
+class Listed(StrEnum):
+    """What can be listed."""
+
+    explainers = "explainers"
+    removals = "removals"
+    protocols = "protocols"
+    data = "data"
+    models = "models"
+
+
+DataName = Annotated[
+    str | None,
+    typer.Argument(help="Data set, see `uproar list data`.  [default: digits]", show_default=False),
+]
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", help="TOML file with a spec; flags override what it says."),
+]
+Model = Annotated[str | None, typer.Option(help="Model, see `uproar list models`.")]
+Explainers = Annotated[
+    str | None,
+    typer.Option(help="Comma-separated, as in random,grad,sg-ig:samples=30. See `uproar list`."),
+]
+Protocols = Annotated[str | None, typer.Option(help="Comma-separated, as in roar,mask-only.")]
+Removals = Annotated[str | None, typer.Option(help="Comma-separated, as in mean,noise.")]
+Fractions = Annotated[
+    str | None, typer.Option(help="Shares of the features, as in 0.3,0.7 (never percent).")
+]
+Repeats = Annotated[int | None, typer.Option(help="Retrainings of every arm.")]
+BaseModels = Annotated[int | None, typer.Option(help="Trained models that are explained.")]
+Seed = Annotated[int | None, typer.Option(help="Another seed, other draws everywhere.")]
+Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, …")]
+Out = Annotated[Path | None, typer.Option(help="Folder of the run.  [default: runs/DATA]")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Nothing but errors.")]
+Folder = Annotated[Path, typer.Argument(help="Folder of a run, as in runs/digits.")]
+
+
+def main() -> None:
+    """Run the command line; what a user can put right is one line and no traceback."""
+    from uproar.run.files import StoreError
+
+    try:
+        app()
+    except UproarError as error:
+        _stderr().print(Text(f"uproar: {error}"), soft_wrap=True)
+        sys.exit(FAILED if isinstance(error, StoreError) else WRONG_USE)
+
+
+@app.command(
+    epilog="Examples:  `uproar run digits`  ·  `uproar run digits --explainers random,grad,ig "
+    "--fractions 0.3,0.7 --repeats 2`  ·  `uproar run --config runs/digits/spec.toml --seed 1 "
+    "--out runs/again`"
+)
+def run(
+    data: DataName = None,
+    config: Config = None,
+    model: Model = None,
+    explainers: Explainers = None,
+    protocols: Protocols = None,
+    removals: Removals = None,
+    fractions: Fractions = None,
+    repeats: Repeats = None,
+    base_models: BaseModels = None,
+    seed: Seed = None,
+    device: Device = None,
+    out: Out = None,
+    quiet: Quiet = False,
+) -> None:
+    """Measure how good explanations of a model are, and say which beat a random ranking.
+
+    Trains the model again and again on inputs without what each explainer calls important. What is
+    finished is kept: after Ctrl-C, a crash or a full disk, the same command goes on where it was.
+
+    Exit code: 0 done, 1 some cell failed (all others are finished and reported), 2 wrong use.
+    """
+    benchmark = _benchmark(locals())
+    try:
+        result = benchmark.run()
+    except KeyboardInterrupt:
+        _stderr().print(
+            f"\ninterrupted; what is finished is kept in {benchmark.out}, and the same command "
+            "goes on from there"
+        )
+        raise typer.Exit(INTERRUPTED) from None
+    if not quiet:
+        from uproar.terminal import show
+
+        show(result, Console())
+    if result.failed:
+        _stderr().print(f"{len(result.failed)} cells failed; the report says which, and why")
+        raise typer.Exit(FAILED)
+
+
+@app.command(epilog="Example:  `uproar plan digits --repeats 10 --base-models 3`")
+def plan(
+    data: DataName = None,
+    config: Config = None,
+    model: Model = None,
+    explainers: Explainers = None,
+    protocols: Protocols = None,
+    removals: Removals = None,
+    fractions: Fractions = None,
+    repeats: Repeats = None,
+    base_models: BaseModels = None,
+    seed: Seed = None,
+    device: Device = None,
+    out: Out = None,
+    quiet: Quiet = False,
+) -> None:
+    """Say what a run would cost, without running it: cells, trainings, time, disk and memory.
+
+    The time comes from a calibration of a few seconds on this machine.
+    """
+    from uproar.cost import estimate
+
+    table = Table(title="Cost of the run", show_header=False, title_justify="left")
+    for what, value in estimate(_benchmark(locals())).rows():
+        table.add_row(what, value)
+    Console().print(table)
+
+
+@app.command(epilog="Example:  `uproar status runs/digits`")
+def status(out: Folder) -> None:
+    """Say how far a run is: finished, failed, skipped and missing cells by kind."""
+    from uproar.result import Result
+    from uproar.terminal import show_status
+
+    show_status(Result.read(out), Console())
+
+
+@app.command(epilog="Example:  `uproar report runs/digits`")
+def report(out: Folder) -> None:
+    """Rebuild the tables and the page of a run from its store; nothing is computed again."""
+    from uproar.outputs import write_files
+    from uproar.result import Result
+
+    result = Result.read(out)
+    write_files(result)
+    Console().print(Text(f"report: {result.out / 'report.html'}"), soft_wrap=True)
+
+
+@app.command("list", epilog="Example:  `uproar list explainers`")
+def list_(what: Annotated[Listed, typer.Argument(help="Which registry.")]) -> None:
+    """List what there is to choose from: name, what it is, paper, needs, direction.
+
+    Explainers combine: `sg-`, `sgsq-` and `var-` before a base average over noisy inputs, `abs-`
+    and `sq-` take away the sign, and parameters follow a colon, as in `abs-sg-ig:steps=50`.
+    """
+    from uproar.terminal import show_registry
+
+    show_registry(what.value, Console())
+
+
+def _benchmark(flags: dict[str, Any]) -> Any:
+    """Return the benchmark that the flags describe, on top of the spec file if there is one."""
+    from uproar.benchmark import Benchmark
+    from uproar.spec import Spec
+
+    names = ("data", "model", "explainers", "protocols", "removals", "fractions", "repeats")
+    given = {key: flags[key] for key in (*names, "base_models", "seed", "device")}
+    given = {key: value for key, value in given.items() if value is not None}
+    if "fractions" in given:
+        given["fractions"] = _numbers(given["fractions"])
+    config: Path | None = flags["config"]
+    spec = Spec.from_mapping(given) if config is None else Spec.from_toml(config, given)
+    out = flags["out"] or Path("runs") / spec.data
+    log = (lambda line: None) if flags["quiet"] else _log
+    return Benchmark(spec, out, log=log, quiet=flags["quiet"])
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(",") if part.strip())
+    except ValueError:
+        raise UproarError(
+            f"fractions must be numbers between 0 and 1, as in 0.3,0.7; got {text!r}"
+        ) from None
+
+
+def _log(line: str) -> None:
+    _stderr().print(Text(line), soft_wrap=True)
+
+
+def _stderr() -> Console:
+    return Console(stderr=True)

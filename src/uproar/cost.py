@@ -1,0 +1,98 @@
+"""What a run would cost, from counting its cells and from a short calibration."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from uproar.benchmark import Benchmark, workers_of
+from uproar.plan import ALL, Plan
+from uproar.protocols.roar import roar
+from uproar.workbench import Workbench
+
+CALIBRATION_EPOCHS = 2
+CALIBRATION_ARMS = 10
+BYTES_OF_TORCH = 350e6  # resident once imported, with what else a run imports
+FLOAT_BYTES = 4
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Counts are exact, unless explainers rank alike and share trainings; the rest is estimated."""
+
+    cells: int
+    trainings: int
+    seconds: float
+    disk_bytes: float
+    memory_bytes: float
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Return what people read."""
+        minutes, seconds = divmod(math.ceil(self.seconds), 60)
+        return [
+            ("cells", f"{self.cells:,}"),
+            ("trainings", f"{self.trainings:,} (fewer where explainers rank alike)"),
+            ("time", f"about {minutes} min {seconds} s on this machine"),
+            ("disk", f"about {self.disk_bytes / 1e6:.0f} MB"),
+            ("memory", f"about {self.memory_bytes / 1e9:.1f} GB"),
+        ]
+
+
+def estimate(benchmark: Benchmark) -> Cost:
+    """Estimate the cost of a run; nothing is stored.
+
+    Trains one small group for two epochs and takes all other work to scale with its epochs.
+
+    :raises UproarError: when the spec or the data are wrong.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from uproar.spec import Spec
+    >>> spec = Spec.from_mapping({"data": "digits", "explainers": "random,grad", "repeats": 2})
+    >>> with tempfile.TemporaryDirectory() as out:
+    ...     cost = estimate(Benchmark(spec, Path(out), log=lambda line: None, quiet=True))
+    >>> cost.trainings  # 1 base, 2 retrain-once, 4 shared ends, 2 × (10 + 10 + 10)
+    67
+    """
+    plan, bench = benchmark.prepare()
+    jobs = plan.prospective_jobs()
+    work = sum(job.weight for job in jobs)
+    seconds = _seconds_per_epoch(bench) * work / workers_of(bench)
+    data, explained = bench.data, len(plan.names) * plan.spec.base_models
+    examples = len(data.train) + len(data.test)
+    rank_bytes = np.min_scalar_type(data.features - 1).itemsize * data.features * examples
+    inputs = FLOAT_BYTES * math.prod(data.input_shape) * (examples + len(data.validation))
+    return Cost(
+        cells=len(jobs),
+        trainings=sum(job.trainings for job in jobs),
+        seconds=seconds,
+        disk_bytes=explained * rank_bytes + _answer_bytes(plan, len(data.test)),
+        # Inputs, their fill, and what explaining holds at once: noise and two running moments.
+        memory_bytes=BYTES_OF_TORCH + 8 * inputs + explained * rank_bytes,
+    )
+
+
+def _seconds_per_epoch(bench: Workbench) -> float:
+    """Train a small group for few epochs, once to warm up and once by the clock."""
+    setting = bench.setting(bench.plan.spec.removals[0])
+    ranking = bench.ranking(ALL)
+    torch.set_num_threads(1)  # as cells run
+    short = replace(setting, recipe=replace(setting.recipe, epochs=CALIBRATION_EPOCHS))
+    fractions = [0.5] * CALIBRATION_ARMS
+    for _ in range(2):
+        begun = time.perf_counter()
+        roar(short, ranking, fractions=fractions, seeds=[0])
+        spent = time.perf_counter() - begun
+    return spent / (CALIBRATION_ARMS * CALIBRATION_EPOCHS)
+
+
+def _answer_bytes(plan: Plan, examples: int) -> float:
+    """Return the bytes of one stored answer per test example and model that is scored."""
+    curves = len(plan.names) * plan.spec.base_models * len(plan.inner)
+    repeats = {"roar": plan.spec.repeats, "kar": plan.spec.repeats, "no-retrain": 1}
+    repeats |= {"mask-only": plan.spec.mask_only_repeats, "retrain-once": 2 * plan.spec.repeats}
+    return curves * examples * sum(repeats[protocol] for protocol in plan.spec.protocols)

@@ -1,0 +1,43 @@
+"""Long arrays go through the model in passes of bounded memory."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+CHUNK_BYTES = 2**20
+MOST_ROWS = 2048
+
+
+def rows_per_pass(inputs: Tensor, *, chunk_bytes: int = CHUNK_BYTES) -> int:
+    """Return how many inputs one forward and backward pass takes.
+
+    ``chunk_bytes`` of inputs, at least one and at most ``MOST_ROWS`` of them: with more rows the
+    activations of a small network leave the processor's cache, with fewer its matrix products are
+    too small to be fast. The activations of a pass are a multiple of ``chunk_bytes`` that depends
+    on the model.
+
+    :param inputs: (examples, *input_shape); only the shape and the type are looked at.
+    :param chunk_bytes: bytes of the inputs of one pass.
+    :returns: the number of rows, 1 to ``MOST_ROWS``.
+
+    >>> rows_per_pass(torch.zeros(5, 64)), rows_per_pass(torch.zeros(5, 3, 32, 32))
+    (2048, 85)
+    """
+    example_bytes = max(1, math.prod(inputs.shape[1:]) * inputs.element_size())
+    return min(MOST_ROWS, max(1, chunk_bytes // example_bytes))
+
+
+def in_passes(
+    attribute: Callable[[Tensor, Tensor], Tensor], inputs: Tensor, targets: Tensor, *, rows: int
+) -> Tensor:
+    """Return the attribution of all inputs, at most ``rows`` of them at once.
+
+    >>> in_passes(lambda part, targets: part + len(part), torch.zeros(5), torch.zeros(5), rows=3)
+    tensor([3., 3., 3., 2., 2.])
+    """
+    starts = range(0, len(inputs), rows)
+    return torch.cat([attribute(inputs[at : at + rows], targets[at : at + rows]) for at in starts])

@@ -1,0 +1,302 @@
+"""From a spec to the cells of a run; imports no torch, so that status and report start fast.
+
+Cells of retraining are keyed by the ranking that they remove by, not by the explainer's name: two
+explainers that rank alike (abs- and sq- on one channel) share their trainings, and a changed
+explainer never meets results of its former self.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+from uproar.data import DATA
+from uproar.explain.names import ExplainerName, parse
+from uproar.models import MODELS
+from uproar.protocols import PROTOCOLS
+from uproar.remove import REMOVALS
+from uproar.run.cell import Cell, Outcome
+from uproar.run.store import Store
+from uproar.seeding import seed_of
+from uproar.spec import Spec
+from uproar.types import Entry, find
+
+ALL = "all"  # the explainer of what all explainers share: the points where nothing or all is gone
+ENDS = (0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A cell, and what it is about. ``weight`` counts epochs of training, for time estimates."""
+
+    cell: Cell
+    weight: float
+    trainings: int = 0
+    base: int | None = None
+    explainer: str = ALL
+    family: str = ""
+    base_explainer: str = ""
+    members: tuple[str, ...] = ()
+    removal: str = ""
+    protocol: str = ""
+    ranking: str = ""
+    fractions: tuple[float, ...] = ()
+
+    @property
+    def kind(self) -> str:
+        """Kind of the cell."""
+        return self.cell.kind
+
+    @property
+    def slot(self) -> Cell:
+        """Stands for the job in progress displays, which start before rankings are known."""
+        fields = {
+            "kind": self.kind,
+            "base": self.base,
+            "explainer": self.explainer,
+            "family": self.family,
+            "removal": self.removal,
+        }
+        return Cell("slot", fields, self.cell.label)
+
+
+Digests = Mapping[tuple[int, str], str]  # (base model, explainer) -> digest of its ranking
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All cells of one checked spec, in the stages in which they become ready."""
+
+    spec: Spec
+
+    @property
+    def inner(self) -> tuple[float, ...]:
+        """Fractions that are measured for each explainer; 0 and 1 are shared by all."""
+        return tuple(fraction for fraction in self.spec.fractions if fraction not in ENDS)
+
+    @property
+    def names(self) -> list[ExplainerName]:
+        """The parsed explainers, in the order of the spec."""
+        bases = self.spec.extra_bases
+        return [parse(name, extra_bases=bases) for name in self.spec.explainers]
+
+    @cached_property
+    def seeds(self) -> tuple[int, ...]:
+        """One seed per repeat, shared by all explainers, fractions and protocols."""
+        return tuple(
+            seed_of("repeat", self._data, self._model, self.spec.seed, repeat)
+            for repeat in range(self.spec.repeats)
+        )
+
+    @property
+    def _data(self) -> str:
+        return self.spec.data_digest or self.spec.data
+
+    @property
+    def _model(self) -> str:
+        return self.spec.model_digest or self.spec.model
+
+    @cached_property
+    def _setting(self) -> dict[str, Any]:
+        """Everything that every training depends on."""
+        spec = self.spec
+        data: dict[str, Any] = {"digest": spec.data_digest}
+        if not spec.data_digest:
+            version = find(spec.data, DATA, "data").version
+            data = {"name": spec.data, "seed": spec.seed, "version": version}
+        model: dict[str, Any] = {"digest": spec.model_digest}
+        if not spec.model_digest:
+            model = {"name": spec.model, "version": find(spec.model, MODELS, "model").version}
+        return {"data": data, "model": model, "recipe": asdict(spec.recipe), "way": spec.training}
+
+    def data_job(self) -> Job:
+        """Return the job that says what the report shows of the data."""
+        fields = {
+            "data": self._setting["data"],
+            "gallery": self.spec.gallery_examples,
+            "version": 1,
+        }
+        return Job(Cell("data", fields, f"data: {self.spec.data}"), weight=0.2)
+
+    @cached_property
+    def base_jobs(self) -> tuple[Job, ...]:
+        """The trainings of the base models."""
+        return tuple(
+            Job(
+                Cell(
+                    "base-model",
+                    {
+                        **self._setting,
+                        "seed": seed_of(
+                            "base-model", self._data, self._model, self.spec.seed, base
+                        ),
+                        "version": 1,
+                    },
+                    f"base model {base}",
+                ),
+                weight=self.spec.recipe.epochs,
+                trainings=1,
+                base=base,
+            )
+            for base in range(self.spec.base_models)
+        )
+
+    def explain_jobs(self) -> list[Job]:
+        """Return one job per base model and family of explainers."""
+        families: dict[str, list[ExplainerName]] = {}
+        for name in self.names:
+            families.setdefault(name.family, []).append(name)
+        return [
+            self._explain_job(base, family, members)
+            for family, members in families.items()
+            for base in self.base_jobs
+        ]
+
+    def _explain_job(self, base: Job, family: str, members: Sequence[ExplainerName]) -> Job:
+        assert base.base is not None
+        versions = {member.name: member.entry().version for member in members}
+        fields = {
+            "base": base.cell.key,
+            "family": family,
+            "members": versions,
+            "seed": seed_of("explain", base.cell.key, family, base.base),
+            "gallery": self.spec.gallery_examples,
+            "version": 1,
+        }
+        noisy = sum(15 for member in members if member.ensemble)
+        weight = 0.2 + 0.02 * noisy * (10 if members[0].base == "ig" else 1)
+        return Job(
+            Cell("explain", fields, f"explain: {family}"),
+            weight=weight,
+            base=base.base,
+            family=family,
+            base_explainer=members[0].base,
+            members=tuple(versions),
+        )
+
+    def once_jobs(self) -> list[Job]:
+        """Return the trainings of the explanation-agnostic models of retrain-once."""
+        if "retrain-once" not in self.spec.protocols:
+            return []
+        return [self._once_job(removal) for removal in self.spec.removals]
+
+    def _once_job(self, removal: str) -> Job:
+        fields = {
+            **self._setting,
+            "removal": self._removal(removal),
+            "seeds": self.seeds,
+            "epochs": self.spec.retrain_once_epochs,
+            "version": find("retrain-once", PROTOCOLS, "protocol").version,
+        }
+        return Job(
+            Cell("retrain-once-model", fields, f"retrain-once: train ({removal})"),
+            weight=self.spec.repeats * self.spec.retrain_once_epochs,
+            trainings=self.spec.repeats,
+            removal=removal,
+        )
+
+    def end_jobs(self) -> list[Job]:
+        """Return what all explainers share: everything kept (t = 0), everything removed (t = 1)."""
+        jobs = []
+        for removal in self.spec.removals:
+            if {"roar", "kar"} & set(self.spec.protocols):
+                jobs.append(self._curve_job("roar", ALL, None, removal, ALL, ENDS))
+            if "retrain-once" in self.spec.protocols:
+                jobs.append(self._curve_job("retrain-once", ALL, None, removal, ALL, ENDS))
+            if "no-retrain" in self.spec.protocols:
+                jobs += [
+                    self._curve_job("no-retrain", ALL, base, removal, ALL, ENDS)
+                    for base in range(self.spec.base_models)
+                ]
+        return jobs
+
+    def curve_jobs(self, digests: Digests) -> Iterator[Job]:
+        """Yield the curves of every explainer whose ranking is known, protocol by protocol."""
+        for protocol in self.spec.protocols:
+            for removal in self._removals_of(protocol):
+                for (base, explainer), digest in digests.items():
+                    yield self._curve_job(protocol, explainer, base, removal, digest, self.inner)
+
+    def prospective_jobs(self) -> list[Job]:
+        """Return all jobs, as if no two explainers ranked alike: for estimates and displays."""
+        unknown = {
+            (base, name): f"{base} {name}"
+            for base in range(self.spec.base_models)
+            for name in self.spec.explainers
+        }
+        first = [self.data_job(), *self.base_jobs, *self.explain_jobs()]
+        return [*first, *self.once_jobs(), *self.end_jobs(), *self.curve_jobs(unknown)]
+
+    def _removals_of(self, protocol: str) -> Sequence[str]:
+        """Return the removals that a protocol depends on; the shape of the mask on none of them."""
+        return ("",) if protocol == "mask-only" else self.spec.removals
+
+    def _curve_job(
+        self,
+        protocol: str,
+        explainer: str,
+        base: int | None,
+        removal: str,
+        ranking: str,
+        fractions: tuple[float, ...],
+    ) -> Job:
+        seeds = self.seeds[: self.spec.mask_only_repeats] if protocol == "mask-only" else self.seeds
+        fields: dict[str, Any] = {
+            "ranking": ranking,
+            "fractions": fractions,
+            "version": find(protocol, PROTOCOLS, "protocol").version,
+        }
+        trainings = 0
+        if protocol == "retrain-once":
+            fields["model"] = self._once_job(removal).cell.key
+        elif protocol == "no-retrain":
+            assert base is not None
+            fields["base"] = self.base_jobs[base].cell.key
+            fields["removal"] = self._removal(removal)
+        else:
+            fields |= self._setting | {"seeds": seeds}
+            if removal:
+                fields["removal"] = self._removal(removal)
+            trainings = len(seeds) * len(fractions)
+        shown = explainer if base in {None, 0} else f"{explainer}, base model {base}"
+        return Job(
+            Cell(protocol, fields, f"{protocol}: {shown}" + (f" ({removal})" if removal else "")),
+            weight=trainings * self.spec.recipe.epochs or 0.2,
+            trainings=trainings,
+            base=base,
+            explainer=explainer,
+            removal=removal,
+            protocol=protocol,
+            ranking=ranking,
+            fractions=fractions,
+        )
+
+    def _removal(self, name: str) -> dict[str, Any]:
+        return {"name": name, "version": find(name, REMOVALS, "removal").version}
+
+    def versions(self, explainer: str, protocol: str, removal: str) -> str:
+        """Return the versions of what was measured with, for the table of results."""
+        parts: list[Entry] = [find(protocol, PROTOCOLS, "protocol")]
+        if removal:
+            parts.append(find(removal, REMOVALS, "removal"))
+        if explainer != ALL:
+            parts += [name.entry() for name in self.names if name.name == explainer]
+        return " ".join(f"{part.name}={part.version}" for part in parts)
+
+
+def digests_of(outcomes: Mapping[Job, Outcome]) -> dict[tuple[int, str], str]:
+    """Return the ranking digests that explained families report, in the order of the jobs."""
+    return {
+        (job.base, member): outcome.values["digests"][member]
+        for job, outcome in outcomes.items()
+        if job.base is not None
+        for member in job.members
+    }
+
+
+def read_all(jobs: Sequence[Job], store: Store) -> dict[Job, Outcome]:
+    """Return the outcomes that the store has of the jobs."""
+    found = {job: store.read(job.cell) for job in jobs}
+    return {job: outcome for job, outcome in found.items() if outcome is not None}

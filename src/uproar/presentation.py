@@ -1,0 +1,204 @@
+"""A result as people want it: the content of the page, a figure for a paper, a LaTeX table."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from uproar.plan import Job
+from uproar.report.content import Gallery, ReportContent
+from uproar.result import Result
+from uproar.run.cell import Outcome
+from uproar.types import UproarError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+TITLES = {
+    "roar": "ROAR: most important removed, retrained",
+    "kar": "KAR: only most important kept, retrained",
+    "retrain-once-removed": "retrain-once: most important removed",
+    "retrain-once-kept": "retrain-once: only most important kept",
+    "no-retrain": "without retraining",
+}
+
+
+def content_of(result: Result) -> ReportContent:
+    """Return everything that the report shows."""
+    spec, found, data = result.spec, result.conclusions, result.data_facts
+    return ReportContent(
+        spec_toml=spec.to_toml(),
+        command=command_of(result),
+        data={
+            "name": spec.data,
+            "kind": data.values["kind"],
+            "features": data.values["features"],
+            "classes": data.values["class_names"],
+            "majority_rate": data.values["majority_rate"],
+            **{part: data.values[part] for part in ("train", "validation", "test")},
+        },
+        model=_model(result),
+        leaderboard=result.leaderboard(),
+        gains=found.gains,
+        curves=found.curves,
+        leaks=found.leaks,
+        pairs=found.pairs,
+        agreement=found.agreement,
+        detectable=found.detectable,
+        explainers=_explainers(result),
+        gallery=_gallery(result, data),
+        skipped=result.skipped,
+        failed=result.failed,
+        notes=(*result.store.damaged, *result.notes),
+        provenance=_provenance(result),
+        timings=result.timings,
+    )
+
+
+def command_of(result: Result) -> str:
+    """Return the command line that repeats the run, or the Python call where a line cannot."""
+    if result.spec.data_digest or result.spec.model_digest or result.spec.callables:
+        return "uproar.evaluate(model, train, test, explainers=…, spec=…)  # objects of your own"
+    return f"uproar run --config spec.toml --out {shlex.quote(result.out.name)}"
+
+
+def _model(result: Result) -> dict[str, object]:
+    accuracy, low, high = result.base_accuracy()
+    return {
+        "name": result.spec.model,
+        "parameters": result.bases[0].values["parameters"],
+        "accuracy": accuracy,
+        "low": low,
+        "high": high,
+        "base_models": result.spec.base_models,
+        "training": result.spec.training,
+    }
+
+
+def _explainers(result: Result) -> pd.DataFrame:
+    entries = [name.entry() for name in result.plan.names]
+    columns = ("name", "kind", "signed", "scope", "summary", "paper")
+    return pd.DataFrame([{c: getattr(entry, c) for c in columns} for entry in entries])
+
+
+def _gallery(result: Result, data: Outcome) -> Gallery | None:
+    """Return the examples with the importance that the first base model's explainers gave."""
+    first: dict[Job, Outcome] = {j: o for j, o in result.explained.items() if j.base == 0}
+    if not first:
+        return None
+    maps = {member: o.arrays[f"gallery/{member}"] for j, o in first.items() for member in j.members}
+    shown = next(iter(first.values())).values["gallery"]
+    predicted = result.bases[0].arrays["predicted/test"][shown]
+    value_range = data.values["value_range"]
+    return Gallery(
+        inputs=np.asarray(data.arrays["inputs"], dtype=np.float32),
+        labels=tuple(data.values["labels"]),
+        targets=tuple(data.values["class_names"][target] for target in predicted),
+        importance={name: maps[name] for name in result.spec.explainers if name in maps},
+        feature_names=tuple(data.values["feature_names"]),
+        value_range=None if value_range is None else (value_range[0], value_range[1]),
+    )
+
+
+def _provenance(result: Result) -> dict[str, str]:
+    from uproar import __version__
+
+    recorded = result.bases[0].provenance
+    return {"uproar": __version__, **recorded, "seed": str(result.spec.seed)}
+
+
+def latex(result: Result, removal: str | None = None) -> str:
+    """Return the leaderboard as a LaTeX table (booktabs): gains with intervals, and verdicts."""
+    board = result.leaderboard(removal)
+    table = pd.DataFrame({"explainer": board["explainer"].map(_tex)})
+    for score, title in (("roar", "ROAR"), ("kar", "KAR"), ("retrain_once", "retrain-once")):
+        if board[f"{score}_gain"].notna().any():
+            table[title] = [
+                _interval(*row)
+                for row in zip(
+                    *(board[f"{score}_{c}"] for c in ("gain", "low", "high")), strict=True
+                )
+            ]
+    if board["mask_only_accuracy"].notna().any():
+        table["mask only"] = board["mask_only_accuracy"].map("{:.3f}".format)
+    table["verdict"] = board["verdict"].map(_tex)
+    spec = result.spec
+    caption = (
+        f"Gains over a random ranking (accuracy $\\times$ fraction) on {_tex(spec.data)}, model "
+        f"{_tex(spec.model)}, removal {_tex(removal or spec.removals[0])}, {spec.repeats} repeats, "
+        f"{spec.base_models} base model{'s' if spec.base_models > 1 else ''}; paired bootstrap "
+        "95\\,\\% intervals, verdicts after Holm's correction."
+    )
+    lines = [" & ".join(row) + r" \\" for row in table.itertuples(index=False, name=None)]
+    return "\n".join(
+        [
+            r"\begin{table}",
+            rf"\caption{{{caption}}}",
+            rf"\begin{{tabular}}{{l{'r' * (table.shape[1] - 2)}l}}",
+            r"\toprule",
+            " & ".join(table.columns) + r" \\",
+            r"\midrule",
+            *lines,
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\end{table}",
+            "",
+        ]
+    )
+
+
+def _interval(gain: float, low: float, high: float) -> str:
+    return "--" if np.isnan(gain) else f"${gain:+.3f}$ [${low:+.3f}$, ${high:+.3f}$]"
+
+
+def _tex(text: str) -> str:
+    special = {
+        "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "&": r"\&", "%": r"\%", "$": r"\$",
+        "#": r"\#", "_": r"\_", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+    }  # fmt: skip
+    return "".join(special.get(character, character) for character in text)
+
+
+def figure(result: Result, removal: str | None = None) -> Figure:
+    """Return a matplotlib figure: one panel per protocol, a band per explainer, random in grey.
+
+    :raises UproarError: when the run has no curves of that removal.
+    """
+    from matplotlib.figure import Figure
+
+    removal = result.spec.removals[0] if removal is None else removal
+    curves = result.conclusions.curves
+    curves = curves[curves["removal"] == removal]
+    names = [name for name in TITLES if name in set(curves["protocol"])]
+    if not names:
+        raise UproarError(f"there are no curves to plot for removal {removal!r}")
+    drawn = Figure(figsize=(4.2 * len(names), 4.4), layout="constrained")
+    panels = drawn.subplots(1, len(names), sharey=True, squeeze=False)[0]
+    for panel, name in zip(panels, names, strict=True):
+        _panel(panel, curves[curves["protocol"] == name], result.leaderboard(removal)["explainer"])
+        panel.set(title=TITLES[name], xlabel="fraction of features", xlim=(0, 1))
+        panel.title.set_fontsize("medium")
+    panels[0].set_ylabel("test accuracy")
+    handles, labels = panels[0].get_legend_handles_labels()
+    drawn.legend(handles, labels, loc="outside right upper", fontsize="small", frameon=False)
+    return drawn
+
+
+def _panel(panel: Axes, curves: pd.DataFrame, order: pd.Series) -> None:
+    dashes = ("-", "--", "-.", ":")
+    for position, explainer in enumerate(name for name in order if name != "random"):
+        rows = curves[curves["explainer"] == explainer]
+        style = {"linestyle": dashes[position // 10 % 4], "color": f"C{position % 10}"}
+        panel.plot(rows["fraction"], rows["value"], label=explainer, linewidth=1.2, **style)
+        panel.fill_between(
+            rows["fraction"], rows["low"], rows["high"], color=style["color"], alpha=0.12, lw=0
+        )
+    random = curves[curves["explainer"] == "random"]
+    panel.plot(random["fraction"], random["value"], "k--", label="random", linewidth=1.6)
+    panel.fill_between(
+        random["fraction"], random["low"], random["high"], color="0.6", alpha=0.4, lw=0
+    )

@@ -1,0 +1,71 @@
+"""Retrain-once: one model that has seen every kind of removal scores all explainers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Bool
+from torch import Tensor
+
+from uproar.models.batches import RandomlyRemoved
+from uproar.protocols.perturb import no_retrain
+from uproar.protocols.setting import Ranking, Setting
+
+
+def train_once(setting: Setting, *, seeds: Sequence[int], epochs: int) -> dict[str, Tensor]:
+    """Train one explanation-agnostic model per repeat and return their stacked states.
+
+    In every batch each example loses each feature with probability u, where u ~ U(0, 1) is drawn
+    for each example and batch anew, so that masks of every size are in distribution and none of
+    them says anything about the label.
+
+    :param seeds: one per repeat.
+    :param epochs: passes over the training data; more than a plain training needs, because the
+        model learns to cope with every fraction at once.
+    :returns: for every parameter a tensor (repeats, …).
+
+    Jethani et al. 2021, arXiv 2103.01890 (EVAL-X); Madsen et al. 2024, arXiv 2310.07819.
+
+    >>> from uproar.testing import toy_setting
+    >>> setting, _ = toy_setting("hooker-toy", optimiser="adam")
+    >>> sorted(train_once(setting, seeds=[0, 1], epochs=1))
+    ['1.bias', '1.weight']
+    """
+    recipe = replace(setting.recipe, epochs=epochs)
+    return setting.fit(RandomlyRemoved(setting.train, len(seeds)), seeds, recipe)
+
+
+def retrain_once(
+    setting: Setting,
+    states: Mapping[str, Tensor],
+    ranking: Ranking,
+    *,
+    fractions: Sequence[float],
+) -> tuple[
+    Bool[np.ndarray, "fractions repeats examples"], Bool[np.ndarray, "fractions repeats examples"]
+]:
+    """Score a ranking with the models of :func:`train_once`, by removing and by keeping its top.
+
+    :param states: what :func:`train_once` returned.
+    :param ranking: ranks of the test features, 0 for the most important.
+    :param fractions: shares of the features to remove, and to keep, in [0, 1].
+    :returns: whether each test example is classified correctly when the top fraction is removed,
+        and when nothing but the top fraction is kept; both (fractions, repeats, examples).
+    :raises ValueError: when a fraction is outside [0, 1].
+
+    Jethani et al. 2021, arXiv 2103.01890. An explanation that encodes the label in the shape of
+    its mask is punished less than it should be (Puli et al. 2024, arXiv 2411.02664).
+
+    >>> from uproar.testing import toy_setting, known_ranking
+    >>> setting, data = toy_setting("hooker-toy", optimiser="adam")
+    >>> states = train_once(setting, seeds=[0], epochs=1)
+    >>> ranking = known_ranking(data, "true-ranking")
+    >>> removed, kept = retrain_once(setting, states, ranking, fractions=[0.0, 1.0])
+    >>> bool((removed[0] == kept[1]).all())  # to remove nothing is to keep everything
+    True
+    """
+    removed = no_retrain(setting, states, ranking, fractions=fractions)
+    kept = no_retrain(setting, states, ranking, fractions=fractions, keep=True)
+    return removed, kept

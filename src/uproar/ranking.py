@@ -1,0 +1,79 @@
+"""Importance and fraction to removed mask: exact counts, stable order, declared ties.
+
+Every explainer, the random control included, goes through these three functions.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from jaxtyping import Bool, Num, UInt
+from numpy.typing import NDArray
+
+
+def rank(
+    importance: Num[np.ndarray, "examples *features"],
+) -> UInt[np.ndarray, "examples *features"]:
+    """Return the rank of every feature within its example, 0 for the most important.
+
+    Ties keep the order of the features: the first of equal features gets the smaller rank.
+
+    :param importance: (examples, *feature_shape), larger is more important; sign counts.
+    :returns: ranks of the same shape, in the smallest unsigned integer type that holds them.
+    :raises ValueError: when an importance is NaN, since NaN has no rank.
+
+    >>> rank(np.array([[0.1, 0.7, 0.7, -3.0]]))
+    array([[2, 0, 1, 3]], dtype=uint8)
+    """
+    if np.isnan(importance).any():
+        bad = int(np.isnan(importance).any(axis=tuple(range(1, importance.ndim))).sum())
+        raise ValueError(
+            f"importance has NaN in {bad} of {len(importance)} examples (shape "
+            f"{importance.shape}); return a number for every feature"
+        )
+    flat = importance.reshape(len(importance), -1)
+    features = flat.shape[1]
+    # Sorting the negated values stably keeps the first of equal features first.
+    order = np.argsort(_negated(flat), axis=1, kind="stable")
+    ranks = np.empty(flat.shape, dtype=np.min_scalar_type(max(features - 1, 0)))
+    np.put_along_axis(ranks, order, np.arange(features, dtype=ranks.dtype)[None], axis=1)
+    return ranks.reshape(importance.shape)
+
+
+def _negated(values: NDArray[np.generic]) -> NDArray[np.generic]:
+    """Negate without the wrap-around of unsigned integers."""
+    return -(values if np.issubdtype(values.dtype, np.floating) else values.astype(np.float64))
+
+
+def count(fraction: float, features: int) -> int:
+    """Return how many features a fraction means: ``round(fraction * features)``, half up.
+
+    :raises ValueError: when ``fraction`` is outside [0, 1].
+
+    >>> count(0.5, 5), count(0.1, 5), count(1.0, 64)
+    (3, 1, 64)
+    """
+    if not 0 <= fraction <= 1:
+        raise ValueError(f"fraction must lie in [0, 1], got {fraction!r}")
+    # Half up, after cancelling the binary representation error of decimal fractions.
+    return math.floor(round(fraction * features, 9) + 0.5)
+
+
+def removed_mask(
+    ranks: UInt[np.ndarray, "examples *features"], fraction: float, *, keep: bool = False
+) -> Bool[np.ndarray, "examples *features"]:
+    """Return the mask of removed features: True where the information is gone.
+
+    With ``keep=False`` (ROAR) the ``fraction`` of most important features is removed; with
+    ``keep=True`` (KAR) it is what stays, and everything else is removed.
+
+    :raises ValueError: when ``fraction`` is outside [0, 1].
+
+    >>> removed_mask(np.array([[2, 0, 1, 3]], dtype=np.uint8), 0.5)
+    array([[False,  True,  True, False]])
+    >>> removed_mask(np.array([[2, 0, 1, 3]], dtype=np.uint8), 0.5, keep=True)
+    array([[ True, False, False,  True]])
+    """
+    top = ranks < count(fraction, math.prod(ranks.shape[1:]))
+    return ~top if keep else top

@@ -1,0 +1,134 @@
+"""The leaderboard: one row per explainer, as texts, values to sort by, and interval bars."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from uproar.report.cast import ranking_protocol, sorted_by_gain
+from uproar.report.records import Record, Report, by_explainer, matching
+from uproar.report.verdicts import RANDOM, Verdict, verdict_of
+from uproar.report.wording import MISSING, duration, interval, is_missing, number, percent
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A number of the table: its text, a smaller note below it, and the value to sort by."""
+
+    text: str
+    note: str
+    value: str
+
+
+@dataclass(frozen=True)
+class Bar:
+    """An interval in a drawing 100 units wide: positions of zero, the ends, and the estimate."""
+
+    zero: float
+    low: float
+    high: float
+    gain: float
+
+
+def leaderboard(report: Report, removal: str | None, seconds: Mapping[str, float]) -> list[Row]:
+    """Return the rows of one removal operator, best first."""
+    gains = matching(report.gains, removal=removal)
+    by_protocol = {
+        protocol: by_explainer(matching(gains, protocol=protocol))
+        for protocol in ("roar", "kar", "retrain-once")
+    }
+    leaks = matching(report.leaks, removal=removal)
+    kinds = {str(row["name"]): str(row["kind"]) for row in report.explainers}
+    scale = _scale(list(by_protocol["retrain-once"].values()))
+    ranks = by_protocol[ranking_protocol(report, removal)]
+    return [
+        {
+            "name": name,
+            "kind": kinds.get(name, ""),
+            "roar_verdict": _verdict(by_protocol["roar"], name),
+            "roar": _gain(by_protocol["roar"].get(name), name),
+            "kar": _gain(by_protocol["kar"].get(name), name),
+            "once": _gain(by_protocol["retrain-once"].get(name), name),
+            "bar": _bar(by_protocol["retrain-once"].get(name), scale),
+            "once_verdict": _verdict(by_protocol["retrain-once"], name),
+            "mask": _mask_only([row for row in leaks if row["explainer"] == name]),
+            "rank": _rank(ranks.get(name)),
+            "seconds": Cell(duration(seconds.get(name)), "", _sortable(seconds.get(name))),
+        }
+        for name in sorted_by_gain(report, removal)
+    ]
+
+
+def seconds_to_explain(report: Report) -> dict[str, float]:
+    """Return how long each explainer took, from the leaderboard's column of seconds."""
+    first = next(iter(report.leaderboard), {})
+    column = next((key for key in first if "seconds" in key), None)
+    if column is None:
+        return {}
+    return {
+        str(row["explainer"]): float(row[column])
+        for row in report.leaderboard
+        if not is_missing(row[column])
+    }
+
+
+def _verdict(rows: Mapping[str, Record], name: str) -> Verdict:
+    # Random is what the others are measured by, whether or not the table has a row for it.
+    return verdict_of({"explainer": RANDOM} if rows and name == RANDOM else rows.get(name))
+
+
+def _sortable(value: Any) -> str:
+    return "" if is_missing(value) else repr(float(value))
+
+
+def _gain(row: Record | None, name: str) -> Cell:
+    if name == RANDOM and (row is None or is_missing(row["gain"])):
+        return Cell("0", "", "0")
+    if row is None:
+        return Cell(MISSING, "", "")
+    note = "" if is_missing(row["low"]) else interval(row["low"], row["high"])
+    return Cell(number(row["gain"], signed=True), note, _sortable(row["gain"]))
+
+
+def _scale(rows: Sequence[Record]) -> tuple[float, float]:
+    """Return the range that all interval bars share, zero within it."""
+    ends = [
+        float(row[key])
+        for row in rows
+        for key in ("gain", "low", "high")
+        if not is_missing(row[key])
+    ]
+    return min([0.0, *ends]), max([0.0, *ends])
+
+
+def _bar(row: Record | None, scale: tuple[float, float]) -> Bar | None:
+    if row is None or any(is_missing(row[key]) for key in ("gain", "low", "high")):
+        return None
+    width = scale[1] - scale[0] or 1.0
+    places = [
+        round(3 + 94 * (float(end) - scale[0]) / width, 2)
+        for end in (0.0, row["low"], row["high"], row["gain"])
+    ]
+    return Bar(*places)
+
+
+def _mask_only(rows: Sequence[Record]) -> Cell:
+    """Return the highest accuracy that the mask alone gives over the fractions."""
+    known = [row for row in rows if not is_missing(row["accuracy"])]
+    if not known:
+        return Cell(MISSING, "", "")
+    worst = max(known, key=lambda row: float(row["accuracy"]))
+    note = "⚠ leaks" if any(bool(row["leaks"]) for row in known) else ""
+    return Cell(percent(worst["accuracy"]), note, _sortable(worst["accuracy"]))
+
+
+def _rank(row: Record | None) -> Cell:
+    if row is None or is_missing(row.get("rank")):
+        return Cell(MISSING, "", "")
+    if is_missing(row.get("rank_low")) or is_missing(row.get("rank_high")):
+        return Cell(f"{float(row['rank']):g}", "", _sortable(row["rank"]))
+    note = f"{float(row['rank_low']):g} to {float(row['rank_high']):g}"
+    return Cell(f"{float(row['rank']):g}", note, _sortable(row["rank"]))

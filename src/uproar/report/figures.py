@@ -1,0 +1,143 @@
+"""Figures as plain Plotly dictionaries, without colours: the page adds those of its theme.
+
+Every trace carries in ``meta`` what the page needs: the explainer's number in the cast, the part
+that the trace plays, and the slot of its colour in the style sheet (-1: the grey of random).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from uproar.report.cast import Cast
+from uproar.report.plotly_text import label, value
+from uproar.report.records import Record, Report, matching
+from uproar.report.verdicts import RANDOM
+from uproar.report.wording import interval, is_missing
+
+Figure = dict[str, Any]
+
+_HOVER = (
+    "<b>%{customdata[0]}</b><br>fraction %{x:.2f}<br>accuracy %{y:.3f}"
+    "<br>95 % interval %{customdata[1]}<br>%{customdata[2]}<extra></extra>"
+)
+
+
+def curve_figure(report: Report, cast: Cast, protocol: str, removal: str) -> Figure | None:
+    """Return accuracy against fraction, a line and a band per explainer; None when not run."""
+    of_removal = matching(report.curves, removal=removal)
+    rows = matching(of_removal, protocol=protocol)
+    if not rows:
+        return None
+    # Random first: its band lies behind all others.
+    names = sorted({str(row["explainer"]) for row in rows}, key=lambda name: _depth(cast, name))
+    traces: list[Figure] = []
+    for name in names:
+        points = sorted(_of(rows, name), key=lambda row: float(row["fraction"]))
+        shared = {
+            "type": "scatter",
+            "meta": {"explainer": cast.ordered.index(name), "slot": cast.colour(name)},
+            "visible": name in cast.shown,
+            "name": label(name, 32),
+            "legendgroup": str(cast.ordered.index(name)),
+        }
+        traces += [_band(points, shared), _line(points, shared, cast, name)]
+    kept = protocol in {"kar", "retrain-once-kept"}
+    layout = layout_of(f"fraction of features {'kept' if kept else 'removed'}", "test accuracy")
+    layout["xaxis"] |= {"range": [-0.02, 1.02], "tickvals": [0, 0.2, 0.4, 0.6, 0.8, 1]}
+    # One scale for all protocols, so that charts can be compared by eye.
+    layout["yaxis"] |= {"range": _accuracy_range(of_removal), "tickformat": ".0%"}
+    majority = report.content.data.get("majority_rate")
+    if not is_missing(majority):
+        layout |= _level(float(str(majority)), at_right=kept)
+    return {"data": traces, "layout": layout}
+
+
+def _depth(cast: Cast, name: str) -> tuple[bool, int]:
+    return (name != RANDOM, cast.ordered.index(name))
+
+
+def _of(rows: Sequence[Record], name: str) -> list[Record]:
+    return [row for row in rows if row["explainer"] == name]
+
+
+def _line(points: Sequence[Record], shared: Figure, cast: Cast, name: str) -> Figure:
+    repeats = [row.get("repeats") for row in points]
+    return shared | {
+        "meta": shared["meta"] | {"part": "line"},
+        "x": [value(row["fraction"]) for row in points],
+        "y": [value(row["value"]) for row in points],
+        "customdata": [
+            [
+                label(name),
+                interval(row.get("low"), row.get("high")),
+                "repeats not given" if is_missing(count) else f"repeats {int(str(count))}",
+            ]
+            for row, count in zip(points, repeats, strict=True)
+        ],
+        "mode": "lines+markers",
+        "line": {"dash": cast.dash(name), "width": 2},
+        "marker": {"symbol": cast.symbol(name), "size": 7 if name != RANDOM else 5},
+        "hovertemplate": _HOVER,
+        "connectgaps": False,
+    }
+
+
+def _band(points: Sequence[Record], shared: Figure) -> Figure:
+    """Return the interval as one closed outline: out along the upper ends, back along the lower."""
+    known = [
+        row for row in points if not is_missing(row.get("low")) and not is_missing(row.get("high"))
+    ]
+    back = known[::-1]
+    return shared | {
+        "meta": shared["meta"] | {"part": "band"},
+        "x": [value(row["fraction"]) for row in [*known, *back]],
+        "y": [value(row["high"]) for row in known] + [value(row["low"]) for row in back],
+        "mode": "lines",
+        "fill": "toself",
+        "line": {"width": 0},
+        "hoverinfo": "skip",
+        "showlegend": False,
+    }
+
+
+def _accuracy_range(rows: Sequence[Record]) -> list[float]:
+    values = [
+        float(row[key])
+        for row in rows
+        for key in ("value", "low", "high")
+        if not is_missing(row.get(key))
+    ]
+    low, high = min(values, default=0.0), max(values, default=1.0)
+    margin = max(0.04 * (high - low), 0.01)
+    return [round(low - margin, 4), round(high + margin, 4)]
+
+
+def layout_of(x_title: str, y_title: str) -> Figure:
+    """Return what all charts with two axes share."""
+    axis = {"automargin": True, "zeroline": False, "fixedrange": False}
+    return {
+        "margin": {"l": 56, "r": 14, "t": 10, "b": 46},
+        "xaxis": axis | {"title": {"text": x_title, "standoff": 8}},
+        "yaxis": axis | {"title": {"text": y_title, "standoff": 8}},
+        "hovermode": "closest",
+        "hoverlabel": {"namelength": -1, "align": "left"},
+        "showlegend": False,
+        "dragmode": "zoom",
+    }
+
+
+def _level(height: float, *, at_right: bool) -> Figure:
+    """Return a line at the majority rate, its name on the side where the curves are high."""
+    line = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": height, "y1": height}
+    note = {
+        "xref": "paper",
+        "x": 1 if at_right else 0,
+        "xanchor": "right" if at_right else "left",
+        "y": height,
+        "yanchor": "bottom",
+        "text": "majority rate",
+        "showarrow": False,
+        "font": {"size": 11},
+    }
+    return {"shapes": [line | {"line": {"width": 1, "dash": "dot"}}], "annotations": [note]}

@@ -1,0 +1,226 @@
+"""The report page: one file of HTML that opens offline, composed here and drawn by the template."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import hashlib
+import os
+import tempfile
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from uproar.report import board, cast, cost, evidence, facts, figures, gallery, pairs, quote
+from uproar.report.content import ReportContent
+from uproar.report.plotly_text import embedded_json
+from uproar.report.records import Report, removals, report_of
+from uproar.report.verdicts import VERDICTS
+from uproar.report.wording import duration, is_missing, percent
+
+CURVES = (
+    ("roar", "ROAR", "Most important features removed, model retrained. Lower is better."),
+    ("kar", "KAR", "Only the most important features kept, model retrained. Higher is better."),
+    (
+        "retrain-once-removed",
+        "Retrain-once, removing",
+        "One model, trained on random removal, judges all. Lower is better.",
+    ),
+    (
+        "retrain-once-kept",
+        "Retrain-once, keeping",
+        "The same model, only important features kept. Higher is better.",
+    ),
+    (
+        "no-retrain",
+        "No retraining",
+        "The explained model itself, on inputs unlike its training data. Lower is better.",
+    ),
+)
+_SCRIPTS = ("theme.js", "tables.js", "figures.js", "controls.js")
+_STYLES = ("page.css", "tables.css", "gallery.css")
+
+
+def render(content: ReportContent) -> str:
+    """Return the report as one self-contained page of HTML.
+
+    The page loads nothing: style, scripts, figures and pictures are all inside, and its content
+    security policy admits only the scripts that are named by their hash.
+
+    :param content: tables, arrays and texts of one run; empty tables are shown as not run.
+    :returns: a complete HTML document.
+    :raises ValueError: when a name in the tables breaks the contract of ``ReportContent``.
+
+    >>> from uproar.report.content import ReportContent
+    >>> import pandas as pd
+    >>> none = pd.DataFrame()
+    >>> content = ReportContent(
+    ...     spec_toml="", command="uproar run", data={"name": "digits"}, model={"name": "mlp"},
+    ...     leaderboard=none, gains=none, curves=none, leaks=none, pairs=none, agreement=none,
+    ...     detectable={}, explainers=none, gallery=None, skipped=(), failed=(), notes=(),
+    ...     provenance={}, timings=none,
+    ... )
+    >>> render(content)[:15]
+    '<!doctype html>'
+    """
+    report = report_of(content)
+    drawn: dict[str, figures.Figure] = {}
+    roles = cast.cast_of(report)
+    blocks = [
+        _block(report, roles, number, removal, drawn)
+        for number, removal in enumerate(removals(report))
+    ]
+    matrices = _matrices(report, roles, drawn)
+    scripts = [Markup(_plotly()), *(Markup(_asset(name)) for name in _SCRIPTS)]  # noqa: S704 - ours
+    page: str = _template().render(
+        content=content,
+        cast=roles,
+        quote=quote.quote(report),
+        facts=facts.facts(report),
+        blocks=blocks,
+        matrices=matrices,
+        agreements=evidence.agreements(report),
+        detectable=evidence.detectable_gains(report),
+        gallery=gallery.gallery_view(report, roles),
+        majority=_majority(report),
+        explainers=report.explainers,
+        times=evidence.stage_times(report),
+        verdicts=VERDICTS,
+        styles=[Markup(_asset(name)) for name in _STYLES],  # noqa: S704 - our own files
+        scripts=scripts,
+        policy=_policy(scripts),
+        figures=Markup(embedded_json(drawn)),  # noqa: S704 - every character of markup is escaped
+    )
+    return page
+
+
+def write(content: ReportContent, path: str | os.PathLike[str]) -> None:
+    """Write the report to ``path``, whole or not at all.
+
+    The page goes to a temporary name in the same folder, which is then renamed.
+
+    :raises OSError: when the folder does not exist or cannot be written.
+
+    >>> import tempfile
+    >>> from uproar.report.content import ReportContent
+    >>> import pandas as pd
+    >>> none = pd.DataFrame()
+    >>> content = ReportContent(
+    ...     spec_toml="", command="uproar run", data={"name": "digits"}, model={"name": "mlp"},
+    ...     leaderboard=none, gains=none, curves=none, leaks=none, pairs=none, agreement=none,
+    ...     detectable={}, explainers=none, gallery=None, skipped=(), failed=(), notes=(),
+    ...     provenance={}, timings=none,
+    ... )
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "report.html"
+    ...     write(content, path)
+    ...     [file.name for file in Path(folder).iterdir()]
+    ['report.html']
+    """
+    target = Path(path)
+    page = render(content)
+    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        # No translation of line ends: the hashes of the scripts hold for these bytes.
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+            file.write(page)
+        Path(temporary).chmod(0o644)
+        os.replace(temporary, target)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _majority(report: Report) -> str:
+    rate = report.content.data.get("majority_rate")
+    return "" if is_missing(rate) else percent(rate)
+
+
+def _block(
+    report: Report,
+    roles: cast.Cast,
+    number: int,
+    removal: str,
+    drawn: dict[str, figures.Figure],
+) -> dict[str, Any]:
+    """Compose what depends on the removal operator, and add its figures to those drawn."""
+    seconds = board.seconds_to_explain(report)
+    leaks = evidence.leak_table(report, roles, removal)
+    charts = []
+    for protocol, title, reading in CURVES:
+        figure = figures.curve_figure(report, roles, protocol, removal)
+        key = _kept(drawn, f"curve-{number}-{protocol}", figure)
+        # Retraining per explainer is what a leak misleads; the other protocols see no masks.
+        leaking = protocol == "roar" and leaks is not None and leaks["leaking"] > 0
+        charts.append({"key": key, "title": title, "reading": reading, "leaking": leaking})
+    return {
+        "removal": removal,
+        "rows": board.leaderboard(report, removal, seconds),
+        "protocol": cast.ranking_protocol(report, removal),
+        "tallies": facts.tallies(report, removal),
+        "charts": charts,
+        "leaks": leaks,
+        "cost": _kept(drawn, f"cost-{number}", cost.cost_figure(report, roles, removal, seconds)),
+    }
+
+
+def _matrices(
+    report: Report, roles: cast.Cast, drawn: dict[str, figures.Figure]
+) -> list[dict[str, str | None]]:
+    first = cast.ranking_protocol(report)
+    protocols = dict.fromkeys(str(row["protocol"]) for row in report.pairs)
+    return [
+        {
+            "title": evidence.protocol_name(protocol),
+            "key": _kept(drawn, f"pairs-{number}", pairs.pair_figure(report, roles, protocol)),
+        }
+        for number, protocol in enumerate(sorted(protocols, key=lambda name: name != first))
+    ]
+
+
+def _kept(drawn: dict[str, figures.Figure], key: str, figure: figures.Figure | None) -> str | None:
+    """Add a figure to those drawn and return its key; None for a figure that there is not."""
+    if figure is None:
+        return None
+    drawn[key] = figure
+    return key
+
+
+@functools.cache
+def _template() -> Any:
+    environment = Environment(
+        loader=PackageLoader("uproar.report", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["duration"] = duration
+    return environment.get_template("page.html.j2")
+
+
+@functools.cache
+def _asset(name: str) -> str:
+    return (files("uproar.report") / "assets" / name).read_text(encoding="utf-8")
+
+
+@functools.cache
+def _plotly() -> str:
+    return (files("plotly") / "package_data" / "plotly.min.js").read_text(encoding="utf-8")
+
+
+def _policy(scripts: list[Markup]) -> str:
+    """Return the content security policy: nothing from outside, and no script but these."""
+    hashes = " ".join(f"'sha256-{_digest(script)}'" for script in scripts)
+    return (
+        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; "
+        "img-src data: blob:; base-uri 'none'; form-action 'none'"
+    )
+
+
+@functools.lru_cache(maxsize=16)
+def _digest(script: str) -> str:
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")

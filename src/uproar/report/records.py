@@ -1,0 +1,78 @@
+"""Tables to records: the page reads plain dictionaries, and an empty table has no columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from uproar.report.content import ReportContent
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Report:
+    """The content, and its tables as records: reading a table row by row is slow, so only once."""
+
+    content: ReportContent
+    leaderboard: Sequence[Record]
+    gains: Sequence[Record]
+    curves: Sequence[Record]
+    leaks: Sequence[Record]
+    pairs: Sequence[Record]
+    agreement: Sequence[Record]
+    explainers: Sequence[Record]
+    timings: Sequence[Record]
+
+
+def report_of(content: ReportContent) -> Report:
+    """Return the content with its tables read."""
+    return Report(
+        content=content,
+        leaderboard=_records(content.leaderboard),
+        gains=_records(content.gains),
+        curves=_records(content.curves),
+        leaks=_records(content.leaks),
+        pairs=_records(content.pairs),
+        agreement=_records(content.agreement),
+        explainers=_records(content.explainers),
+        timings=_records(content.timings),
+    )
+
+
+def _records(frame: pd.DataFrame) -> list[Record]:
+    """Return the rows of a table as dictionaries."""
+    columns = {str(name): frame[name].tolist() for name in frame.columns}
+    return [
+        dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)
+    ]
+
+
+def matching(
+    rows: Iterable[Record], *, protocol: str | None = None, removal: str | None = None
+) -> list[Record]:
+    """Return the rows of one protocol, of one removal, or of both.
+
+    >>> matching([{"protocol": "roar"}, {"protocol": "kar"}], protocol="kar")
+    [{'protocol': 'kar'}]
+    """
+    wanted = {"protocol": protocol, "removal": removal}
+    return [
+        row
+        for row in rows
+        if all(value is None or row.get(key) == value for key, value in wanted.items())
+    ]
+
+
+def by_explainer(rows: Iterable[Record]) -> dict[str, Record]:
+    """Return the rows keyed by their explainer."""
+    return {str(row["explainer"]): row for row in rows}
+
+
+def removals(report: Report) -> list[str]:
+    """Return the removal operators of the run, in the order of the tables."""
+    tables = (report.gains, report.curves, report.leaks)
+    return list(dict.fromkeys(str(row["removal"]) for table in tables for row in table))

@@ -1,0 +1,94 @@
+"""Numbers to words: one way of writing shares, gains, intervals and durations on the page."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+MISSING = "\N{EN DASH}"
+SPACE = "\N{NO-BREAK SPACE}"
+
+
+def is_missing(value: Any) -> bool:
+    """Return whether a table has no number here: None, NaN, infinite, or not a number at all."""
+    try:
+        return not math.isfinite(float(value))
+    except (TypeError, ValueError):
+        return True
+
+
+def number(value: Any, digits: int = 3, *, signed: bool = False) -> str:
+    r"""Return a number with a fixed count of decimals and a true minus sign.
+
+    >>> number(0.26834), number(0.2, 1, signed=True), number(float("nan")) == MISSING
+    ('0.268', '+0.2', True)
+    >>> number(-0.0712, 2).encode("ascii", "namereplace")
+    b'\\N{MINUS SIGN}0.07'
+    """
+    if is_missing(value):
+        return MISSING
+    rounded = round(float(value), digits)
+    # Adding zero turns the -0.0 that rounding leaves behind into 0.0.
+    text = f"{rounded + 0.0:{'+' if signed and rounded else ''}.{digits}f}"
+    return text.replace("-", "\N{MINUS SIGN}")
+
+
+def percent(share: Any, digits: int = 1) -> str:
+    """Return a share in [0, 1] as a percentage.
+
+    >>> percent(0.9714).replace(SPACE, "_")
+    '97.1_%'
+    """
+    return MISSING if is_missing(share) else f"{number(float(share) * 100, digits)}{SPACE}%"
+
+
+def interval(low: Any, high: Any, digits: int = 3, *, signed: bool = False) -> str:
+    """Return an interval in words, which a minus sign cannot make ambiguous.
+
+    >>> interval(0.1, 0.25, 2)
+    '0.10 to 0.25'
+    """
+    if is_missing(low) or is_missing(high):
+        return MISSING
+    return f"{number(low, digits, signed=signed)} to {number(high, digits, signed=signed)}"
+
+
+def duration(seconds: Any) -> str:
+    """Return a duration with two significant parts at most.
+
+    >>> [duration(value).replace(SPACE, "_") for value in (0.0042, 3.21, 200, 7380)]
+    ['4.2_ms', '3.21_s', '3_min_20_s', '2_h_3_min']
+    """
+    if is_missing(seconds):
+        return MISSING
+    value = float(seconds)
+    if value < 1:
+        return f"{value * 1000:.3g}{SPACE}ms"
+    if value < 60:
+        return f"{value:.3g}{SPACE}s"
+    whole = round(value)
+    large, small, names = (whole // 60, whole % 60, ("min", "s"))
+    if whole >= 3600:
+        large, small, names = (whole // 3600, whole % 3600 // 60, ("h", "min"))
+    return f"{large}{SPACE}{names[0]}{SPACE}{small}{SPACE}{names[1]}"
+
+
+def count(amount: int, one: str, many: str) -> str:
+    """Return an amount with its noun.
+
+    >>> count(1, "repeat", "repeats"), count(0, "repeat", "repeats")
+    ('1 repeat', '0 repeats')
+    """
+    return f"{amount} {one if amount == 1 else many}"
+
+
+def shortened(name: str, length: int) -> str:
+    """Return a name that fits, its beginning and its end kept.
+
+    >>> shortened("sgsq-ig:steps=50,noise=0.15", 15)
+    'sgsq-ig…se=0.15'
+    """
+    if len(name) <= length:
+        return name
+    tail = (length - 1) // 2
+    return f"{name[: length - 1 - tail]}…{name[len(name) - tail :]}"

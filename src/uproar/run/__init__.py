@@ -1,0 +1,1 @@
+"""Cells, their store, and the workers that compute them: knows no machine learning."""

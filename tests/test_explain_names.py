@@ -1,0 +1,178 @@
+"""Names of explainers: the grammar, what tables say of a composed name, and every refusal."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import uproar.explain.names
+from uproar.explain import DEFAULT_EXPLAINERS, EXPLAINERS
+from uproar.explain.names import ExplainerName, parse
+from uproar.types import UproarError
+
+ESTIMATORS = [entry.name for entry in EXPLAINERS if entry.kind == "estimator"]
+
+
+@st.composite
+def names(draw: st.DrawFn) -> str:
+    """Any valid name, with parameters in any order."""
+    base = draw(st.sampled_from([*ESTIMATORS, "mine"]))
+    ensemble = draw(st.sampled_from(["", "sg", "sgsq", "var"]))
+    aggregation = draw(st.sampled_from(["", "abs", "sq"]))
+    options = []
+    if base == "ig":
+        options += [
+            f"steps={draw(st.integers(1, 10**6))}",
+            f"baseline={draw(st.sampled_from(['black', 'mean', 'zero']))}",
+        ]
+    if ensemble:
+        options += [
+            f"samples={draw(st.integers(1, 10**6))}",
+            f"noise={draw(st.floats(0, 1e6))!r}",
+        ]
+    chosen = draw(st.permutations(options))[: draw(st.integers(0, 4))]
+    return ":".join(["-".join(filter(None, [aggregation, ensemble, base])), *chosen])
+
+
+@given(names())
+def test_canonical_name_reads_back_as_the_same_explainer(name: str) -> None:
+    parsed = parse(name, ["mine"])
+    assert parse(parsed.name, ["mine"]) == parsed
+    assert parse(parsed.name, ["mine"]).name == parsed.name
+
+
+@given(names(), names())
+def test_names_differ_exactly_where_explainers_do(first: str, second: str) -> None:
+    a, b = parse(first, ["mine"]), parse(second, ["mine"])
+    assert (a == b) == (a.name == b.name)
+
+
+def test_parts_of_a_full_name() -> None:
+    assert parse("abs-sg-ig:steps=50:samples=30") == ExplainerName(
+        base="ig",
+        base_parameters=(("steps", 50), ("baseline", "black")),
+        ensemble="sg",
+        ensemble_parameters=(("samples", 30), ("noise", 0.15)),
+        aggregation="abs",
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "canonical"),
+    [
+        ("ig:steps=25:baseline=black", "ig"),
+        ("sg-ig:noise=0.50:baseline=mean:samples=7", "sg-ig:baseline=mean:samples=7:noise=0.5"),
+        ("var-grad:noise=1", "var-grad:noise=1"),
+        ("sgsq-gb:noise=1e-05", "sgsq-gb:noise=1e-05"),
+        ("sg-grad:noise=-0.0", "sg-grad:noise=0"),
+        ("random:draw=3", "random:draw=3"),
+        ("sq-var-input-x-grad", "sq-var-input-x-grad"),
+    ],
+)
+def test_canonical_form(name: str, canonical: str) -> None:
+    assert parse(name).name == canonical
+
+
+def test_members_of_one_family_share_base_and_ensemble_parameters() -> None:
+    members = ["ig", "abs-ig", "sq-ig", "sg-ig", "sgsq-ig", "abs-var-ig"]
+    assert {parse(name).family for name in members} == {"ig"}
+    assert parse("sg-ig:steps=50").family == "ig:steps=50"
+    assert parse("sg-ig:samples=3").family == "ig:samples=3"
+    assert parse("random:draw=1").family != parse("random").family
+
+
+def test_default_explainers_are_the_papers_and_ours() -> None:
+    assert len(DEFAULT_EXPLAINERS) == len(set(DEFAULT_EXPLAINERS)) == 22
+    assert [parse(name).name for name in DEFAULT_EXPLAINERS] == list(DEFAULT_EXPLAINERS)
+
+
+def test_table_entry_of_a_composed_name() -> None:
+    entry = parse("abs-sg-ig:steps=50").entry()
+    assert entry.name == "abs-sg-ig:steps=50"
+    assert entry.summary == (
+        "absolute value of mean over noisy inputs (samples 15, noise 0.15) "
+        "of integrated gradients (steps 50, baseline black)"
+    )
+    assert "1703.01365" in entry.paper
+    assert "1706.03825" in entry.paper
+    assert (entry.needs, entry.kind, entry.scope, entry.version) == (
+        "gradients",
+        "estimator",
+        "local",
+        1,
+    )
+
+
+@pytest.mark.parametrize("name", ["grad", "ig", "gb", "input-x-grad", "sg-grad"])
+def test_signed(name: str) -> None:
+    assert parse(name).entry().signed
+
+
+@pytest.mark.parametrize(
+    "name", ["abs-grad", "sq-ig", "sgsq-gb", "var-ig", "abs-sg-ig", "random", "sobel"]
+)
+def test_unsigned(name: str) -> None:
+    assert not parse(name).entry().signed
+
+
+@pytest.mark.parametrize("registry", ["EXPLAINERS", "ENSEMBLES", "AGGREGATIONS"])
+def test_version_rises_with_each_part(registry: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    raised = tuple(replace(entry, version=3) for entry in getattr(uproar.explain.names, registry))
+    monkeypatch.setattr(uproar.explain.names, registry, raised)
+    assert parse("abs-sg-grad").entry().version == 3
+
+
+def test_explainers_of_ones_own_can_be_wrapped() -> None:
+    parsed = parse("abs-sg-mine:samples=2", extra_bases=["mine"])
+    assert parsed.name == "abs-sg-mine:samples=2"
+    assert parsed.entry().kind == "estimator"
+    with pytest.raises(UproarError, match="unknown explainer 'mine'"):
+        parsed.load()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("grd", "unknown explainer 'grd': did you mean 'grad'"),
+        ("sgg-grad", "did you mean .*'sg-grad'"),
+        ("sg-abs-grad", "unknown explainer 'sg-abs-grad': did you mean 'abs-grad'"),
+        ("", "unknown explainer ''"),
+        ("ig:stps=5", "'ig:stps=5': unknown parameter 'stps': did you mean 'steps'"),
+        ("grad:samples=5", "unknown parameter 'samples'"),
+        ("ig:steps", "expected key=value after ':' in explainer 'ig:steps', got 'steps'"),
+        ("ig:", "expected key=value .* got ''"),
+        ("ig:steps=1:steps=2", "sets 'steps' twice"),
+        ("ig:steps=0", "steps must be a whole number of at least 1, got '0'"),
+        ("ig:steps=2.5", "steps must be a whole number of at least 1, got '2.5'"),
+        ("ig:steps=1_0", "steps must be a whole number"),
+        ("ig:baseline=white", "baseline must be one of black, mean, zero, got 'white'"),
+        ("sg-ig:samples=0", "samples must be a whole number of at least 1, got '0'"),
+        ("sg-ig:noise=-0.1", "noise must be a number of at least 0, got '-0.1'"),
+        ("sg-ig:noise=nan", "noise must be a number of at least 0, got 'nan'"),
+        ("sg-ig:noise=1e999", "noise must be a number of at least 0, got '1e999'"),
+        ("random:draw=-1", "draw must be a whole number of at least 0, got '-1'"),
+        ("abs-random", "'abs-random' means nothing: 'random' is a control"),
+        ("abs-sobel", "'abs-sobel' means nothing: 'sobel' is a control"),
+        ("sg-sobel", "use 'sobel'"),
+        ("var-input-magnitude", "means nothing"),
+    ],
+)
+def test_refusals(name: str, message: str) -> None:
+    with pytest.raises(UproarError, match=message):
+        parse(name)
+
+
+@pytest.mark.parametrize("base", ["grad", "sg-mine", "abs-mine", "a:b", ""])
+def test_refused_names_of_ones_own(base: str) -> None:
+    with pytest.raises(UproarError, match="explainer cannot be called"):
+        parse("ig", extra_bases=[base])
+
+
+def test_names_are_read_without_torch() -> None:
+    check = "import sys, uproar.explain.names; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", check], check=True)

@@ -1,0 +1,135 @@
+"""What every registered explainer must do, on every layout of inputs; a new entry needs no test."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import uproar.explain
+from uproar.explain import AGGREGATIONS, DEFAULT_EXPLAINERS, ENSEMBLES, EXPLAINERS
+from uproar.explain.family import explain_family
+from uproar.explain.names import parse
+from uproar.models.trained import TrainedModel
+from uproar.types import Entry, Skipped
+
+LAYOUTS = {"table": (7,), "grey": (1, 6, 5), "colour": (3, 6, 5), "no-channels": (6, 5)}
+# Public objects of the modules that are not registered, and why.
+UNREGISTERED = {
+    "KnownRanking": "its order comes with the data",
+    "Moments": "what ensembles reduce",
+    "noisy_moments": "makes what ensembles reduce",
+    "signed": "the plain aggregation, whose name is empty",
+    "aggregate": "applies aggregations",
+}
+ALL = (*EXPLAINERS, *ENSEMBLES, *AGGREGATIONS)
+
+
+def make(layout: str) -> tuple[TrainedModel, torch.Tensor, torch.Tensor]:
+    shape = LAYOUTS[layout]
+    torch.manual_seed(0)
+    module = nn.Sequential(
+        nn.Flatten(), nn.Linear(int(np.prod(shape)), 8), nn.ReLU(), nn.Linear(8, 3)
+    )
+    inputs = torch.tensor(np.random.default_rng(0).uniform(size=(4, *shape)), dtype=torch.float32)
+    black, mean, spread = torch.zeros(shape), inputs.mean(0), torch.ones(shape)
+    axes = 1 if layout == "table" else 2
+    model = TrainedModel(module.requires_grad_(False).eval(), black, mean, spread, axes)
+    return model, inputs, torch.tensor([0, 1, 2, 0])
+
+
+def importance(name: str, layout: str, *, seed: int = 0) -> np.ndarray:
+    model, inputs, targets = make(layout)
+    before = inputs.clone()
+    parsed = parse(name)
+    (explained,) = explain_family(
+        parsed.load(),
+        [parsed],
+        model,
+        inputs,
+        targets,
+        lambda _: torch.Generator().manual_seed(seed),
+    )
+    assert torch.equal(inputs, before)
+    return explained.importance
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(
+    "name", dict.fromkeys([*(entry.name for entry in EXPLAINERS), *DEFAULT_EXPLAINERS])
+)
+def test_importance_is_finite_repeatable_and_of_the_features_shape(name: str, layout: str) -> None:
+    if name == "sobel" and layout == "table":
+        with pytest.raises(Skipped, match="needs images"):
+            importance(name, layout)
+        return
+    first = importance(name, layout)
+    features = LAYOUTS[layout][-2:]
+    assert first.shape == (4, *features)
+    assert first.dtype == np.float32
+    assert np.isfinite(first).all()
+    assert np.array_equal(first, importance(name, layout))
+    assert first.any()
+    # What is declared signed shows both signs here, and nothing else has a negative value.
+    assert (first < 0).any() == parse(name).entry().signed
+    stochastic = name == "random" or bool(parse(name).ensemble)
+    assert np.array_equal(first, importance(name, layout, seed=1)) != stochastic
+
+
+@pytest.mark.parametrize("entry", EXPLAINERS, ids=lambda entry: entry.name)
+def test_attribution_has_the_inputs_shape_also_for_one_example(entry: Entry) -> None:
+    for layout in ("grey", "colour"):
+        model, inputs, targets = make(layout)
+        explainer = parse(entry.name).load()
+        whole = explainer(model, inputs, targets, torch.Generator().manual_seed(0))
+        one = explainer(model, inputs[:1], targets[:1], torch.Generator().manual_seed(0))
+        assert whole.shape == inputs.shape
+        assert one.shape == inputs[:1].shape
+        if entry.name != "random":
+            torch.testing.assert_close(one, whole[:1])
+
+
+@pytest.mark.parametrize("entry", ALL, ids=lambda entry: entry.name)
+def test_entry_is_complete(entry: Entry) -> None:
+    loaded = entry.load()
+    documentation = inspect.getdoc(loaded) or ""
+    assert ">>>" in documentation
+    if entry.paper:
+        assert entry.paper in documentation
+    assert entry.summary
+    assert entry.summary[0].islower()
+    if entry.kind == "estimator":
+        assert entry.paper
+        assert entry.needs != "nothing"
+    if entry in EXPLAINERS:
+        assert entry.kind in {"estimator", "control"}
+        assert entry.scope == "local"
+        fields = getattr(loaded, "__dataclass_fields__", {})
+        assert {key: field.default for key, field in fields.items()} == dict(entry.parameters)
+
+
+def test_every_public_object_is_registered() -> None:
+    registered = {entry.path for entry in ALL}
+    modules = {path.partition(":")[0] for path in registered}
+    public = {
+        f"{module}:{name}"
+        for module in modules
+        for name, value in vars(importlib.import_module(module)).items()
+        if not name.startswith("_") and getattr(value, "__module__", "") == module
+    }
+    unregistered = {path for path in public if path.partition(":")[2] in UNREGISTERED}
+    assert public - unregistered == registered
+    assert len(unregistered) == len(UNREGISTERED)
+
+
+def test_names_are_unique() -> None:
+    assert len({entry.name for entry in ALL}) == len(ALL)
+    assert len({entry.path for entry in ALL}) == len(ALL)
+
+
+def test_ensembles_share_their_parameters() -> None:
+    assert len({entry.parameters for entry in uproar.explain.ENSEMBLES}) == 1

@@ -1,0 +1,191 @@
+"""The page in a real browser, from disk and offline."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from report_content import EXPLAINERS, HOSTILE, make_content
+from uproar.report import html
+
+pytestmark = pytest.mark.slow
+
+ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--no-first-run",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-quic",
+)
+
+
+@dataclass
+class Opened:
+    """A page with all that it said, asked for, or popped up."""
+
+    page: Page
+    complaints: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+    dialogs: list[str] = field(default_factory=list)
+
+    def assert_quiet(self) -> None:
+        assert self.complaints == []
+        assert self.dialogs == []
+        assert [
+            url for url in self.requests if not url.startswith(("file:", "data:", "blob:"))
+        ] == []
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    path = shutil.which("chromium") or "/usr/bin/chromium"
+    if not Path(path).exists():
+        pytest.fail(f"no chromium at {path}: install Debian's package chromium to run this test")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("plain") / "report.html"
+    html.write(make_content(), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("hostile") / "report.html"
+    names = (*EXPLAINERS[:6], *HOSTILE, "long-" * 30)
+    html.write(make_content(explainers=names, class_names=HOSTILE, removals=("mean", "blur")), path)
+    return path
+
+
+def opened(browser: Browser, path: Path, *, width: int = 1280) -> Opened:
+    context = browser.new_context(
+        offline=True, viewport={"width": width, "height": 850}, color_scheme="light"
+    )
+    result = Opened(context.new_page())
+    page = result.page
+    page.on("console", lambda message: result.complaints.append(message.text))
+    page.on("pageerror", lambda error: result.complaints.append(str(error)))
+    page.on("request", lambda request: result.requests.append(request.url))
+
+    def note(dialog: object) -> None:
+        result.dialogs.append(dialog.message)
+        dialog.dismiss()
+
+    page.on("dialog", note)
+    page.goto(path.as_uri())
+    page.wait_for_selector("html[data-ready]", timeout=30_000)
+    return result
+
+
+def first_names(page: Page, amount: int = 3) -> list[str]:
+    cells = page.locator("#board-0 tbody tr:not([hidden]) th .name")
+    return cells.all_inner_texts()[:amount]
+
+
+def test_sorts_by_click_and_by_keyboard(browser: Browser, plain: Path) -> None:
+    tab = opened(browser, plain)
+    page = tab.page
+    heading = page.locator('#board-0 th[data-key="name"]')
+    once = page.locator('#board-0 th[data-key="once"]')
+    assert once.get_attribute("aria-sort") == "descending"
+    assert first_names(page) == ["ig", "sg-ig", "abs-ig"]
+    heading.locator("button").click()
+    assert heading.get_attribute("aria-sort") == "ascending"
+    assert once.get_attribute("aria-sort") == "none"
+    assert first_names(page) == ["abs-gb", "abs-grad", "abs-ig"]
+    once.locator("button").focus()
+    page.keyboard.press("Enter")
+    assert first_names(page) == ["ig", "sg-ig", "abs-ig"]
+    page.keyboard.press("Space")
+    assert once.get_attribute("aria-sort") == "ascending"
+    assert first_names(page, 1) == ["sg-grad"]
+    tab.assert_quiet()
+    page.context.close()
+
+
+def test_filters(browser: Browser, plain: Path) -> None:
+    tab = opened(browser, plain)
+    tab.page.locator(".filter").first.fill("control")
+    assert sorted(first_names(tab.page, 9)) == ["edge", "magnitude", "random"]
+    assert tab.page.locator(".found").first.inner_text() == "3 of 22 shown"
+    tab.assert_quiet()
+    tab.page.context.close()
+
+
+def test_hovering_a_curve_shows_its_label(browser: Browser, plain: Path) -> None:
+    tab = opened(browser, plain)
+    chart = tab.page.locator('[data-figure="curve-0-kar"]')
+    chart.scroll_into_view_if_needed()
+    chart.locator(".scatterlayer .trace .point").nth(3).hover(force=True)
+    label = chart.locator(".hoverlayer .hovertext")
+    label.wait_for(timeout=5_000)
+    said = str(label.first.text_content())
+    assert all(word in said for word in ("fraction", "accuracy", "95 % interval", "repeats 5"))
+    tab.assert_quiet()
+    tab.page.context.close()
+
+
+def test_a_key_hides_its_explainer_in_all_charts(browser: Browser, plain: Path) -> None:
+    tab = opened(browser, plain)
+    key = tab.page.locator('.key[title="ig"]')
+    shown = (
+        "key => [...document.querySelectorAll('.figure')].flatMap(chart => chart.data ?? [])"
+        ".filter(trace => trace.name === key && trace.visible === true).length"
+    )
+    assert tab.page.evaluate(shown, "ig") == 10
+    key.click()
+    assert key.get_attribute("aria-pressed") == "false"
+    tab.page.wait_for_function(f"({shown})('ig') === 0")
+    tab.assert_quiet()
+    tab.page.context.close()
+
+
+def test_the_switch_turns_page_and_figures_dark(browser: Browser, plain: Path) -> None:
+    tab = opened(browser, plain)
+    page = tab.page
+    background = "getComputedStyle(document.body).backgroundColor"
+    line = "document.querySelector('[data-figure=\"curve-0-kar\"]').data.at(-1).line.color"
+    before = page.evaluate(f"[{background}, {line}]")
+    page.locator("#theme").click()
+    page.wait_for_function(f"{line} !== {before[1]!r}")
+    after = page.evaluate(f"[{background}, {line}]")
+    assert before[0] == "rgb(251, 251, 249)"
+    assert after[0] == "rgb(18, 21, 26)"
+    tab.assert_quiet()
+    page.context.close()
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_hostile_names_do_nothing_and_nothing_overflows(
+    browser: Browser, hostile: Path, width: int
+) -> None:
+    tab = opened(browser, hostile, width=width)
+    page = tab.page
+    page.locator('input[name="removal"]').nth(1).check()
+    page.locator("[data-show=all]").click()
+    page.wait_for_timeout(500)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.locator("svg a").count() == 0
+    assert page.locator('#board-1 .name:text-is("<script>alert(1)</script>")').count() == 1
+    assert page.locator("text=<script>alert(1)</script>").count() > 1
+    tab.assert_quiet()
+    page.context.close()
+
+
+def test_no_overflow_on_a_phone(browser: Browser, plain: Path) -> None:
+    tab = opened(browser, plain, width=390)
+    assert tab.page.evaluate("document.documentElement.scrollWidth") == 390
+    tab.assert_quiet()
+    tab.page.context.close()

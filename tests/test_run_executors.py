@@ -1,0 +1,370 @@
+"""Cells go in, outcomes come out, whatever happens in between."""
+
+from __future__ import annotations
+
+import gc
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from uproar.run import executors
+from uproar.run.cell import Cell, Failure, Outcome, Skip
+from uproar.run.executors import local
+from uproar.run.files import StoreError
+from uproar.run.store import Store
+from uproar.types import Skipped, UproarError
+
+
+def cells_of(number: int) -> list[Cell]:
+    return [Cell("square", {"number": index}, f"square of {index}") for index in range(number)]
+
+
+def square(cell: Cell) -> Outcome:
+    return Outcome({"square": cell.fields["number"] ** 2})
+
+
+def squares(run) -> dict[int, int]:
+    return {cell.fields["number"]: outcome.values["square"] for cell, outcome in run}
+
+
+def wait_for(condition) -> None:
+    deadline = time.monotonic() + 5
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.005)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 8])
+def test_results_and_bytes_do_not_depend_on_workers(tmp_path, workers):
+    store = Store(tmp_path / "store")
+    assert squares(local(cells_of(20), square, store=store, workers=workers)) == {
+        number: number**2 for number in range(20)
+    }
+    reference = Store(tmp_path / "reference")
+    for cell in cells_of(20):
+        reference.write(cell, square(cell))
+    assert contents(store) == contents(reference)
+
+
+def contents(store: Store) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in store.folder.rglob("*") if path.is_file()}
+
+
+def test_order_of_cells_does_not_matter(tmp_path):
+    stores = Store(tmp_path / "forth"), Store(tmp_path / "back")
+    list(local(cells_of(9), square, store=stores[0], workers=2))
+    list(local(reversed(cells_of(9)), square, store=stores[1], workers=3))
+    assert contents(stores[0]) == contents(stores[1])
+
+
+def test_nothing_to_do_ends_at_once(tmp_path):
+    assert list(local([], square, store=Store(tmp_path), workers=3)) == []
+
+
+@pytest.mark.parametrize("workers", [0, -1])
+def test_workers_are_checked_before_anything_runs(tmp_path, workers):
+    with pytest.raises(ValueError, match=f"workers must be at least 1, got {workers}"):
+        local([], square, store=Store(tmp_path), workers=workers)
+
+
+def test_what_is_in_the_store_is_not_computed(tmp_path):
+    store, computed = Store(tmp_path), []
+
+    def work(cell: Cell) -> Outcome:
+        computed.append(cell.fields["number"])
+        return square(cell)
+
+    store.write(cells_of(3)[1], Outcome({"square": 1}))
+    assert squares(local(cells_of(3), work, store=store, workers=1)) == {0: 0, 1: 1, 2: 4}
+    assert computed == [0, 2]
+
+
+def test_outcomes_of_another_process_are_picked_up_in_the_middle(tmp_path):
+    store = Store(tmp_path)
+
+    def work(cell: Cell) -> Outcome:
+        assert cell.fields["number"] == 0
+        for other in cells_of(3)[1:]:
+            Store(tmp_path).write(other, square(other))
+        return square(cell)
+
+    assert squares(local(cells_of(3), work, store=store, workers=1)) == {0: 0, 1: 1, 2: 4}
+
+
+def test_damaged_outcomes_are_computed_again(tmp_path):
+    store = Store(tmp_path)
+    list(local(cells_of(2), square, store=store, workers=1))
+    path = next((tmp_path / "cells" / "square").iterdir())
+    path.write_bytes(path.read_bytes()[:-1])
+    assert squares(local(cells_of(2), square, store=store, workers=1)) == {0: 0, 1: 1}
+    assert path.exists()
+    assert len(store.damaged) == 1
+
+
+class UnprintableError(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (ValueError("no\nclasses \t here"), "ValueError: no classes here"),
+        (MemoryError("too large"), "MemoryError: too large"),
+        (UproarError("an option is wrong"), "UproarError: an option is wrong"),
+        (StopIteration(), "StopIteration: "),
+        (UnprintableError(), "UnprintableError: <exception str() failed>"),
+    ],
+)
+def test_failures_are_recorded_and_the_others_go_on(tmp_path, error, line):
+    store = Store(tmp_path)
+
+    def work(cell: Cell) -> Outcome:
+        if cell.fields["number"] == 1:
+            raise error
+        return square(cell)
+
+    results = dict(local(cells_of(4), work, store=store, workers=2))
+    failure = results.pop(cells_of(2)[1])
+    assert isinstance(failure, Failure)
+    assert failure.error == line
+    assert failure.traceback.startswith("Traceback (most recent call last):")
+    assert "in work" in failure.traceback
+    assert store.failures() == [(cells_of(2)[1], failure)]
+    assert squares(results.items()) == {0: 0, 2: 4, 3: 9}
+    # The next run tries it again, and only it.
+    computed = []
+
+    def logged(cell: Cell) -> Outcome:
+        computed.append(cell)
+        return square(cell)
+
+    again = local(cells_of(4), logged, store=store, workers=1)
+    assert squares(again) == {0: 0, 1: 1, 2: 4, 3: 9}
+    assert computed == [cells_of(2)[1]]
+    assert store.failures() == []
+
+
+def test_invalid_values_are_failures_of_the_cell(tmp_path):
+    def work(cell: Cell) -> Outcome:
+        return Outcome({"accuracy": float("nan")})
+
+    ((_, failure),) = local(cells_of(1), work, store=Store(tmp_path), workers=1)
+    assert failure.error.startswith("ValueError: values['accuracy'] must be finite")
+
+
+def test_skips_are_recorded_with_their_reason(tmp_path):
+    def work(cell: Cell) -> Outcome:
+        raise Skipped(f"{cell.label} needs ReLU")
+
+    store = Store(tmp_path)
+    results = dict(local(cells_of(2), work, store=store, workers=2))
+    assert set(results.values()) == {Skip("square of 0 needs ReLU"), Skip("square of 1 needs ReLU")}
+    assert dict(store.skips()) == results
+    assert store.failures() == []
+
+
+@pytest.mark.parametrize("error", [StoreError("full"), KeyboardInterrupt(), SystemExit(3)])
+def test_what_stops_the_run(tmp_path, error):
+    started, store = [], Store(tmp_path)
+
+    def work(cell: Cell) -> Outcome:
+        started.append(cell)
+        if cell.fields["number"] == 2:
+            raise error
+        return square(cell)
+
+    with pytest.raises(type(error)) as caught:
+        list(local(cells_of(50), work, store=store, workers=1))
+    assert caught.value is error
+    assert started == cells_of(3)
+    assert [store.has(cell) for cell in cells_of(4)] == [True, True, False, False]
+    assert store.failures() == []
+
+
+def test_a_store_that_cannot_be_written_stops_the_run(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match="cannot use the folder"):
+        list(local(cells_of(50), square, store=Store(tmp_path / "file"), workers=2))
+
+
+def test_cells_in_work_get_the_chance_to_finish(tmp_path):
+    """One worker raises, the other is in the middle of a cell and is waited for."""
+    store, both = Store(tmp_path), threading.Barrier(2, timeout=5)
+
+    def work(cell: Cell) -> Outcome:
+        both.wait()
+        if cell.fields["number"] == 0:
+            raise StoreError("full")
+        time.sleep(0.1)
+        return square(cell)
+
+    with pytest.raises(StoreError):
+        list(local(cells_of(2), work, store=store, workers=2))
+    assert store.has(cells_of(2)[1])
+
+
+def test_cells_that_take_too_long_are_abandoned_without_a_trace(tmp_path, monkeypatch):
+    monkeypatch.setattr(executors, "GRACE_SECONDS", 0.05)
+    store, both = Store(tmp_path), threading.Barrier(2, timeout=5)
+    release, ended = threading.Event(), threading.Event()
+
+    def work(cell: Cell) -> Outcome:
+        both.wait()
+        if cell.fields["number"] == 0:
+            raise KeyboardInterrupt
+        release.wait(5)
+        ended.set()
+        return square(cell)
+
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        list(local(cells_of(2), work, store=store, workers=2))
+    assert time.monotonic() - began < 2
+    before = threading.active_count()
+    release.set()
+    assert ended.wait(5)
+    wait_for(lambda: threading.active_count() < before)
+    assert contents(store) == {}
+
+
+def test_threads_that_are_told_to_leave_do(tmp_path, monkeypatch, capfd):
+    """A training loop returns to the interpreter at every step, and is left there."""
+    monkeypatch.setattr(executors, "GRACE_SECONDS", 0.05)
+    before, left = threading.active_count(), []
+
+    def work(cell: Cell) -> Outcome:
+        try:
+            while True:
+                time.sleep(0.001)
+        except Exception:
+            raise AssertionError("the user's own handling of errors must not see it") from None
+        finally:
+            left.append(cell)
+
+    timer = threading.Timer(0.1, signal.raise_signal, [signal.SIGINT])
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        list(local(cells_of(9), work, store=Store(tmp_path), workers=2))
+    timer.join()
+    assert threading.active_count() == before
+    assert set(left) == set(cells_of(2))
+    assert contents(Store(tmp_path)) == {}
+    assert capfd.readouterr() == ("", "")
+
+
+def test_cells_are_taken_lazily(tmp_path):
+    taken = itertools.count()
+
+    def endless():
+        for number in taken:
+            yield Cell("square", {"number": number})
+
+    run = local(endless(), square, store=Store(tmp_path), workers=2)
+    finished = [next(run) for _ in range(10)]
+    assert len(finished) == 10
+    assert next(taken) <= 10 + 2 * 2
+    run.close()
+
+
+def test_closing_the_iterator_stops_the_workers(tmp_path):
+    started, before = [], threading.active_count()
+
+    def work(cell: Cell) -> Outcome:
+        started.append(cell)
+        return square(cell)
+
+    run = local(cells_of(100), work, store=Store(tmp_path), workers=2)
+    next(run)
+    run.close()
+    assert threading.active_count() == before
+    assert len(started) <= 1 + 2 * 2
+    assert all(Store(tmp_path).has(cell) for cell in started)
+
+
+def test_an_error_of_the_consumer_stops_the_workers(tmp_path):
+    before = threading.active_count()
+
+    def consume() -> None:
+        for _ in local(cells_of(100), square, store=Store(tmp_path), workers=2):
+            raise LookupError("of the consumer")
+
+    with pytest.raises(LookupError):
+        consume()
+    gc.collect()
+    wait_for(lambda: threading.active_count() == before)
+
+
+def test_an_error_of_the_cells_stops_the_workers(tmp_path):
+    def cells():
+        yield from cells_of(1)
+        raise LookupError("of the grid")
+
+    before = threading.active_count()
+    with pytest.raises(LookupError):
+        list(local(cells(), square, store=Store(tmp_path), workers=2))
+    assert threading.active_count() == before
+
+
+def test_stop_finishes_what_is_in_work_and_starts_nothing(tmp_path):
+    stop, store = threading.Event(), Store(tmp_path)
+
+    def work(cell: Cell) -> Outcome:
+        if cell.fields["number"] == 3:
+            stop.set()
+        return square(cell)
+
+    run = local(cells_of(50), work, store=store, workers=1, stop=stop)
+    assert squares(run) == {0: 0, 1: 1, 2: 4, 3: 9}
+    assert squares(local(cells_of(50), work, store=store, workers=1, stop=stop)) == {}
+    assert len(squares(local(cells_of(50), work, store=store, workers=1))) == 50
+
+
+INTERRUPTED = """
+import hashlib, sys
+from uproar.run.cell import Cell, Outcome
+from uproar.run.executors import local
+from uproar.run.store import Store
+
+def work(cell):
+    if cell.fields["number"] >= 4:
+        print("computing", flush=True)
+        # Minutes in C, without the interpreter's lock: nothing can interrupt it.
+        hashlib.pbkdf2_hmac("sha256", b"", b"", 10**9)
+    return Outcome({"square": cell.fields["number"] ** 2})
+
+cells = (Cell("square", {"number": number}) for number in range(10))
+for cell, outcome in local(cells, work, store=Store(sys.argv[1]), workers=2):
+    pass
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_ctrl_c_returns_at_once_and_leaves_a_usable_store(tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED, str(tmp_path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert [process.stdout.readline() for _ in range(2)] == ["computing\n"] * 2
+    process.send_signal(signal.SIGINT)
+    began = time.monotonic()
+    _, stderr = process.communicate(timeout=20)
+    assert time.monotonic() - began < 3
+    assert process.returncode == -signal.SIGINT
+    assert stderr.endswith("KeyboardInterrupt\n")
+    store = Store(tmp_path)
+    assert [store.has(cell) for cell in cells_of(10)] == [True] * 4 + [False] * 6
+    assert squares(local(cells_of(10), square, store=store, workers=2)) == {
+        number: number**2 for number in range(10)
+    }
+    assert store.damaged == []
+    assert store.sweep() == 0

@@ -23,7 +23,17 @@ _HOMES = {
     "UproarError": "uproar.types",
     "evaluate": "uproar.evaluate",
 }
-__all__ = [*_HOMES, "__version__"]  # noqa: PLE0604, PLE0605 - one list serves both
+__all__ = [
+    "Benchmark",
+    "Data",
+    "Recipe",
+    "Result",
+    "Spec",
+    "Split",
+    "UproarError",
+    "__version__",
+    "evaluate",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""The one place where science meets infrastructure: runs a spec, cell by cell, and reads it back."""
+"""The one place where science meets infrastructure: runs a spec, cell by cell."""
 
 from __future__ import annotations
 

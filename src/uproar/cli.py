@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -13,6 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from uproar.types import UproarError
+
+if TYPE_CHECKING:
+    from uproar.benchmark import Benchmark
 
 app = typer.Typer(
     name="uproar",
@@ -181,7 +184,7 @@ def list_(what: Annotated[Listed, typer.Argument(help="Which registry.")]) -> No
     show_registry(what.value, Console())
 
 
-def _benchmark(flags: dict[str, Any]) -> Any:
+def _benchmark(flags: dict[str, Any]) -> Benchmark:
     """Return the benchmark that the flags describe, on top of the spec file if there is one."""
     from uproar.benchmark import Benchmark
     from uproar.spec import Spec
@@ -194,8 +197,8 @@ def _benchmark(flags: dict[str, Any]) -> Any:
     config: Path | None = flags["config"]
     spec = Spec.from_mapping(given) if config is None else Spec.from_toml(config, given)
     out = flags["out"] or Path("runs") / spec.data
-    log = (lambda line: None) if flags["quiet"] else _log
-    return Benchmark(spec, out, log=log, quiet=flags["quiet"])
+    quiet: bool = flags["quiet"]
+    return Benchmark(spec, out, log=_silent if quiet else _log, quiet=quiet)
 
 
 def _numbers(text: str) -> tuple[float, ...]:
@@ -209,6 +212,10 @@ def _numbers(text: str) -> tuple[float, ...]:
 
 def _log(line: str) -> None:
     _stderr().print(Text(line), soft_wrap=True)
+
+
+def _silent(line: str) -> None:
+    del line
 
 
 def _stderr() -> Console:

@@ -165,7 +165,9 @@ def _data(
         feature_names=tuple(feature_names)
         or (tuple(f"x{column}" for column in range(inputs.shape[1])) if kind == "table" else ()),
         value_range=value_range,
-        **{part: Split(*arrays) for part, arrays in splits.items()},
+        train=Split(*splits["train"]),
+        validation=Split(*splits["validation"]),
+        test=Split(*splits["test"]),
     )
 
 

@@ -192,10 +192,12 @@ def _panel(panel: Axes, curves: pd.DataFrame, order: pd.Series) -> None:
     dashes = ("-", "--", "-.", ":")
     for position, explainer in enumerate(name for name in order if name != "random"):
         rows = curves[curves["explainer"] == explainer]
-        style = {"linestyle": dashes[position // 10 % 4], "color": f"C{position % 10}"}
-        panel.plot(rows["fraction"], rows["value"], label=explainer, linewidth=1.2, **style)
+        colour, dash = f"C{position % 10}", dashes[position // 10 % len(dashes)]
+        panel.plot(
+            rows["fraction"], rows["value"], dash, color=colour, label=explainer, linewidth=1.2
+        )
         panel.fill_between(
-            rows["fraction"], rows["low"], rows["high"], color=style["color"], alpha=0.12, lw=0
+            rows["fraction"], rows["low"], rows["high"], color=colour, alpha=0.12, lw=0
         )
     random = curves[curves["explainer"] == "random"]
     panel.plot(random["fraction"], random["value"], "k--", label="random", linewidth=1.6)

@@ -43,7 +43,9 @@ def rank(
 
 def _negated(values: NDArray[np.generic]) -> NDArray[np.generic]:
     """Negate without the wrap-around of unsigned integers."""
-    return -(values if np.issubdtype(values.dtype, np.floating) else values.astype(np.float64))
+    widened = np.promote_types(values.dtype, np.float32)
+    negated: NDArray[np.generic] = np.negative(values.astype(widened, copy=False))
+    return negated
 
 
 def count(fraction: float, features: int) -> int:

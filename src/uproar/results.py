@@ -43,7 +43,7 @@ class Curve:
     correct: Correct  # (fractions, repeats, examples)
 
 
-def curves(plan: Plan, outcomes: Mapping[Job, Outcome]) -> Iterator[Curve]:
+def curves(outcomes: Mapping[Job, Outcome]) -> Iterator[Curve]:
     """Yield all measured curves; those of :data:`uproar.plan.ALL` have the points 0 and 1."""
     for job, outcome in outcomes.items():
         for name, direction in CURVES.get(job.protocol, {}).items():
@@ -77,7 +77,7 @@ def tidy(plan: Plan, outcomes: Mapping[Job, Outcome]) -> pd.DataFrame:
             answers.size,
             plan.versions(curve.job.explainer, curve.job.protocol, curve.job.removal),
         )
-        for curve in curves(plan, outcomes)
+        for curve in curves(outcomes)
         if curve.name in wanted
         for fraction, by_repeat in zip(curve.fractions, curve.correct, strict=True)
         for repeat, answers in enumerate(by_repeat)
@@ -112,7 +112,7 @@ def evidence(plan: Plan, outcomes: Mapping[Job, Outcome]) -> Evidence:
     parts: dict[tuple[str, str], dict[str, dict[int, Correct]]] = defaultdict(
         lambda: defaultdict(dict)
     )
-    for curve in curves(plan, outcomes):
+    for curve in curves(outcomes):
         key = curve.name, curve.job.removal
         parts[key][curve.job.explainer][curve.job.base or 0] = curve.correct
     bases = plan.spec.base_models

@@ -22,14 +22,15 @@ from uproar.types import Recipe, UproarError, find, unknown
 DEFAULT_FRACTIONS = (0.1, 0.3, 0.5, 0.7, 0.9)
 REFERENCE = "random"
 
-Names = Annotated[tuple[str, ...], BeforeValidator(lambda names: _listed(names))]
-
 
 def _listed(value: Any) -> Any:
     """Take ``"a,b"`` as the command line writes it for ``["a", "b"]``."""
     if isinstance(value, str):
         return tuple(part.strip() for part in value.split(",") if part.strip())
     return tuple(value) if isinstance(value, Sequence) else value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
 
 
 class Spec(BaseModel):
@@ -126,7 +127,7 @@ class Spec(BaseModel):
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any], *, source: str = "spec") -> Spec:
-        """Make a spec from plain values; missing ones depend on the data set, see :func:`defaults`."""
+        """Make a spec from plain values; missing ones take the :func:`defaults` of the data."""
         known = list(cls.model_fields)
         for key in values:
             if key not in known:
@@ -147,9 +148,8 @@ class Spec(BaseModel):
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"])
-            raise UproarError(
-                f"{source}: {where} is {first['input']!r}; {first['msg'][0].lower()}{first['msg'][1:]}"
-            ) from error
+            wanted = first["msg"][0].lower() + first["msg"][1:]
+            raise UproarError(f"{source}: {where} is {first['input']!r}; {wanted}") from error
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ def leaderboard_table(result: Result, removal: str) -> Table:
     table.add_column("verdict")
     for _, row in board.iterrows():
         verdict = str(row["verdict"])
-        word = verdict.split()[0].rstrip(":")
+        word = verdict.split(maxsplit=1)[0].rstrip(":")
         shown = Text(f"{SYMBOLS.get(word, ' ')} {verdict}", style=STYLES.get(word, ""))
         gains = [_interval(row, score) for score in scores]
         mask_only = "" if pd.isna(row["mask_only_accuracy"]) else f"{row['mask_only_accuracy']:.3f}"

@@ -89,7 +89,8 @@ class Workbench:
     @cached_property
     def _settings(self) -> dict[str, Setting]:
         """The setting of every removal, prepared before any thread asks for one."""
-        spec = self.plan.spec
+        spec, way = self.plan.spec, self.plan.spec.training
+        assert way != "auto", "the benchmark chooses before it builds a workbench"
         return {
             name: prepare(
                 self.data,
@@ -98,7 +99,7 @@ class Workbench:
                 ),
                 factory=self.factory,
                 recipe=spec.recipe,
-                way=spec.training,
+                way=way,
                 device=self.device,
                 generator=generator_of("removal", name, self.data.name, spec.seed),
             )
@@ -159,7 +160,8 @@ class Workbench:
         ranks = self._feature_order(len(self.data.train))
         state = setting.fit(arms(setting.train, ranks, [0]), [job.cell.fields["seed"]])
         model = as_trained(self.data, self.factory, state, self.device)
-        predicted, values = {}, {}
+        predicted: dict[str, Tensor] = {}
+        values: dict[str, Any] = {}
         for part in ("train", "validation", "test"):
             split = getattr(self.data, part)
             predicted[part] = model(torch.from_numpy(split.inputs).to(self.device)).argmax(1)

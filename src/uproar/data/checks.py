@@ -26,9 +26,7 @@ def check(data: Data) -> Data:
             )
     low, high = float(data.train.inputs.min()), float(data.train.inputs.max())
     if low == high:
-        raise UproarError(
-            f"all training inputs are the same value, {low:g}: nothing can be learned"
-        )
+        raise UproarError(f"all training inputs are {low:g}: nothing can be learned from constants")
     return data
 
 
@@ -43,11 +41,12 @@ def _check_split(split: Split, part: str, data: Data) -> None:
         raise UproarError(f"{part}: there are no examples; at least one of every class is needed")
     if inputs.shape[1:] != data.input_shape:
         raise UproarError(
-            f"{part}: inputs have shape {inputs.shape[1:]} per example, train has {data.input_shape}"
+            f"{part}: one input has shape {inputs.shape[1:]}, in train it has {data.input_shape}"
         )
     if inputs.shape[1:][-len(data.feature_shape) :] != data.feature_shape:
         raise UproarError(
-            f"feature_shape {data.feature_shape} must end the shape of one input, {data.input_shape}"
+            f"the shape of one input, {data.input_shape}, must end in feature_shape "
+            f"{data.feature_shape}"
         )
     bad = ~np.isfinite(inputs)
     if bad.any():

@@ -33,7 +33,7 @@ class Explained:
     seconds: float
 
 
-def explain_family(  # noqa: PLR0917 - all six are the data of the explanation
+def explain_family(
     explainer: Explainer,
     names: Sequence[ExplainerName],
     model: TrainedModel,

@@ -175,7 +175,7 @@ def _guided(module: nn.Module) -> Iterator[list[nn.Module]]:
     def clamp(relu: nn.Module, _: object, output: Tensor) -> None:
         if output.requires_grad:
             used.append(relu)
-            output.register_hook(_positive)  # type: ignore[no-untyped-call]
+            output.register_hook(_positive)
 
     handles = [
         child.register_forward_hook(clamp)

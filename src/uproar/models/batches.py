@@ -48,7 +48,10 @@ class SharedInputs:
 class Batches(Protocol):
     """What training and prediction consume: batches of every arm's own inputs."""
 
-    shared: SharedInputs
+    @property
+    def shared(self) -> SharedInputs:
+        """The inputs before they are degraded."""
+        ...
 
     @property
     def arms(self) -> int:

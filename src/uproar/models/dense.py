@@ -91,7 +91,10 @@ class Workspace:
         return below
 
     def backward(self, buffer: Buffer, gradient: Buffer, inputs: Tensor, wanted: Tensor) -> None:
-        """Write the gradient of the mean cross-entropy; ``wanted`` is one-hot (arms, classes, batch)."""
+        """Write the gradient of the mean cross-entropy of the last :meth:`forward`.
+
+        ``wanted`` holds the classes one-hot, (arms, classes, batch).
+        """
         slope = torch.softmax(self.hidden[-1], 1, out=self.slopes[-1])
         slope.sub_(wanted).div_(wanted.shape[-1])
         for layer in range(len(self.hidden) - 1, -1, -1):

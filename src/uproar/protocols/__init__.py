@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from uproar.types import Entry
 
 PROTOCOLS = (
@@ -52,7 +54,7 @@ PROTOCOLS = (
 )
 
 # What each protocol's curves are called in tables, with the direction that is better.
-CURVES = {
+CURVES: dict[str, dict[str, Literal["lower", "higher"]]] = {
     "roar": {"roar": "lower"},
     "kar": {"kar": "higher"},
     "mask-only": {"mask-only": "lower"},

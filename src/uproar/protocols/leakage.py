@@ -30,7 +30,8 @@ def mask_only(
 
     >>> from uproar.testing import toy_setting, known_ranking
     >>> setting, data = toy_setting("hooker-toy")
-    >>> correct = mask_only(setting, known_ranking(data, "true-ranking"), fractions=[0.5], seeds=[0])
+    >>> ranking = known_ranking(data, "true-ranking")
+    >>> correct = mask_only(setting, ranking, fractions=[0.5], seeds=[0])
     >>> bool(abs(correct.mean() - data.majority_rate) < 0.05)  # one mask for all: nothing leaks
     True
     """

@@ -1,0 +1,1 @@
+"""The page: tables and figures from plain content; imports no torch."""

@@ -92,7 +92,7 @@ def conclude(
     return Conclusions(
         gains=_gain_table(comparisons),
         curves=_curve_table(found),
-        leaks=leak_table.assign(removal=""),
+        leaks=leak_table,
         pairs=_pair_table(spec, found, first),
         agreement=agreement(first, wanted, reference=REFERENCE),
         detectable={score: c.smallest_detectable for score, c in first.items()},

@@ -45,7 +45,8 @@ def content_of(result: Result) -> ReportContent:
         leaderboard=result.leaderboard(),
         gains=found.gains,
         curves=found.curves,
-        leaks=found.leaks,
+        # The shape of a mask is the same whatever replaces what it removes.
+        leaks=pd.concat([found.leaks.assign(removal=name) for name in spec.removals]),
         pairs=found.pairs,
         agreement=found.agreement,
         detectable=found.detectable,

@@ -9,9 +9,11 @@ import itertools
 import math
 import statistics
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 
 import numpy as np
 import scipy.stats
+import torch
 
 # --- explainers -----------------------------------------------------------------------------------
 
@@ -222,3 +224,122 @@ def split_half(scores: np.ndarray, generator: np.random.Generator, splits: int) 
         rhos.append(spearman(first, second))
     rho = statistics.mean(rhos)
     return 2 * rho / (1 + rho)
+
+
+# --- protocols and training -----------------------------------------------------------------------
+
+
+def ranks(importance: Sequence[float]) -> list[int]:
+    """Count what comes before each feature: all larger ones, and equal ones to its left."""
+    return [
+        sum(other > mine for other in importance)
+        + sum(other == mine for other in importance[:position])
+        for position, mine in enumerate(importance)
+    ]
+
+
+def top(importance: Sequence[float], fraction: float) -> set[int]:
+    """Positions of the most important ``fraction`` of the features, half a feature rounded up."""
+    exact = Fraction(str(fraction)) * len(importance)
+    wanted = math.floor(exact + Fraction(1, 2))
+    descending = sorted(range(len(importance)), key=lambda i: (-float(importance[i]), i))
+    return set(descending[:wanted])
+
+
+def degraded(
+    inputs: np.ndarray,
+    importance: np.ndarray,
+    fill: np.ndarray,
+    *,
+    fraction: float,
+    keep: bool = False,
+) -> np.ndarray:
+    """Copy the inputs and overwrite one feature of one example at a time, all its channels."""
+    result = inputs.copy()
+    features = importance.shape[1:]
+    everything = set(range(math.prod(features)))
+    for example in range(len(inputs)):
+        best = top(importance[example].ravel().tolist(), fraction)
+        for feature in everything - best if keep else best:
+            place = np.unravel_index(feature, features)
+            stand_in = fill[example] if len(fill) > 1 else fill[0]
+            result[(example, ..., *place)] = stand_in[(..., *place)]
+    return result
+
+
+def data_order(examples: int, batch_size: int, epochs: int, seed: int) -> list[torch.Tensor]:
+    """One permutation an epoch, cut into batches; the last one may be smaller."""
+    generator = torch.Generator().manual_seed(seed)
+    batches = []
+    for _ in range(epochs):
+        order = torch.randperm(examples, generator=generator)
+        starts = range(0, examples, batch_size)
+        batches += [order[start : start + batch_size] for start in starts]
+    return batches
+
+
+def trained(
+    module: torch.nn.Module,
+    inputs: np.ndarray,
+    labels: np.ndarray,
+    *,
+    seed: int,
+    optimiser: str,
+    learning_rate: float,
+    schedule: str,
+    epochs: int,
+    batch_size: int,
+    weight_decay: float,
+) -> dict[str, torch.Tensor]:
+    """Train one module on inputs that are degraded already, as any tutorial does it."""
+    x, y = torch.tensor(inputs), torch.tensor(labels)
+    order = data_order(len(x), batch_size, epochs, seed)
+    if optimiser == "sgd":
+        update = torch.optim.SGD(
+            module.parameters(),
+            learning_rate,
+            momentum=0.9,
+            nesterov=True,
+            weight_decay=weight_decay,
+            foreach=False,
+        )
+    else:
+        update = torch.optim.Adam(
+            module.parameters(), learning_rate, weight_decay=weight_decay, foreach=False
+        )
+    criterion = torch.nn.CrossEntropyLoss()
+    module.train()
+    for step, batch in enumerate(order):
+        share = 1.0 if schedule == "constant" else (1 + math.cos(math.pi * step / len(order))) / 2
+        for group in update.param_groups:
+            group["lr"] = learning_rate * share
+        update.zero_grad()
+        criterion(module(x[batch]), y[batch]).backward()
+        update.step()
+    return {name: value.detach().clone() for name, value in module.state_dict().items()}
+
+
+def least_squares(inputs: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
+    """Weights (values + 1, classes) of the smallest norm but for the intercept, in the last row."""
+    flat = inputs.reshape(len(inputs), -1).astype(np.float64)
+    wanted = np.eye(classes)[labels]
+    centre, level = flat.mean(0), wanted.mean(0)
+    weights = np.linalg.lstsq(flat - centre, wanted - level, rcond=1e-6)[0]
+    return np.vstack([weights, level - centre @ weights])
+
+
+def least_squares_correct(
+    weights: np.ndarray, inputs: np.ndarray, labels: np.ndarray
+) -> np.ndarray:
+    """Whether the class of the largest score is the label."""
+    flat = inputs.reshape(len(inputs), -1).astype(np.float64)
+    scores = flat @ weights[:-1] + weights[-1]
+    return np.asarray(scores.argmax(1) == labels)
+
+
+def correct(module: torch.nn.Module, inputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Whether the class of the largest logit is the label, one example at a time."""
+    module.eval()
+    with torch.no_grad():
+        answers = [int(module(torch.tensor(one[None]))[0].argmax()) for one in inputs]
+    return np.array(answers) == labels

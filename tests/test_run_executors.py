@@ -17,7 +17,7 @@ import pytest
 from uproar.run import executors
 from uproar.run.cell import Cell, Failure, Outcome, Skip
 from uproar.run.executors import local
-from uproar.run.files import StoreError
+from uproar.run.files import StoreError, sweep
 from uproar.run.store import Store
 from uproar.types import Skipped, UproarError
 
@@ -371,4 +371,4 @@ def test_ctrl_c_returns_at_once_and_leaves_a_usable_store(tmp_path):
         number: number**2 for number in range(10)
     }
     assert store.damaged == []
-    assert store.sweep() == 0
+    assert sweep(store.folder) == 0

@@ -91,8 +91,8 @@ def _seconds_per_epoch(bench: Workbench) -> float:
 
 
 def _answer_bytes(plan: Plan, examples: int) -> float:
-    """Return the bytes of one stored answer per test example and model that is scored."""
+    """Return the bytes of the answers, one bit for each test example and model scored."""
     curves = len(plan.names) * plan.spec.base_models * len(plan.inner)
     repeats = {"roar": plan.spec.repeats, "kar": plan.spec.repeats, "no-retrain": 1}
     repeats |= {"mask-only": plan.spec.mask_only_repeats, "retrain-once": 2 * plan.spec.repeats}
-    return curves * examples * sum(repeats[protocol] for protocol in plan.spec.protocols)
+    return curves * examples / 8 * sum(repeats[protocol] for protocol in plan.spec.protocols)

@@ -136,6 +136,8 @@ class Spec(BaseModel):
         recipe = given.pop("recipe", {})
         if isinstance(recipe, Recipe):
             recipe = asdict(recipe)
+        if not isinstance(recipe, Mapping):
+            raise UproarError(f"{source}: recipe must be a table of keys, got {recipe!r}")
         recipe_known = list(Recipe.__dataclass_fields__)
         for key in recipe:
             if key not in recipe_known:

@@ -70,12 +70,12 @@ def find(name: str, registry: Sequence[Entry], what: str) -> Entry:
     raise UproarError(unknown(name, [entry.name for entry in registry], what))
 
 
-def unknown(name: str, known: Iterable[str], what: str) -> str:
-    """Compose the message for an unknown name, the close ones first."""
+def unknown(name: str, known: Iterable[str], what: str, *, listed: str = "") -> str:
+    """Compose the message for an unknown name: the close ones, then all, or what is ``listed``."""
     names = list(known)
     close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     hint = f": did you mean {' or '.join(map(repr, close))}?" if close else "."
-    return f"unknown {what} {name!r}{hint} Known: {', '.join(names)}"
+    return f"unknown {what} {name!r}{hint} Known: {listed or ', '.join(names)}"
 
 
 @dataclass(frozen=True)

@@ -113,7 +113,9 @@ def parse(name: str, extra_bases: Sequence[str] = ()) -> ExplainerName:
     aggregation, rest = _prefix(stem, AGGREGATIONS)
     ensemble, base = _prefix(rest, ENSEMBLES)
     if base not in {*extra_bases, *(entry.name for entry in EXPLAINERS)}:
-        raise UproarError(unknown(stem, _composed_names(extra_bases), "explainer"))
+        raise UproarError(
+            unknown(stem, _composed_names(extra_bases), "explainer", listed=_known(extra_bases))
+        )
     entry = _base_entry(base)
     if entry.kind == "control" and (ensemble or aggregation):
         raise UproarError(
@@ -144,6 +146,13 @@ def _base_entry(base: str) -> Entry:
         if entry.name == base:
             return entry
     return Entry(base, base, path="", kind="estimator", signed=True, scope="local")
+
+
+def _known(extra_bases: Sequence[str]) -> str:
+    """Describe all names shortly; spelt out they fill a page."""
+    bases = ", ".join([*(entry.name for entry in EXPLAINERS), *extra_bases])
+    prefixes = ", ".join(f"{entry.name}-" for entry in (*ENSEMBLES, *AGGREGATIONS))
+    return f"{bases}; before those that are no controls, {prefixes}"
 
 
 def _composed_names(extra_bases: Sequence[str]) -> list[str]:

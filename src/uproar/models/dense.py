@@ -26,16 +26,27 @@ PREDICTION_BATCH = 1024
 
 
 def dense_layers(module: nn.Module) -> list[tuple[str, nn.Linear]] | None:
-    """Return the named linear layers of a flatten, linear, ReLU, …, linear stack, else None."""
+    """Return the named linear layers of a flatten, linear, ReLU, …, linear stack, else None.
+
+    Layers that are used twice, frozen or reparametrised are none of those that are written out.
+    """
     if type(module) is not nn.Sequential:
         return None
-    layers = list(module.named_children())
+    # Not named_children(), which leaves out the second use of a layer.
+    layers = list(zip(module._modules, module, strict=True))
     if layers and type(layers[0][1]) is nn.Flatten:
         layers = layers[1:]
-    linears = [(n, m) for n, m in layers[::2] if type(m) is nn.Linear and m.bias is not None]
+    linears = [(n, m) for n, m in layers[::2] if isinstance(m, nn.Linear) and _is_plain(m)]
     relus = [m for _, m in layers[1::2] if type(m) is nn.ReLU]
     whole = len(linears) == len(relus) + 1 and len(linears) + len(relus) == len(layers)
-    return linears if whole else None
+    distinct = len({id(parameter) for parameter in module.parameters()}) == 2 * len(linears)
+    return linears if whole and distinct else None
+
+
+def _is_plain(layer: nn.Linear) -> bool:
+    parameters = dict(layer.named_parameters())
+    trained = all(parameter.requires_grad for parameter in parameters.values())
+    return type(layer) is nn.Linear and set(parameters) == {"weight", "bias"} and trained
 
 
 @dataclass(frozen=True)

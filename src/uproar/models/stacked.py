@@ -19,6 +19,10 @@ def refusal(module: nn.Module, inputs: Tensor) -> str | None:
     """Return why ``vmap`` cannot train the module, or None when it can; ``inputs`` is a sample."""
     if next(module.buffers(), None) is not None:
         return "it has buffers (batch normalisation keeps running statistics)"
+    if not all(parameter.requires_grad for parameter in module.parameters()):
+        return "some of its parameters are frozen"
+    if any(isinstance(part, nn.RNNBase) for part in module.modules()):
+        return "vmap has no vectorised form of recurrent layers"
     stacked = _stack([module.state_dict(), module.state_dict()])
     labels = torch.zeros(2, len(inputs), dtype=torch.long, device=inputs.device)
     try:
@@ -40,9 +44,8 @@ def _gradients(
     def loss(one: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
         return nn.functional.cross_entropy(functional_call(module, one, (x,)), y)
 
-    gradients: dict[str, Tensor] = vmap(grad(loss), randomness="different")(
-        dict(parameters), inputs, labels
-    )
+    # vmap raises where a module draws random numbers: arms of equal seed would draw differently.
+    gradients: dict[str, Tensor] = vmap(grad(loss))(dict(parameters), inputs, labels)
     return gradients
 
 
@@ -81,6 +84,7 @@ def fit_stacked(
 @torch.no_grad()
 def score_stacked(module: nn.Module, state: Mapping[str, Tensor], batches: Batches) -> Tensor:
     """Return logits (arms, examples, classes) of the stacked states on their own inputs."""
+    module.eval()
     shape = batches.shared.input_shape
     everything = torch.arange(len(batches.shared), device=batches.shared.inputs.device)
 
@@ -92,5 +96,5 @@ def score_stacked(module: nn.Module, state: Mapping[str, Tensor], batches: Batch
     for part in everything.split(PREDICTION_BATCH):
         inputs = batches.batch(slice(0, batches.arms), part.expand(batches.arms, -1), ())
         inputs = inputs.view(batches.arms, len(part), *shape)
-        logits.append(vmap(forward, randomness="different")(dict(state), inputs))
+        logits.append(vmap(forward)(dict(state), inputs))
     return torch.cat(logits, 1)

@@ -34,8 +34,8 @@ class Removal(Protocol):
 class Ranking:
     """Ranks of the features of every train and test example, 0 for the most important."""
 
-    train: UInt[np.ndarray, "examples *features"]
-    test: UInt[np.ndarray, "examples *features"]
+    train: UInt[np.ndarray, "train_examples *features"]
+    test: UInt[np.ndarray, "test_examples *features"]
 
     def reversed(self) -> Ranking:
         """Return the ranking with the least important feature first."""
@@ -53,8 +53,8 @@ class Setting:
 
     train: SharedInputs
     test: SharedInputs
-    train_labels: Int[Tensor, "examples"]
-    test_labels: Int[Tensor, "examples"]
+    train_labels: Int[Tensor, "train_examples"]
+    test_labels: Int[Tensor, "test_examples"]
     factory: Factory
     recipe: Recipe
     way: Way

@@ -30,23 +30,25 @@ BETTER = Verdict(
     "better",
     "▲",
     "better",
-    "The whole interval of the gain lies above random, after correction for the number of "
-    "explainers in the table.",
+    "The gain is above zero, and would rarely be so large by chance (p < 0.05 after Holm's "
+    "correction for the number of explainers).",
 )
 ALIKE = Verdict(
     "alike",
     "indistinguishable",
     "●",
     "indistinguishable",
-    "This run cannot tell the explainer from random. That is not proof of equality: a difference "
-    "below the smallest detectable gain would look the same.",
+    "This run cannot tell the explainer from random, once chance is corrected for the number of "
+    "explainers. That is not proof of equality: a smaller gain than the run could detect would "
+    "look the same.",
 )
 WORSE = Verdict(
     "worse",
     "worse",
     "▼",
     "worse",
-    "The whole interval of the gain lies below random.",
+    "The gain is below zero, and would rarely be so small by chance (p < 0.05 after Holm's "
+    "correction for the number of explainers).",
 )
 WITHHELD = Verdict(
     "withheld",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -39,13 +40,16 @@ def encode(cell: Cell, outcome: Outcome) -> bytes:
     >>> decode(encode(cell, Outcome({"value": 0.5})), cell).values
     {'value': 0.5}
     """
+    # Eight answers to a byte: most of what is stored says which example was classified correctly.
+    booleans = {name: array for name, array in outcome.arrays.items() if array.dtype == np.bool_}
     record = {
         **_heading(cell),
         "values": outcome.values,
         "seconds": outcome.seconds,
         "provenance": outcome.provenance,
+        "packed": {name: list(array.shape) for name, array in booleans.items()},
     }
-    arrays = dict(outcome.arrays)
+    arrays = dict(outcome.arrays) | {name: np.packbits(array) for name, array in booleans.items()}
     return bytes(safetensors.numpy.save(arrays, {_ENTRY: _seal(record, arrays)}))
 
 
@@ -62,6 +66,9 @@ def decode(raw: bytes, cell: Cell) -> Outcome:
         header = json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])
         record = _unseal(header["__metadata__"][_ENTRY], arrays)
         _check_cell(record, cell.key)
+        for name, shape in record["packed"].items():
+            answers = np.unpackbits(arrays[name], count=math.prod(shape))
+            arrays[name] = answers.view(np.bool_).reshape(shape)
         return Outcome(record["values"], arrays, record["seconds"], record["provenance"])
     except _UNREADABLE as error:
         raise Damaged(f"not a readable outcome ({type(error).__name__})") from error

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from uproar.types import UproarError
 
-_TEMPORARY = re.compile(r"[0-9a-f]{32}\.(?P<host>[0-9a-f]{12})\.(?P<pid>[1-9]\d{0,8})\.\w+\.tmp")
+_TEMPORARY = re.compile(r"[\w-]+\.(?P<host>[0-9a-f]{12})\.(?P<pid>[1-9]\d{0,8})\.\w+\.tmp")
 _FULL = {errno.ENOSPC: "no space left on", errno.EDQUOT: "disk quota exceeded on"}
 
 
@@ -27,7 +27,7 @@ class StoreError(UproarError):
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file so that readers, now and after a crash, see all of it or nothing new.
 
-    :param path: where; its stem is a cell's key. The folder is made when it is missing.
+    :param path: where. The folder is made when it is missing.
     :param content: the bytes of the file.
     :raises StoreError: in one line, when it cannot be written; nothing is left behind.
     """

@@ -22,7 +22,7 @@ from uproar.run.encoding import (
     encode,
     encode_note,
 )
-from uproar.run.files import StoreError, append_line, store_error, sweep, write_whole
+from uproar.run.files import StoreError, append_line, store_error, write_whole
 
 _FAILURES, _SKIPS, _DAMAGED = "failures", "skips", "damaged.log"
 
@@ -115,10 +115,6 @@ class Store:
         log = _content(self.folder / _DAMAGED) or b""
         lines = log.decode(errors="replace").splitlines()
         return list(dict.fromkeys([*lines, *self._noted]))
-
-    def sweep(self) -> int:
-        """Remove the temporary files of dead processes of this host; return how many."""
-        return sweep(self.folder)
 
     def size(self) -> int:
         """Return the bytes of all files in the store."""

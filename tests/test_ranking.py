@@ -1,0 +1,170 @@
+"""Ranking: properties on any importance, against a loop over one feature at a time."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from jaxtyping import TypeCheckError
+
+import oracles
+from uproar.ranking import count, rank, removed_mask
+
+SHAPES = hnp.array_shapes(min_dims=2, max_dims=3, min_side=1, max_side=7)
+# Few different values, so that there are many ties.
+ELEMENTS = {
+    np.float32: st.sampled_from([-2.5, -1.0, -0.0, 0.0, 0.5, 3.0, float("inf"), float("-inf")]),
+    np.float64: st.floats(-3, 3, width=16),
+    np.int64: st.integers(-3, 3),
+    np.uint8: st.integers(0, 255),
+    np.int8: st.integers(-128, 127),
+}
+IMPORTANCE = st.sampled_from(sorted(ELEMENTS, key=str)).flatmap(
+    lambda dtype: hnp.arrays(dtype, SHAPES, elements=ELEMENTS[dtype])
+)
+FRACTIONS = st.integers(0, 1000).map(lambda thousandths: thousandths / 1000)
+
+
+@given(IMPORTANCE)
+def test_ranks_are_those_of_the_loop(importance: np.ndarray) -> None:
+    ranks = rank(importance)
+    assert ranks.shape == importance.shape
+    for one, expected in zip(ranks, importance, strict=True):
+        assert one.ravel().tolist() == oracles.ranks(expected.ravel().tolist())
+
+
+@given(IMPORTANCE)
+def test_ranks_are_a_permutation_that_descends_and_keeps_the_order_of_ties(
+    importance: np.ndarray,
+) -> None:
+    flat = importance.reshape(len(importance), -1)
+    for values, ranks in zip(flat, rank(importance).reshape(flat.shape), strict=True):
+        order = np.argsort(ranks)
+        assert sorted(ranks.tolist()) == list(range(len(values)))
+        for first, second in pairwise(order):
+            assert values[first] > values[second] or (
+                values[first] == values[second] and first < second
+            )
+
+
+@given(IMPORTANCE, FRACTIONS)
+def test_every_example_loses_exactly_as_many_features(
+    importance: np.ndarray, fraction: float
+) -> None:
+    features = importance[0].size
+    ranks = rank(importance)
+    removed = removed_mask(ranks, fraction).reshape(len(importance), -1)
+    kept = removed_mask(ranks, fraction, keep=True).reshape(len(importance), -1)
+    assert removed.dtype == bool
+    assert (removed.sum(axis=1) == count(fraction, features)).all()
+    assert (kept.sum(axis=1) == features - count(fraction, features)).all()
+    for values, row in zip(importance, removed, strict=True):
+        assert set(np.flatnonzero(row)) == oracles.top(values.ravel().tolist(), fraction)
+
+
+@given(IMPORTANCE, FRACTIONS)
+def test_keeping_is_the_complement_of_removing(importance: np.ndarray, fraction: float) -> None:
+    ranks = rank(importance)
+    removed = removed_mask(ranks, fraction)
+    assert (removed_mask(ranks, fraction, keep=True) == ~removed).all()
+
+
+@given(IMPORTANCE, FRACTIONS)
+def test_keeping_the_top_is_removing_the_rest_from_the_other_end(
+    importance: np.ndarray, fraction: float
+) -> None:
+    features = importance[0].size
+    ranks = rank(importance)
+    reversed_ranks = (features - 1 - ranks.astype(np.int64)).astype(ranks.dtype)
+    rest = (features - count(fraction, features)) / features
+    kept = removed_mask(ranks, fraction, keep=True)
+    assert (kept == removed_mask(reversed_ranks, rest)).all()
+
+
+@given(IMPORTANCE, FRACTIONS, FRACTIONS)
+def test_masks_grow_with_the_fraction(importance: np.ndarray, one: float, other: float) -> None:
+    low, high = sorted([one, other])
+    ranks = rank(importance)
+    assert (removed_mask(ranks, low) <= removed_mask(ranks, high)).all()
+
+
+@given(IMPORTANCE)
+def test_inputs_are_not_changed(importance: np.ndarray) -> None:
+    before = importance.copy()
+    rank(importance)
+    assert (importance == before).all()
+
+
+@pytest.mark.parametrize(
+    ("features", "dtype"),
+    [(1, "uint8"), (256, "uint8"), (257, "uint16"), (65536, "uint16"), (65537, "uint32")],
+)
+def test_ranks_take_the_smallest_integers_that_hold_them(features: int, dtype: str) -> None:
+    importance = np.arange(features, dtype=np.float32)[None]
+    ranks = rank(importance)
+    assert ranks.dtype == dtype
+    assert ranks[0].tolist() == list(range(features))[::-1]
+    assert removed_mask(ranks, 1.0).all()
+    assert not removed_mask(ranks, 0.0).any()
+
+
+def test_unsigned_importance_does_not_wrap_around() -> None:
+    assert rank(np.array([[0, 200, 100]], dtype=np.uint8)).tolist() == [[2, 0, 1]]
+
+
+@pytest.mark.parametrize(
+    ("fraction", "features", "expected"),
+    [
+        (0.0, 64, 0),
+        (1.0, 64, 64),
+        (0.1, 5, 1),
+        (0.5, 5, 3),  # half up, where Python's round gives 2
+        (0.5, 1, 1),
+        (0.49, 1, 0),
+        (0.7, 10, 7),  # 0.7 * 10 is 7.000000000000001 in places, 6.999999999999999 in others
+        (0.29, 100, 29),
+        (0.145, 100, 15),  # 14.499999999999998 in floating point
+        (0.1, 64, 6),
+        (0.9, 64, 58),
+        (3 / 16, 16, 3),
+        (1 / 3, 3, 1),
+        (0.5, 150528, 75264),
+    ],
+)
+def test_count_rounds_half_up(fraction: float, features: int, expected: int) -> None:
+    assert count(fraction, features) == expected
+
+
+@given(st.integers(0, 10000), st.integers(1, 5000))
+def test_count_is_exact_decimal_arithmetic(ten_thousandths: int, features: int) -> None:
+    exact = Fraction(ten_thousandths, 10000) * features
+    assert count(ten_thousandths / 10000, features) == (exact + Fraction(1, 2)) // 1
+
+
+@pytest.mark.parametrize("fraction", [-0.01, 1.01, 10, float("nan"), float("inf")])
+def test_a_fraction_outside_0_to_1_is_refused(fraction: float) -> None:
+    text = rf"^fraction must lie in \[0, 1\], got {fraction!r}$"
+    with pytest.raises(ValueError, match=text):
+        count(fraction, 5)
+    with pytest.raises(ValueError, match=text):
+        removed_mask(np.array([[0, 1]], dtype=np.uint8), fraction)
+
+
+def test_nan_has_no_rank() -> None:
+    importance = np.zeros((3, 2, 2))
+    importance[0, 1, 1] = importance[2, 0, 0] = importance[2, 1, 0] = np.nan
+    with pytest.raises(ValueError, match="NaN") as error:
+        rank(importance)
+    assert str(error.value) == (
+        "importance has NaN in 2 of 3 examples (shape (3, 2, 2)); return a number for every feature"
+    )
+
+
+def test_shapes_are_checked_in_tests() -> None:
+    with pytest.raises(TypeCheckError):
+        removed_mask(np.array([[0.5, 1.0]]), 0.5)  # ranks are unsigned integers

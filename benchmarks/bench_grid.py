@@ -165,7 +165,7 @@ def dense_row(data: Data, recipe: Recipe, repeats: int) -> dict[str, Any]:
 
 
 def dense_rows(repeats: int = 5) -> list[dict[str, Any]]:
-    """Return one row per batch size; the recipe of the demo is the one at 128."""
+    """Return one row per batch size; the recipe of the demo is the one at 64."""
     data = load("digits", seed=0)
     return [dense_row(data, Recipe(batch_size=size), repeats) for size in (64, 128, 256)]
 

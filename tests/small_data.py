@@ -18,6 +18,8 @@ from uproar.ranking import rank
 from uproar.remove import fill
 from uproar.types import Data, Recipe, Split
 
+torch.set_num_threads(1)  # more threads only wait for each other over so little work
+
 LAYOUTS = {"table": (6,), "grey": (1, 4, 3), "colour": (3, 4, 3)}
 FEATURES = {"table": (6,), "grey": (4, 3), "colour": (4, 3)}
 CLASSES = 3

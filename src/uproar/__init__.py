@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from uproar.benchmark import Benchmark
-    from uproar.evaluate import evaluate
+    from uproar.evaluation import evaluate
     from uproar.result import Result
     from uproar.spec import Spec
     from uproar.types import Data, Recipe, Split, UproarError
@@ -21,7 +21,7 @@ _HOMES = {
     "Spec": "uproar.spec",
     "Split": "uproar.types",
     "UproarError": "uproar.types",
-    "evaluate": "uproar.evaluate",
+    "evaluate": "uproar.evaluation",
 }
 __all__ = [
     "Benchmark",

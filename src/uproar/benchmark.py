@@ -31,6 +31,7 @@ Log = Callable[[str], None]
 # A base model whose validation accuracy a lucky majority guess would reach this often has learned
 # nothing.
 LUCK = 0.01
+DEFAULT_OUT = Path("runs/DATA")  # where DATA is the name of the data
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Benchmark:
     """A spec that can be run. Data, model and explainers of one's own may stand in for names.
 
     :param spec: what to measure.
-    :param out: folder for the store, the tables and the report.
+    :param out: folder for the store, the tables and the report; ``runs/DATA`` if not given.
     :param data: a data set, when ``spec.data`` is no registered name.
     :param model: a factory of untrained modules, when ``spec.model`` is no registered name.
     :param explainers: callables by the names that ``spec.callables`` lists.
@@ -47,12 +48,16 @@ class Benchmark:
     """
 
     spec: Spec
-    out: Path
+    out: Path = DEFAULT_OUT
     data: Data | None = None
     model: Callable[[], nn.Module] | None = None
     explainers: Mapping[str, Any] = field(default_factory=dict)
     log: Log = print
     quiet: bool = False
+
+    def __post_init__(self) -> None:
+        if self.out == DEFAULT_OUT:
+            object.__setattr__(self, "out", DEFAULT_OUT.with_name(self.spec.data))
 
     def run(self) -> Result:
         """Run what is not finished yet, write tables and report, and return the result.
@@ -107,7 +112,7 @@ class Benchmark:
         from uproar.data import load
         from uproar.data.checks import check
         from uproar.models import MODELS
-        from uproar.models.training import choose_way
+        from uproar.models.training import check_way, choose_way
         from uproar.types import find
         from uproar.workbench import Workbench
 
@@ -117,10 +122,12 @@ class Benchmark:
         factory = self.model or partial(find(spec.model, MODELS, "model").load(), data)
         device = device_of(spec.device)
         sample = torch.from_numpy(data.train.inputs[:2]).to(device)
-        way, why = choose_way(factory, sample)
         if spec.training == "auto":
+            way, why = choose_way(factory, sample)
             spec = spec.model_copy(update={"training": way})
             self.log(f"training: {way} ({why})")
+        else:
+            check_way(spec.training, factory, sample)
         plan = Plan(spec)
         bench = Workbench(plan, data, factory, store, device, self.explainers)
         return plan, bench

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from uproar.types import UproarError
+from uproar.types import UproarError, unknown
 
 if TYPE_CHECKING:
     from uproar.benchmark import Benchmark
@@ -20,10 +19,10 @@ if TYPE_CHECKING:
 app = typer.Typer(
     name="uproar",
     help="Which explanation of your model can you trust, and how sure can you be of it?",
-    epilog="Start with [bold]uproar run digits[/bold]; it takes about a minute and a half.",
+    epilog="Start with `uproar run digits`; it takes about a minute and a half.",
     no_args_is_help=True,
     add_completion=False,
-    rich_markup_mode="rich",
+    rich_markup_mode="markdown",  # paragraphs flow, and [brackets] are text
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -31,15 +30,7 @@ app = typer.Typer(
 FAILED, WRONG_USE, INTERRUPTED = 1, 2, 130
 
 
-class Listed(StrEnum):
-    """What can be listed."""
-
-    explainers = "explainers"
-    removals = "removals"
-    protocols = "protocols"
-    data = "data"
-    models = "models"
-
+LISTED = "explainers|removals|protocols|data|models"
 
 DataName = Annotated[
     str | None,
@@ -110,7 +101,7 @@ def run(
     try:
         result = benchmark.run()
     except KeyboardInterrupt:
-        _stderr().print(
+        _log(
             f"\ninterrupted; what is finished is kept in {benchmark.out}, and the same command "
             "goes on from there"
         )
@@ -120,7 +111,11 @@ def run(
 
         show(result, Console())
     if result.failed:
-        _stderr().print(f"{len(result.failed)} cells failed; the report says which, and why")
+        failed = len(result.failed)
+        _log(
+            f"{failed} cell{'s' * (failed > 1)} failed; the report says which, and why, and the "
+            "same command tries them again"
+        )
         raise typer.Exit(FAILED)
 
 
@@ -173,15 +168,17 @@ def report(out: Folder) -> None:
 
 
 @app.command("list", epilog="Example:  `uproar list explainers`")
-def list_(what: Annotated[Listed, typer.Argument(help="Which registry.")]) -> None:
+def list_(what: Annotated[str, typer.Argument(help="Which registry.", metavar=LISTED)]) -> None:
     """List what there is to choose from: name, what it is, paper, needs, direction.
 
     Explainers combine: `sg-`, `sgsq-` and `var-` before a base average over noisy inputs, `abs-`
     and `sq-` take away the sign, and parameters follow a colon, as in `abs-sg-ig:steps=50`.
     """
-    from uproar.terminal import show_registry
+    from uproar.terminal import REGISTRIES, show_registry
 
-    show_registry(what.value, Console())
+    if what not in REGISTRIES:
+        raise UproarError(unknown(what, REGISTRIES, "registry"))
+    show_registry(what, Console())
 
 
 def _benchmark(flags: dict[str, Any]) -> Benchmark:

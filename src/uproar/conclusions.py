@@ -62,7 +62,10 @@ class Conclusions:
             for name, table in values.items()
             if name != "detectable"
         }
-        return cls(**tables, detectable=values["detectable"])
+        # The store sorts names; tables list the protocols in the order of a fresh conclusion.
+        known = values["detectable"]
+        detectable = {score: known[score] for score in SCORES if score in known}
+        return cls(**tables, detectable=detectable)
 
 
 def conclude(
@@ -95,7 +98,12 @@ def conclude(
         leaks=leak_table,
         pairs=_pair_table(spec, found, first),
         agreement=agreement(first, wanted, reference=REFERENCE),
-        detectable={score: c.smallest_detectable for score, c in first.items()},
+        # There is none where random has been compared with nothing.
+        detectable={
+            score: c.smallest_detectable
+            for score, c in first.items()
+            if np.isfinite(c.smallest_detectable)
+        },
     )
 
 

@@ -12,6 +12,7 @@ import torch
 from uproar.benchmark import Benchmark, workers_of
 from uproar.plan import ALL, Plan
 from uproar.protocols.roar import roar
+from uproar.run.progress import duration
 from uproar.workbench import Workbench
 
 CALIBRATION_EPOCHS = 2
@@ -32,12 +33,11 @@ class Cost:
 
     def rows(self) -> list[tuple[str, str]]:
         """Return what people read."""
-        minutes, seconds = divmod(math.ceil(self.seconds), 60)
         return [
             ("cells", f"{self.cells:,}"),
             ("trainings", f"{self.trainings:,} (fewer where explainers rank alike)"),
-            ("time", f"about {minutes} min {seconds} s on this machine"),
-            ("disk", f"about {self.disk_bytes / 1e6:.0f} MB"),
+            ("time", f"about {duration(math.ceil(self.seconds))} on this machine"),
+            ("disk", f"about {math.ceil(self.disk_bytes / 1e6)} MB"),
             ("memory", f"about {self.memory_bytes / 1e9:.1f} GB"),
         ]
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 
-import pandas as pd
-
 from uproar.result import Result
 from uproar.run.files import write_whole
 
@@ -19,16 +17,17 @@ def write_files(result: Result) -> None:
     """
     buffer = io.BytesIO()
     result.table.to_parquet(buffer, index=False)
-    write_whole(result.out / "results.parquet", buffer.getvalue())
-    _write_csv(result, "results", result.table)
-    _write_csv(result, "timings", result.timings)
-    _write_csv(result, "gains", result.conclusions.gains)
     first, *others = result.spec.removals
-    _write_csv(result, "leaderboard", result.leaderboard(first))
-    for removal in others:
-        _write_csv(result, f"leaderboard-{removal}", result.leaderboard(removal))
+    boards = {"leaderboard": result.leaderboard(first)}
+    boards |= {f"leaderboard-{removal}": result.leaderboard(removal) for removal in others}
+    tables = {
+        "results": result.table,
+        "timings": result.timings,
+        "gains": result.conclusions.gains,
+        **boards,
+    }
+    # Everything is at hand before anything is replaced.
+    write_whole(result.out / "results.parquet", buffer.getvalue())
+    for name, table in tables.items():
+        write_whole(result.out / f"{name}.csv", table.to_csv(index=False).encode())
     result.to_html()
-
-
-def _write_csv(result: Result, name: str, table: pd.DataFrame) -> None:
-    write_whole(result.out / f"{name}.csv", table.to_csv(index=False).encode())

@@ -168,7 +168,7 @@ class Plan:
         noisy = sum(15 for member in members if member.ensemble)
         weight = 0.2 + 0.02 * noisy * (10 if members[0].base == "ig" else 1)
         return Job(
-            Cell("explain", fields, f"explain: {family}"),
+            Cell("explain", fields, f"explain: {_of_base(family, base.base)}"),
             weight=weight,
             base=base.base,
             family=family,
@@ -260,9 +260,9 @@ class Plan:
             if removal:
                 fields["removal"] = self._removal(removal)
             trainings = len(seeds) * len(fractions)
-        shown = explainer if base in {None, 0} else f"{explainer}, base model {base}"
+        label = f"{protocol}: {_of_base(explainer, base)}" + (f" ({removal})" if removal else "")
         return Job(
-            Cell(protocol, fields, f"{protocol}: {shown}" + (f" ({removal})" if removal else "")),
+            Cell(protocol, fields, label),
             weight=trainings * self.spec.recipe.epochs or 0.2,
             trainings=trainings,
             base=base,
@@ -284,6 +284,11 @@ class Plan:
         if explainer != ALL:
             parts += [name.entry() for name in self.names if name.name == explainer]
         return " ".join(f"{part.name}={part.version}" for part in parts)
+
+
+def _of_base(explainer: str, base: int | None) -> str:
+    """Return what labels call an explainer; the first base model goes without saying."""
+    return f"{explainer}, base model {base}" if base else explainer
 
 
 def digests_of(outcomes: Mapping[Job, Outcome]) -> dict[tuple[int, str], str]:

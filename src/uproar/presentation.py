@@ -63,7 +63,7 @@ def content_of(result: Result) -> ReportContent:
 def command_of(result: Result) -> str:
     """Return the command line that repeats the run, or the Python call where a line cannot."""
     if result.spec.data_digest or result.spec.model_digest or result.spec.callables:
-        return "uproar.evaluate(model, train, test, explainers=…, spec=…)  # objects of your own"
+        return "uproar.evaluate(…)  # with the same objects, and the values of the spec below"
     return f"uproar run --config spec.toml --out {shlex.quote(result.out.name)}"
 
 

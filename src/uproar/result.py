@@ -15,6 +15,7 @@ from uproar.conclusions import VERSION, Conclusions, conclude
 from uproar.plan import Job, Plan, digests_of, read_all
 from uproar.results import evidence, tidy
 from uproar.run.cell import Cell, Outcome
+from uproar.run.files import store_error
 from uproar.run.store import Store
 from uproar.spec import Spec
 from uproar.types import UproarError
@@ -152,12 +153,10 @@ class Result:
     @property
     def data_facts(self) -> Outcome:
         """What is known of the data, and the inputs that the gallery shows."""
-        try:
-            return self.outcomes[self.plan.data_job()]
-        except KeyError:
-            raise UproarError(
-                f"{self.out} has nothing to report yet; `uproar run` finishes it"
-            ) from None
+        found = self.outcomes.get(self.plan.data_job())
+        if found is None or not self.bases:
+            raise UproarError(f"{self.out} has nothing to report yet; `uproar run` finishes it")
+        return found
 
     @property
     def bases(self) -> list[Outcome]:
@@ -173,8 +172,12 @@ class Result:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a reader of the numbers should know."""
-        notes = [f"training: {self.spec.training}"]
-        protocols = self.spec.protocols
+        return (f"training: {self.spec.training}", *self.cautions)
+
+    @property
+    def cautions(self) -> tuple[str, ...]:
+        """What weakens the conclusions."""
+        notes, protocols = [], self.spec.protocols
         if "mask-only" not in protocols and {"roar", "kar"} & set(protocols):
             notes.append("mask-only was not run: verdicts of ROAR and KAR are without leak control")
         if not self.complete:
@@ -220,10 +223,18 @@ class Result:
         return latex(self, removal)
 
     def to_html(self, path: str | Path | None = None) -> Path:
-        """Write the report, a page that opens offline, and return where; ``report.html`` in out."""
+        """Write the report, a page that opens offline, and return where; ``report.html`` in out.
+
+        :raises UproarError: when nothing is finished yet, or the page cannot be written.
+        """
         from uproar.presentation import content_of
         from uproar.report.html import write
 
         target = self.out / "report.html" if path is None else Path(path)
-        write(content_of(self), target)
+        content = content_of(self)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            write(content, target)
+        except OSError as error:
+            raise store_error(error, target.parent) from error
         return target

@@ -108,7 +108,10 @@ class Evidence:
 
 
 def evidence(plan: Plan, outcomes: Mapping[Job, Outcome]) -> Evidence:
-    """Stack the base models of every curve; explainers that lack one of them are left out."""
+    """Stack the base models of every curve.
+
+    Explainers that lack one of them are left out, and so are curves without their shared ends.
+    """
     parts: dict[tuple[str, str], dict[str, dict[int, Correct]]] = defaultdict(
         lambda: defaultdict(dict)
     )
@@ -116,6 +119,11 @@ def evidence(plan: Plan, outcomes: Mapping[Job, Outcome]) -> Evidence:
         key = curve.name, curve.job.removal
         parts[key][curve.job.explainer][curve.job.base or 0] = curve.correct
     bases = plan.spec.base_models
+    ends = {
+        key: np.stack(list(by_base[ALL].values()))
+        for key, by_base in parts.items()
+        if ALL in by_base
+    }
     correct = {
         key: {
             explainer: np.stack([by_base[explainer][base] for base in range(bases)])
@@ -123,11 +131,7 @@ def evidence(plan: Plan, outcomes: Mapping[Job, Outcome]) -> Evidence:
             if len(by_base.get(explainer, {})) == bases
         }
         for key, by_base in parts.items()
-    }
-    ends = {
-        key: np.stack(list(by_base[ALL].values()))
-        for key, by_base in parts.items()
-        if ALL in by_base
+        if key in ends or key[0] == "mask-only"
     }
     assert all(array.shape[1] == len(ENDS) for array in ends.values())
     return Evidence(plan.inner, correct, ends)

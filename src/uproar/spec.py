@@ -189,13 +189,13 @@ def _check_registered(spec: Spec) -> None:
 
 
 def _check_numbers(spec: Spec) -> None:
+    for fraction in spec.fractions:
+        if not (math.isfinite(fraction) and 0 <= fraction <= 1):
+            raise UproarError(f"fractions must lie in [0, 1], got {fraction:g}")
     if not any(0 < fraction < 1 for fraction in spec.fractions):
         raise UproarError(
             f"fractions need one at least between 0 and 1, such as 0.5; got {list(spec.fractions)}"
         )
-    for fraction in spec.fractions:
-        if not (math.isfinite(fraction) and 0 <= fraction <= 1):
-            raise UproarError(f"fractions must lie in [0, 1], got {fraction:g}")
     for name in (
         "repeats",
         "mask_only_repeats",

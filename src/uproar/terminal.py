@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -21,6 +22,11 @@ from uproar.types import Entry
 STYLES = {"better": "green", "worse": "red", "withheld": "yellow"}
 SYMBOLS = {"better": "▲", "worse": "▼", "withheld": "?", "indistinguishable": "="}
 
+SCORES = {"roar": "ROAR", "kar": "KAR", "retrain_once": "retrain-once", "no_retrain": "no-retrain"}
+STATES = ("finished", "failed", "skipped", "missing")
+SHOWN_DAMAGE = 5
+UNBOUNDED = 1000  # columns; no leaderboard is wider
+
 REGISTRIES: dict[str, Sequence[Entry]] = {
     "explainers": EXPLAINERS,
     "removals": REMOVALS,
@@ -33,7 +39,14 @@ REGISTRIES: dict[str, Sequence[Entry]] = {
 def show(result: Result, console: Console) -> None:
     """Print the leaderboard of every removal, and where the files are."""
     for removal in result.spec.removals:
-        console.print(leaderboard_table(result, removal))
+        table = leaderboard_table(result, removal)
+        unbounded = console.options.update(width=UNBOUNDED)
+        if Measurement.get(console, unbounded, table).maximum > console.width:
+            # Better gains without intervals than a verdict that is cut off.
+            table = leaderboard_table(result, removal, intervals=False)
+        console.print(table)
+    for note in result.cautions:
+        console.print(Text(note), soft_wrap=True)
     for what, reason in result.skipped:
         console.print(Text(f"skipped {what}: {reason}"), soft_wrap=True)
     for what, error, _ in result.failed:
@@ -41,71 +54,109 @@ def show(result: Result, console: Console) -> None:
     console.print(Text(f"report: {result.out / 'report.html'}"), soft_wrap=True)
 
 
-def leaderboard_table(result: Result, removal: str) -> Table:
+def leaderboard_table(result: Result, removal: str, *, intervals: bool = True) -> Table:
     """Return the leaderboard as a table for the terminal."""
-    spec = result.spec
+    board, empty = result.leaderboard(removal), pd.Series(dtype=float)
+    columns = [name for name in SCORES if board.get(f"{name}_gain", empty).notna().any()]
+    leaks = board["mask_only_accuracy"].notna().any()
     table = Table(
-        title=f"{spec.data}, {spec.model}, removal {removal}: gain over random (95 % interval)",
+        title=_title(result, removal, intervals=intervals),
         title_justify="left",
-        caption=f"{spec.repeats} repeats, {len(spec.fractions)} fractions. Gains are in accuracy × "
-        "fraction. Where the mask alone tells the label (mask-only), ROAR cannot judge.",
+        caption=_caption(result, leaks=leaks, intervals=intervals),
         caption_justify="left",
     )
-    board = result.leaderboard(removal)
-    scores = [s for s in ("roar", "kar", "retrain_once") if board[f"{s}_gain"].notna().any()]
-    titles = {"roar": "ROAR", "kar": "KAR", "retrain_once": "retrain-once"}
     table.add_column("explainer", no_wrap=True)
-    for score in scores:
-        table.add_column(titles[score], justify="right", no_wrap=True)
-    table.add_column("mask-only", justify="right")
-    table.add_column("verdict")
+    for score in columns:
+        table.add_column(SCORES[score], justify="right", no_wrap=intervals, overflow="fold")
+    if leaks:
+        table.add_column("mask-only", justify="right")
+    judged = [p.replace("-", "_") for p in result.spec.protocols if p != "mask-only"]
+    table.add_column(f"{SCORES[judged[0]]} verdict" if judged else "verdict")
     for _, row in board.iterrows():
-        verdict = str(row["verdict"])
-        word = verdict.split(maxsplit=1)[0].rstrip(":")
-        shown = Text(f"{SYMBOLS.get(word, ' ')} {verdict}", style=STYLES.get(word, ""))
-        gains = [_interval(row, score) for score in scores]
-        mask_only = "" if pd.isna(row["mask_only_accuracy"]) else f"{row['mask_only_accuracy']:.3f}"
-        table.add_row(Text(str(row["explainer"])), *gains, mask_only, shown)
+        cells = [_gain(row, score, interval=intervals) for score in columns]
+        if leaks:
+            cells.append(_number(row["mask_only_accuracy"]))
+        table.add_row(Text(str(row["explainer"])), *cells, _verdict(str(row["verdict"])))
     return table
 
 
-def _interval(row: pd.Series, score: str) -> str:
-    if pd.isna(row[f"{score}_gain"]):
+def _title(result: Result, removal: str, *, intervals: bool) -> Text:
+    spec, shown = result.spec, "gain over random" + " (95 % interval)" * intervals
+    # A text, not a string: names of people's own may hold what Rich would take for markup.
+    return Text(f"{spec.data}, {spec.model}, removal {removal}: {shown}")
+
+
+def _caption(result: Result, *, leaks: bool, intervals: bool) -> str:
+    spec = result.spec
+    sentences = [
+        f"{_counted(spec.repeats, 'repeat')}, {_counted(len(spec.fractions), 'fraction')}.",
+        "Gains are in accuracy × fraction.",
+    ]
+    if leaks:
+        sentences.append("Where the mask alone tells the label, ROAR and KAR cannot judge.")
+    if not intervals:
+        sentences.append("Intervals are in leaderboard.csv, and here on a wider terminal.")
+    return " ".join(sentences)
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _verdict(verdict: str) -> Text:
+    word = verdict.split(maxsplit=1)[0].rstrip(":")
+    return Text(f"{SYMBOLS.get(word, ' ')} {verdict}", style=STYLES.get(word, ""))
+
+
+def _number(value: float) -> str:
+    return "" if pd.isna(value) else f"{value:.3f}"
+
+
+def _gain(row: pd.Series, score: str, *, interval: bool) -> str:
+    gain, low, high = (row[f"{score}_{column}"] for column in ("gain", "low", "high"))
+    if pd.isna(gain):
         return ""
-    low, high = row[f"{score}_low"], row[f"{score}_high"]
-    return f"{row[f'{score}_gain']:+.3f} ({low:+.3f}, {high:+.3f})"
+    return f"{gain:+.3f} ({low:+.3f}, {high:+.3f})" if interval else f"{gain:+.3f}"
 
 
 def show_status(result: Result, console: Console) -> None:
     """Print finished, failed, skipped and missing cells by kind."""
-    failed = {cell.key for cell, _ in result.store.failures()}
-    skipped = {cell.key for cell, _ in result.store.skips()}
-    finished = {job.cell.key for job in result.outcomes}
-    counts: dict[str, Counter[str]] = {}
-    known = {job.slot.key: job for job in result.jobs}
-    for prospective in result.plan.prospective_jobs():
-        job = known.get(prospective.slot.key)
-        key = job.cell.key if job else ""
-        state = (
-            "finished"
-            if key in finished
-            else "failed"
-            if key in failed
-            else "skipped"
-            if key in skipped
-            else "missing"
-        )
-        counts.setdefault(prospective.kind, Counter())[state] += 1
-    states = ("finished", "failed", "skipped", "missing")
-    table = Table("kind", *states, title=f"{result.out}", title_justify="left")
-    for kind, count in counts.items():
-        table.add_row(kind, *(str(count[state] or "") for state in states))
+    table = Table("kind", *STATES, title=Text(str(result.out)), title_justify="left")
+    for kind, count in _counts(result).items():
+        table.add_row(kind, *(str(count[state] or "") for state in STATES))
     console.print(table)
     console.print(f"store: {result.store.size() / 1e6:.1f} MB")
-    for note in result.store.damaged:
+    for what, error, _ in result.failed:
+        console.print(Text(f"failed {what}: {error}"), soft_wrap=True)
+    for what, reason in result.skipped:
+        console.print(Text(f"skipped {what}: {reason}"), soft_wrap=True)
+    damaged = result.store.damaged
+    for note in damaged[-SHOWN_DAMAGE:]:
         console.print(Text(note), soft_wrap=True)
+    if len(damaged) > SHOWN_DAMAGE:
+        console.print(f"and {len(damaged) - SHOWN_DAMAGE} more damaged files before these")
     if not result.complete:
         console.print("not finished: `uproar run` with the same flags goes on")
+
+
+def _counts(result: Result) -> dict[str, Counter[str]]:
+    """Return, by kind of cell, how many are in which state."""
+    states = dict.fromkeys((cell.key for cell, _ in result.store.skips()), "skipped")
+    states |= dict.fromkeys((cell.key for cell, _ in result.store.failures()), "failed")
+    states |= dict.fromkeys((job.cell.key for job in result.outcomes), "finished")
+    # The curves of an explainer that failed or was skipped share its fate.
+    fates = {
+        (job.base, member): states[job.cell.key]
+        for job in result.plan.explain_jobs()
+        for member in job.members
+        if states.get(job.cell.key) in {"failed", "skipped"}
+    }
+    known = {job.slot.key: states.get(job.cell.key, "missing") for job in result.jobs}
+    counts: dict[str, Counter[str]] = {}
+    for job in result.plan.prospective_jobs():
+        state = known.get(job.slot.key) or fates.get((job.base, job.explainer), "missing")
+        counts.setdefault(job.kind, Counter())[state] += 1
+    return counts
 
 
 def show_registry(what: str, console: Console) -> None:

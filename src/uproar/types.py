@@ -144,8 +144,8 @@ class Recipe:
     """How a model is trained, base model and retrainings alike."""
 
     optimiser: Literal["adam", "sgd", "least-squares"] = "adam"
-    learning_rate: float = 1e-2
+    learning_rate: float = 5e-3
     schedule: Literal["cosine", "constant"] = "cosine"
     epochs: int = 15
-    batch_size: int = 128
+    batch_size: int = 64
     weight_decay: float = 0.0

@@ -65,6 +65,7 @@ EXPLAINERS = (
         name="sobel",
         summary="strength of the edges of the image",
         path="uproar.explain.controls:sobel",
+        needs="images",
         kind="control",
         scope="local",
     ),

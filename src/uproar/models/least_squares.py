@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -17,11 +17,14 @@ RELATIVE_TOLERANCE = 1e-6
 
 
 @torch.no_grad()
-def fit_least_squares(module: nn.Module, batches: Batches, labels: Tensor) -> dict[str, Tensor]:
+def fit_least_squares(
+    module: nn.Module, batches: Batches, labels: Tensor, *, seeds: Sequence[int]
+) -> dict[str, Tensor]:
     """Fit every arm by least squares on one-hot labels and return the stacked states.
 
     Minimises sum over examples of ||W x + b − onehot(y)||² with the W of smallest norm, in double
-    precision. Initial weights and data order play no part, so that repeats coincide.
+    precision. Initial weights and data order play no part, so that repeats coincide, unless the
+    batches draw something (retrain-once): that is drawn once, by ``seeds[arm]``.
 
     :raises UproarError: when the module is anything but one linear layer.
     """
@@ -35,7 +38,8 @@ def fit_least_squares(module: nn.Module, batches: Batches, labels: Tensor) -> di
     wanted = nn.functional.one_hot(labels, layer.out_features).double()
     weights, biases = [], []
     for arm in range(batches.arms):
-        inputs = batches.batch(slice(arm, arm + 1), index, ())[0].double()
+        drawn = [torch.Generator().manual_seed(seeds[arm])]
+        inputs = batches.batch(slice(arm, arm + 1), index, drawn)[0].double()
         centre, level = inputs.mean(0), wanted.mean(0)
         covariance = (inputs - centre).T @ (inputs - centre)
         inverse = torch.linalg.pinv(covariance, rtol=RELATIVE_TOLERANCE**2, hermitian=True)

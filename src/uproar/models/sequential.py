@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 import joblib
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from uproar.models.batches import Batches
 from uproar.models.schedule import batch_indices, learning_rate, optimiser, steps_of
@@ -94,13 +93,10 @@ def score_sequential(module: nn.Module, state: Mapping[str, Tensor], batches: Ba
     everything = torch.arange(len(batches.shared), device=batches.shared.inputs.device)
     arms = []
     for arm in range(batches.arms):
-        one = {name: value[arm] for name, value in state.items()}
+        # Not functional_call, which refuses parameters that go by two names.
+        module.load_state_dict({name: value[arm] for name, value in state.items()})
         parts = [
-            functional_call(
-                module,
-                one,
-                (batches.batch(slice(arm, arm + 1), part[None], ()).view(len(part), *shape),),
-            )
+            module(batches.batch(slice(arm, arm + 1), part[None], ()).view(len(part), *shape))
             for part in everything.split(PREDICTION_BATCH)
         ]
         arms.append(torch.cat(parts))

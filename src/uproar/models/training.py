@@ -42,7 +42,7 @@ def initialise(factory: Factory, seed: int) -> nn.Module:
 def choose_way(factory: Factory, sample: Float[Tensor, "examples *shape"]) -> tuple[Way, str]:
     """Return how groups of this model are trained fastest on the sample's device, and why."""
     module = initialise(factory, 0).to(sample.device)
-    if dense_layers(module) is not None:
+    if _is_dense(module, sample):
         return "dense", "a stack of dense layers: one parameter buffer, backward written out"
     convolutions = [m for m in module.modules() if isinstance(m, nn.modules.conv._ConvNd)]
     if convolutions and sample.device.type == "cpu":
@@ -51,6 +51,32 @@ def choose_way(factory: Factory, sample: Float[Tensor, "examples *shape"]) -> tu
     if reason is not None:
         return "sequential", f"cannot be stacked: {reason}"
     return "stacked", "parameters stacked and trained under vmap"
+
+
+def check_way(way: Way, factory: Factory, sample: Float[Tensor, "examples *shape"]) -> None:
+    """Refuse a way of training that was asked for and that the model cannot be trained in.
+
+    :raises UproarError: with the reason.
+    """
+    module = initialise(factory, 0).to(sample.device)
+    if way == "dense" and not _is_dense(module, sample):
+        raise UproarError(
+            "training 'dense' needs a torch.nn.Sequential of Flatten, Linear and ReLU layers alone; "
+            "use 'auto'"
+        )
+    reason = refusal(module, sample) if way == "stacked" else None
+    if reason is not None:
+        raise UproarError(f"training 'stacked' is not possible: {reason}; use 'auto'")
+
+
+def _is_dense(module: nn.Module, sample: Tensor) -> bool:
+    """Say whether the module is a dense stack on flattened inputs."""
+    named = dense_layers(module)
+    if named is None or named[0][1].in_features != sample[0].numel():
+        return False
+    first = next(iter(module.children()))
+    flattens = isinstance(first, nn.Flatten) and (first.start_dim, first.end_dim) == (1, -1)
+    return flattens or sample.ndim == 2
 
 
 def fit_many(
@@ -75,7 +101,7 @@ def fit_many(
     by_seed = {seed: initialise(factory, seed).to(labels.device) for seed in sorted(set(seeds))}
     module = by_seed[seeds[0]]
     if recipe.optimiser == "least-squares":
-        return fit_least_squares(module, batches, labels)
+        return fit_least_squares(module, batches, labels, seeds=seeds)
     states = [{n: v.clone() for n, v in by_seed[seed].state_dict().items()} for seed in seeds]
     fit = {"dense": fit_dense, "stacked": fit_stacked, "sequential": fit_sequential}[way]
     return fit(module, states, batches, labels, recipe=recipe, seeds=seeds)

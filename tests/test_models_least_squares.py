@@ -1,0 +1,65 @@
+"""Least squares against NumPy's, columns that removal made constant included."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+import oracles
+from small_data import factory, importances, ranked, small
+from uproar.models.training import fit_many
+from uproar.types import Recipe, UproarError
+
+RECIPE = Recipe("least-squares")
+
+
+@pytest.mark.parametrize("layout", ["table", "grey", "colour"])
+@pytest.mark.parametrize("ranking", ["each its own", "one for all"])
+def test_weights_are_those_of_lstsq(layout: str, ranking: str) -> None:
+    data = small(layout)
+    importance, _ = importances(data)
+    if ranking == "one for all":  # whole columns become constant
+        importance = np.broadcast_to(importance[:1], importance.shape)
+    batches = ranked(data, (0, data.features // 2, data.features))
+    if ranking == "one for all":
+        batches = type(batches)(
+            batches.shared, batches.ranks[:1].expand_as(batches.ranks).clone(), batches.counts
+        )
+    labels = torch.from_numpy(data.train.labels)
+    state = fit_many(
+        factory("linear", data), batches, labels, recipe=RECIPE, seeds=(0, 0, 1), way="dense"
+    )
+    fill = batches.shared.fill.numpy().reshape(-1, *data.input_shape)
+    for arm, fraction in enumerate((0.0, 0.5, 1.0)):
+        inputs = oracles.degraded(data.train.inputs, importance, fill, fraction=fraction)
+        expected = oracles.least_squares(inputs, data.train.labels, 3)
+        assert state["1.weight"][arm].numpy() == pytest.approx(expected[:-1].T, abs=1e-5)
+        assert state["1.bias"][arm].numpy() == pytest.approx(expected[-1], abs=1e-5)
+        assert state["1.weight"].dtype == torch.float32
+
+
+def test_constant_columns_get_no_weight_and_the_level_is_the_share_of_classes() -> None:
+    data = small("table")
+    labels = torch.from_numpy(data.train.labels)
+    batches = ranked(data, (6,))
+    state = fit_many(
+        factory("linear", data), batches, labels, recipe=RECIPE, seeds=(0,), way="dense"
+    )
+    share = np.bincount(data.train.labels) / len(labels)
+    assert not state["1.weight"].any()
+    assert state["1.bias"][0].numpy() == pytest.approx(share)
+
+
+@pytest.mark.parametrize("model", ["mlp", "cnn"])
+def test_more_than_one_layer_is_refused(model: str) -> None:
+    data = small("grey")
+    labels = torch.from_numpy(data.train.labels)
+    with pytest.raises(UproarError) as error:
+        fit_many(
+            factory(model, data), ranked(data, (0,)), labels, recipe=RECIPE, seeds=(0,), way="dense"
+        )
+    assert str(error.value) == (
+        "optimiser 'least-squares' fits one linear layer, and the model has more; use model "
+        "'linear', or optimiser 'adam' or 'sgd'"
+    )

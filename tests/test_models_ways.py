@@ -1,0 +1,159 @@
+"""Which way of training is chosen for which module, and what the chosen way makes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+
+from small_data import factory, ranked, small
+from uproar.models import sequential
+from uproar.models.training import choose_way, fit_many, predict_many
+from uproar.types import Recipe
+
+SAMPLE = torch.randn(2, 6, generator=torch.Generator().manual_seed(0))
+
+
+class Recurrent(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.cell, self.head = nn.LSTM(1, 4, batch_first=True), nn.Linear(4, 3)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return self.head(self.cell(inputs[..., None])[0][:, -1])
+
+
+class Tied(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.head = nn.Linear(6, 6), nn.Linear(6, 3)
+        self.second = self.first
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return self.head(self.second(torch.tanh(self.first(inputs))))
+
+
+class Branching(nn.Module):
+    """Looks at values in Python, which vmap cannot."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(6, 3)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return self.head(inputs if inputs.sum() > -1e9 else -inputs)
+
+
+def normalised() -> nn.Module:
+    return nn.Sequential(nn.Linear(6, 8), nn.LayerNorm(8), nn.GELU(), nn.Linear(8, 3))
+
+
+def batch_normalised() -> nn.Module:
+    return nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3))
+
+
+def dropping() -> nn.Module:
+    return nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Dropout(0.5), nn.Linear(8, 3))
+
+
+def frozen() -> nn.Module:
+    module = normalised()
+    module[0].requires_grad_(False)
+    return module
+
+
+WAYS: dict[str, tuple[Callable[[], nn.Module], str, str]] = {
+    "mlp": (
+        factory("mlp", small("table")),
+        "dense",
+        "a stack of dense layers: one parameter buffer, backward written out",
+    ),
+    "layer norm": (normalised, "stacked", "parameters stacked and trained under vmap"),
+    "batch norm": (
+        batch_normalised,
+        "sequential",
+        "cannot be stacked: it has buffers (batch normalisation keeps running statistics)",
+    ),
+    "lstm": (
+        Recurrent,
+        "sequential",
+        "cannot be stacked: vmap has no vectorised form of recurrent layers",
+    ),
+    "frozen": (frozen, "sequential", "cannot be stacked: some of its parameters are frozen"),
+    "dropout": (dropping, "sequential", "cannot be stacked: vmap raises RuntimeError: vmap: "),
+    "tied": (Tied, "sequential", "cannot be stacked: vmap raises ValueError: functional_call "),
+    "branching": (Branching, "sequential", "cannot be stacked: vmap raises RuntimeError: vmap: "),
+}
+
+
+@pytest.fixture(autouse=True)
+def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sequential.os, "cpu_count", lambda: 1)
+
+
+@pytest.mark.parametrize("what", WAYS)
+def test_the_way_is_chosen_with_a_reason(what: str) -> None:
+    make, way, reason = WAYS[what]
+    torch.manual_seed(0)
+    before = torch.random.get_rng_state()
+    chosen, why = choose_way(make, SAMPLE)
+    assert chosen == way
+    assert why.startswith(reason)
+    assert "\n" not in why
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_convolutions_train_one_after_another_on_a_cpu() -> None:
+    data = small("grey")
+    chosen = choose_way(factory("cnn", data), torch.from_numpy(data.train.inputs[:2]))
+    assert chosen == ("sequential", "convolutions do not gain from stacking on a CPU")
+
+
+@pytest.mark.parametrize("what", WAYS)
+def test_the_chosen_way_learns_and_repeats_itself(what: str) -> None:
+    make, way, _ = WAYS[what]
+    data = small("table")
+    batches, labels = ranked(data, (0, 0, 6)), torch.from_numpy(data.train.labels)
+    recipe = Recipe(learning_rate=0.05, epochs=12, batch_size=32)
+
+    def run() -> tuple[dict, torch.Tensor]:
+        state = fit_many(make, batches, labels, recipe=recipe, seeds=(0, 0, 1), way=way)
+        return state, predict_many(make, state, batches, way=way)
+
+    (state, predicted), (again, repeated) = run(), run()
+    assert all(torch.equal(value, again[name]) for name, value in state.items())
+    assert torch.equal(predicted, repeated)  # dropout is off when predicting
+    assert torch.equal(predicted[0], predicted[1])  # arms of equal seed and inputs
+    right = (predicted == labels).float().mean(1)
+    assert right[0] > 0.6
+    assert right[2] < 0.5  # nothing is left to learn from
+
+
+def test_frozen_parameters_stay_as_they_were() -> None:
+    data = small("table")
+    labels, recipe = torch.from_numpy(data.train.labels), Recipe(epochs=2)
+    still = Recipe("sgd", learning_rate=1e-30, epochs=1)
+    fit = {"seeds": (0,), "way": "sequential"}
+    before = fit_many(frozen, ranked(data, (0,)), labels, recipe=still, **fit)
+    after = fit_many(frozen, ranked(data, (0,)), labels, recipe=recipe, **fit)
+    assert torch.equal(before["0.weight"], after["0.weight"])
+    assert not torch.equal(before["3.weight"], after["3.weight"])
+
+
+@pytest.mark.slow
+def test_processes_train_what_one_process_trains(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = small("grey")
+    labels = torch.from_numpy(data.train.labels)
+    batches, make = ranked(data, (0, 6, 12)), factory("cnn", data)
+
+    def run() -> dict[str, torch.Tensor]:
+        return fit_many(
+            make, batches, labels, recipe=Recipe(epochs=2), seeds=(0, 1, 2), way="sequential"
+        )
+
+    alone = run()
+    monkeypatch.setattr(sequential.os, "cpu_count", lambda: 2)
+    together = run()
+    assert all(torch.equal(value, together[name]) for name, value in alone.items())

@@ -1,0 +1,256 @@
+"""Plans: keys that stay, keys that change with exactly what they should, shared cells, counts."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+
+import pytest
+
+import uproar.explain.names
+import uproar.plan
+from uproar.plan import ALL, ENDS, Plan, digests_of, read_all
+from uproar.run.cell import Outcome
+from uproar.run.store import Store
+from uproar.spec import Spec
+from uproar.types import Entry, Recipe
+
+SMALL = {
+    "explainers": "grad,random",
+    "fractions": [0.5],
+    "repeats": 2,
+    "training": "dense",
+    "recipe": asdict(Recipe("adam", 1e-2, "cosine", 15, 128, 0.0)),
+}
+RETRAINED = {"roar", "kar"}
+ONCE = {"retrain-once-model", "retrain-once"}
+KINDS = {*RETRAINED, *ONCE, "mask-only", "no-retrain", "data", "base-model", "explain"}
+
+
+def plan(**values: object) -> Plan:
+    return Plan(Spec.from_mapping({**SMALL, **values}).checked())
+
+
+def keys(subject: Plan) -> dict[tuple, str]:
+    return {
+        (job.kind, job.explainer, job.family, job.base): job.cell.key
+        for job in subject.prospective_jobs()
+    }
+
+
+def test_keys_stay_what_they_were_in_stored_results() -> None:
+    shown = [(job.cell.label, job.cell.key[:8]) for job in plan().prospective_jobs()]
+    assert shown == [
+        ("data: digits", "15634ef1"),
+        ("base model 0", "1ef34d6c"),
+        ("explain: grad", "c0830fc1"),
+        ("explain: random", "e1a50c07"),
+        ("retrain-once: train (mean)", "0174174c"),
+        ("roar: all (mean)", "adfcc694"),
+        ("retrain-once: all (mean)", "2d6e7c69"),
+        ("no-retrain: all (mean)", "016c40a4"),
+        ("roar: grad (mean)", "0437d40e"),
+        ("roar: random (mean)", "32c1e73f"),
+        ("kar: grad (mean)", "21b8b45e"),
+        ("kar: random (mean)", "4be16037"),
+        ("mask-only: grad", "a649956d"),
+        ("mask-only: random", "59099f43"),
+        ("retrain-once: grad (mean)", "b75c4117"),
+        ("retrain-once: random (mean)", "8bf74c32"),
+        ("no-retrain: grad (mean)", "fd69595a"),
+        ("no-retrain: random (mean)", "9fe84998"),
+    ]
+
+
+def changed(before: Plan, after: Plan) -> set[str]:
+    """Return the kinds with a key that changed; what is new or gone does not count."""
+    old, new = keys(before), keys(after)
+    return {job[0] for job in old.keys() & new.keys() if old[job] != new[job]}
+
+
+@pytest.mark.parametrize(
+    ("values", "kinds"),
+    [
+        ({"seed": 1}, KINDS),
+        ({"data": "breast-cancer"}, KINDS),
+        ({"data_digest": "abc"}, KINDS),
+        ({"model": "linear"}, KINDS - {"data"}),
+        ({"recipe": {"epochs": 14}}, KINDS - {"data"}),
+        ({"recipe": {"weight_decay": 0.1}}, KINDS - {"data"}),
+        ({"training": "stacked"}, KINDS - {"data"}),
+        ({"repeats": 3}, {*RETRAINED, *ONCE}),
+        ({"mask_only_repeats": 1}, {"mask-only"}),
+        ({"removals": "zero"}, {*RETRAINED, *ONCE, "no-retrain"}),
+        ({"retrain_once_epochs": 99}, ONCE),
+        ({"gallery_examples": 3}, {"data", "explain"}),
+        ({"explainers": "grad,abs-grad,random"}, {"explain"}),
+        ({"base_models": 2}, set()),
+        ({"protocols": "roar"}, set()),
+        ({"bootstrap_draws": 9}, set()),
+        ({"device": "cpu"}, set()),
+    ],
+    ids=str,
+)
+def test_a_change_of_the_spec_changes_the_keys_that_it_should(values: dict, kinds: set) -> None:
+    assert changed(plan(), plan(**values)) == kinds
+
+
+def test_other_fractions_change_the_curves_but_not_the_shared_ends() -> None:
+    before, after = keys(plan()), keys(plan(fractions=[0.25]))
+    moved = {job for job in before if before[job] != after[job]}
+    curves = {*RETRAINED, "mask-only", "retrain-once", "no-retrain"}
+    assert {job[0] for job in moved} == curves
+    assert moved == {job for job in before if job[0] in curves and job[1] != ALL}
+
+
+def raised(registry: tuple[Entry, ...], name: str) -> tuple[Entry, ...]:
+    return tuple(replace(e, version=e.version + 1) if e.name == name else e for e in registry)
+
+
+@pytest.mark.parametrize(
+    ("registry", "name", "kinds"),
+    [
+        ("DATA", "digits", KINDS),
+        ("MODELS", "mlp", KINDS - {"data"}),
+        ("REMOVALS", "mean", {*RETRAINED, *ONCE, "no-retrain"}),
+        ("PROTOCOLS", "roar", {"roar"}),
+        ("PROTOCOLS", "mask-only", {"mask-only"}),
+        ("PROTOCOLS", "retrain-once", ONCE),
+        ("PROTOCOLS", "no-retrain", {"no-retrain"}),
+    ],
+)
+def test_a_raised_version_changes_the_keys_that_rest_on_it(
+    registry: str, name: str, kinds: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = keys(plan())
+    monkeypatch.setattr(uproar.plan, registry, raised(getattr(uproar.plan, registry), name))
+    after = keys(plan())
+    assert {job[0] for job in before if before[job] != after[job]} == kinds
+
+
+def test_a_raised_version_of_an_explainer_changes_its_family_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = keys(plan())
+    registry = raised(uproar.explain.names.EXPLAINERS, "grad")
+    monkeypatch.setattr(uproar.explain.names, "EXPLAINERS", registry)
+    after = keys(plan())
+    moved = [job for job in before if before[job] != after[job]]
+    assert [job[:3] for job in moved] == [("explain", ALL, "grad")]
+
+
+def test_another_ranking_changes_the_curves_of_its_explainer_alone() -> None:
+    one, other = (
+        {
+            (job.protocol, job.explainer): job.cell.key
+            for job in plan().curve_jobs({(0, "grad"): digest, (0, "random"): "same"})
+        }
+        for digest in ("a", "b")
+    )
+    moved = {job for job in one if one[job] != other[job]}
+    assert moved == {job for job in one if job[1] == "grad"}
+
+
+def test_explainers_that_rank_alike_share_their_cells() -> None:
+    digests = {(0, "abs-grad"): "same", (0, "sq-grad"): "same", (0, "random"): "other"}
+    jobs = list(plan(explainers="abs-grad,sq-grad,random").curve_jobs(digests))
+    assert len(jobs) == 15
+    assert len({job.cell for job in jobs}) == 10
+    first, second = jobs[:2]
+    assert (first.cell, first.explainer, second.explainer) == (
+        second.cell,
+        "abs-grad",
+        "sq-grad",
+    )
+
+
+def test_base_models_share_retraining_where_they_rank_alike_but_not_what_asks_the_model() -> None:
+    subject = plan(base_models=2)
+    jobs = list(subject.curve_jobs({(0, "random"): "same", (1, "random"): "same"}))
+    cells = {
+        protocol: {job.cell for job in jobs if job.protocol == protocol}
+        for protocol in subject.spec.protocols
+    }
+    assert {protocol: len(found) for protocol, found in cells.items()} == {
+        "roar": 1,
+        "kar": 1,
+        "mask-only": 1,
+        "retrain-once": 1,
+        "no-retrain": 2,
+    }
+
+
+def test_the_default_run_trains_1336_models() -> None:
+    jobs = Plan(Spec().checked()).prospective_jobs()
+    # 1 base, 5 retrain-once, 10 shared ends; 22 explainers x 5 fractions x (5 + 5 + 2) repeats.
+    assert sum(job.trainings for job in jobs) == 1336 == 1 + 5 + 10 + 22 * 5 * 12
+    assert len(jobs) == len({job.cell for job in jobs}) == 123
+
+
+def test_seeds_are_shared_by_explainers_protocols_and_fractions() -> None:
+    subject = plan(repeats=3)
+    seeds = {
+        job.kind: tuple(job.cell.fields["seeds"])
+        for job in subject.prospective_jobs()
+        if "seeds" in job.cell.fields
+    }
+    assert len(set(subject.seeds)) == 3
+    assert seeds == {
+        "roar": subject.seeds,
+        "kar": subject.seeds,
+        "retrain-once-model": subject.seeds,
+        "mask-only": subject.seeds[:2],
+    }
+    # More repeats add to those that are there.
+    assert plan(repeats=5).seeds[:3] == subject.seeds
+    assert not set(plan(seed=1).seeds) & set(subject.seeds)
+
+
+def test_fractions_0_and_1_are_measured_once_for_all() -> None:
+    subject = plan(fractions=[0, 0.5, 1])
+    assert subject.inner == (0.5,)
+    assert {job.fractions for job in subject.end_jobs()} == {ENDS}
+    assert keys(subject) == keys(plan())
+
+
+def test_kar_alone_still_has_the_ends_of_roar() -> None:
+    assert [job.kind for job in plan(protocols="kar").end_jobs()] == ["roar"]
+    assert plan(protocols="mask-only").end_jobs() == []
+    assert plan(protocols="roar").once_jobs() == []
+
+
+def test_members_of_a_family_are_explained_together() -> None:
+    subject = plan(explainers="grad,sg-grad,abs-grad,ig:steps=5", base_models=2)
+    families = [(job.base, job.family, job.members) for job in subject.explain_jobs()]
+    assert families == [
+        (0, "grad", ("grad", "sg-grad", "abs-grad")),
+        (1, "grad", ("grad", "sg-grad", "abs-grad")),
+        (0, "ig:steps=5", ("ig:steps=5",)),
+        (1, "ig:steps=5", ("ig:steps=5",)),
+        (0, "random", ("random",)),
+        (1, "random", ("random",)),
+    ]
+    seeds = [job.cell.fields["seed"] for job in subject.explain_jobs()]
+    assert len(set(seeds)) == 6
+
+
+def test_versions_name_everything_that_was_measured_with() -> None:
+    subject = plan(explainers="abs-grad")
+    assert subject.versions("abs-grad", "roar", "mean") == "roar=1 mean=1 abs-grad=1"
+    assert subject.versions(ALL, "roar", "mean") == "roar=1 mean=1"
+    assert subject.versions("random", "mask-only", "") == "mask-only=1 random=1"
+
+
+def test_digests_are_those_that_explanations_report(tmp_path) -> None:
+    subject, store = plan(), Store(tmp_path)
+    grad, random = subject.explain_jobs()
+    store.write(grad.cell, Outcome({"digests": {"grad": "abc"}}))
+    found = read_all([grad, random], store)
+    assert list(found) == [grad]
+    assert digests_of(found) == {(0, "grad"): "abc"}
+
+
+def test_slots_stand_for_jobs_whose_rankings_are_not_known_yet() -> None:
+    subject = plan()
+    guessed = {job.slot for job in subject.prospective_jobs() if job.ranking not in {"", ALL}}
+    known = {job.slot for job in subject.curve_jobs({(0, "grad"): "x", (0, "random"): "y"})}
+    assert guessed == known

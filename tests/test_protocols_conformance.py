@@ -1,0 +1,175 @@
+"""What every registered protocol must do; a new entry needs one line in ``RUN``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pytest
+
+from small_data import CLASSES, ranking, setting, small
+from uproar.accuracy import leaking, leaks
+from uproar.protocols import CURVES, PROTOCOLS
+from uproar.protocols.leakage import mask_only
+from uproar.protocols.perturb import no_retrain
+from uproar.protocols.retrain_once import retrain_once, train_once
+from uproar.protocols.roar import kar, roar
+from uproar.protocols.setting import Ranking, Setting, arms
+from uproar.ranking import rank
+from uproar.types import Data, Recipe, Split
+
+RECIPE = Recipe(epochs=4, batch_size=32)
+SEEDS = (3, 4)
+Curves = dict[str, np.ndarray]
+Run = Callable[[Setting, Ranking, Sequence[float], Sequence[int]], Curves]
+
+
+def run_no_retrain(
+    subject: Setting, ranks: Ranking, fractions: Sequence[float], seeds: Sequence[int]
+) -> Curves:
+    states = subject.fit(arms(subject.train, ranks.train, [0] * len(seeds)), seeds)
+    return {"no-retrain": no_retrain(subject, states, ranks, fractions=fractions)}
+
+
+def run_retrain_once(
+    subject: Setting, ranks: Ranking, fractions: Sequence[float], seeds: Sequence[int]
+) -> Curves:
+    states = train_once(subject, seeds=seeds, epochs=4)
+    removed, kept = retrain_once(subject, states, ranks, fractions=fractions)
+    return {"retrain-once-removed": removed, "retrain-once-kept": kept}
+
+
+RUN: dict[str, Run] = {
+    "roar": lambda s, r, f, seeds: {"roar": roar(s, r, fractions=f, seeds=seeds)},
+    "kar": lambda s, r, f, seeds: {"kar": kar(s, r, fractions=f, seeds=seeds)},
+    "mask-only": lambda s, r, f, seeds: {"mask-only": mask_only(s, r, fractions=f, seeds=seeds)},
+    "retrain-once": run_retrain_once,
+    "no-retrain": run_no_retrain,
+}
+every = pytest.mark.parametrize("name", [entry.name for entry in PROTOCOLS])
+
+
+@every
+@pytest.mark.parametrize("layout", ["table", "grey", "colour"])
+def test_curves_have_their_names_shape_and_type(name: str, layout: str) -> None:
+    data = small(layout)
+    curves = RUN[name](setting(data, recipe=RECIPE), ranking(data), (0.0, 0.5, 1.0), SEEDS)
+    assert set(curves) == set(CURVES[name])
+    for correct in curves.values():
+        assert correct.shape == (3, 2, len(data.test))
+        assert correct.dtype == bool
+
+
+@every
+def test_a_protocol_repeats_itself_and_does_not_change_its_arguments(name: str) -> None:
+    data = small("grey")
+    subject, ranks = setting(data, recipe=RECIPE, removal="noise"), ranking(data)
+    before = [subject.train.inputs.clone(), subject.train.fill.clone(), *map(np.copy, ranks.parts)]
+    first = RUN[name](subject, ranks, (0.5,), SEEDS)
+    again = RUN[name](subject, ranks, (0.5,), SEEDS)
+    after = [subject.train.inputs, subject.train.fill, *ranks.parts]
+    assert all((first[curve] == again[curve]).all() for curve in first)
+    assert all((x == y).all() for x, y in zip(before, after, strict=True))
+
+
+@every
+@pytest.mark.parametrize("fraction", [-0.1, 1.1])
+def test_a_fraction_outside_0_to_1_is_refused(name: str, fraction: float) -> None:
+    data = small("grey")
+    with pytest.raises(ValueError, match=rf"^fraction must lie in \[0, 1\], got {fraction}$"):
+        RUN[name](setting(data, recipe=RECIPE), ranking(data), (0.5, fraction), SEEDS)
+
+
+@every
+def test_the_ends_are_the_same_for_all_rankings(name: str) -> None:
+    data = small("grey")
+    subject = setting(data, recipe=RECIPE)
+    one = RUN[name](subject, ranking(data, seed=0), (0.0, 0.5, 1.0), SEEDS)
+    other = RUN[name](subject, ranking(data, seed=1), (0.0, 0.5, 1.0), SEEDS)
+    for curve in one:
+        assert (one[curve][0] == other[curve][0]).all()
+        assert (one[curve][2] == other[curve][2]).all()
+        assert (one[curve][1] != other[curve][1]).any()
+
+
+def test_nothing_removed_is_everything_kept_and_the_other_way_round() -> None:
+    data = small("grey")
+    subject, ranks = setting(data, recipe=RECIPE), ranking(data)
+    removing = roar(subject, ranks, fractions=(0.0, 1.0), seeds=SEEDS)
+    keeping = kar(subject, ranks, fractions=(1.0, 0.0), seeds=SEEDS)
+    assert (removing == keeping).all()
+    curves = run_retrain_once(subject, ranks, (0.0, 1.0), SEEDS)
+    assert (curves["retrain-once-removed"] == curves["retrain-once-kept"][::-1]).all()
+
+
+def test_with_nothing_removed_the_model_is_trained_and_asked_as_it_is() -> None:
+    data = small("grey")
+    subject, ranks = setting(data, recipe=RECIPE), ranking(data)
+    clean = roar(subject, ranks, fractions=(0.0,), seeds=SEEDS)
+    assert (clean == run_no_retrain(subject, ranks, (0.0,), SEEDS)["no-retrain"]).all()
+    assert clean.mean() > 0.7
+
+
+@every
+def test_with_everything_removed_all_answers_are_one_class(name: str) -> None:
+    data = small("grey")
+    where = 0.0 if CURVES[name] == {"kar": "higher"} else 1.0
+    curves = RUN[name](setting(data, recipe=RECIPE), ranking(data), (where,), SEEDS)
+    classes = [data.test.labels == label for label in range(CLASSES)]
+    correct = next(iter(curves.values()))[0]
+    for one in correct:
+        assert any((one == answers).all() for answers in classes)
+
+
+@every
+def test_repeats_are_paired_by_their_seeds(name: str) -> None:
+    data = small("grey")
+    subject, ranks = setting(data, recipe=RECIPE), ranking(data)
+    both = RUN[name](subject, ranks, (0.25, 0.5), (3, 4))
+    swapped = RUN[name](subject, ranks, (0.5, 0.25), (4, 3))
+    for curve, correct in both.items():
+        # The same models in other places of the group: equal but for rounding.
+        assert (correct != swapped[curve][::-1, ::-1]).mean() < 0.01
+
+
+def test_equal_rankings_have_equal_curves_whatever_the_importance_was() -> None:
+    data = small("grey")
+    subject = setting(data, recipe=RECIPE)
+    values = np.random.default_rng(0).random((2, 70, 4, 3))
+    rankings = [Ranking(rank(v), rank(v[:40])) for v in (values[0], values[0] ** 3 - 1)]
+    one, other = (roar(subject, r, fractions=(0.5,), seeds=SEEDS) for r in rankings)
+    assert (one == other).all()
+
+
+def coded(data: Data) -> Ranking:
+    """Rank by an adversary that writes the label into the mask: class c loses columns 2c, 2c+1."""
+
+    def code(split: Split) -> np.ndarray:
+        importance = np.zeros((len(split), 6), dtype=np.float32)
+        for example, label in enumerate(split.labels):
+            importance[example, 2 * label : 2 * label + 2] = 1
+        return rank(importance)
+
+    return Ranking(code(data.train), code(data.test))
+
+
+def test_an_explainer_that_encodes_the_label_is_found_out_by_its_mask() -> None:
+    data = small("table", train=300, test=200)
+    subject = setting(data, recipe=Recipe(epochs=10, batch_size=32))
+    adversary = mask_only(subject, coded(data), fractions=(1 / 3,), seeds=SEEDS)
+    fair = mask_only(subject, ranking(data), fractions=(1 / 3,), seeds=SEEDS)
+    assert adversary.mean() == 1.0
+    assert fair.mean() == pytest.approx(data.majority_rate, abs=0.08)
+    table = leaks(
+        {"adversary": adversary[None], "fair": fair[None]},
+        [1 / 3],
+        majority_rate=data.majority_rate,
+        clean_accuracy=0.9,
+    )
+    assert leaking(table) == {"adversary"}
+    # Plain ROAR takes the label in the mask for information left in the inputs.
+    assert roar(subject, coded(data), fractions=(1 / 3,), seeds=SEEDS).mean() > 0.97
+
+
+def test_every_protocol_is_run_here_and_has_curves() -> None:
+    assert list(RUN) == [entry.name for entry in PROTOCOLS] == list(CURVES)

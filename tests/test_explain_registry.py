@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 import uproar.explain
+from uproar import testing
 from uproar.explain import AGGREGATIONS, DEFAULT_EXPLAINERS, ENSEMBLES, EXPLAINERS
 from uproar.explain.family import explain_family
 from uproar.explain.names import parse
@@ -91,6 +92,14 @@ def test_attribution_has_the_inputs_shape_also_for_one_example(entry: Entry) -> 
         assert one.shape == inputs[:1].shape
         if entry.name != "random":
             torch.testing.assert_close(one, whole[:1])
+
+
+@pytest.mark.parametrize("layout", testing.LAYOUTS)
+@pytest.mark.parametrize("entry", EXPLAINERS, ids=lambda entry: entry.name)
+def test_explainer_passes_the_public_check(entry: Entry, layout: str) -> None:
+    if entry.name == "sobel" and layout == "table":
+        pytest.skip("sobel needs images")
+    testing.check_explainer(parse(entry.name).load(), layout)
 
 
 @pytest.mark.parametrize("entry", ALL, ids=lambda entry: entry.name)

@@ -42,7 +42,9 @@ ALLOWED = {
         *("seeding", "protocols", "spec", "results"),
         *("stats", "accuracy", "agreement"),
     ),
-    "testing": ("types", "seeding", "data.*", "remove.*", "models.*", "protocols.*"),
+    "testing": (
+        *("types", "seeding", "data.*", "explain.*", "remove.*", "models.*", "protocols.*"),
+    ),
     "explanations": ("types", "seeding", "ranking", "models.*", "explain.*", "run.*"),
     "workbench": (
         *("types", "seeding", "plan", "explanations", "run.*"),

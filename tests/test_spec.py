@@ -34,7 +34,7 @@ def test_the_default_spec() -> None:
     assert spec.protocols == ALL_PROTOCOLS
     assert spec.fractions == DEFAULT_FRACTIONS == (0.1, 0.3, 0.5, 0.7, 0.9)
     assert (spec.repeats, spec.mask_only_repeats, spec.base_models, spec.seed) == (5, 2, 1, 0)
-    assert spec.recipe == Recipe("adam", 1e-2, "cosine", 15, 128, 0.0)
+    assert spec.recipe == Recipe()
     assert Spec.from_mapping({}).checked() == spec
 
 
@@ -120,7 +120,7 @@ def test_overrides_go_before_the_file(tmp_path: Path) -> None:
     path.write_text('data = "breast-cancer"\nrepeats = 3\n[recipe]\nepochs = 4\n')
     spec = Spec.from_toml(path, {"repeats": 7})
     assert (spec.data, spec.repeats, spec.recipe.epochs) == ("breast-cancer", 7, 4)
-    assert spec.recipe.batch_size == 128
+    assert spec.recipe.batch_size == Recipe().batch_size
 
 
 @pytest.mark.parametrize(

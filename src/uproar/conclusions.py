@@ -156,8 +156,10 @@ def _compare(
 
 def _attainable(found: Evidence, curve: str, removal: str) -> float:
     """Return the gain of an explainer whose curve is at its best from the first fraction on."""
-    nothing_removed = found.ends[curve, removal].mean((0, 2, 3))
-    best = nothing_removed.min() if DIRECTIONS[curve] == "lower" else nothing_removed.max()
+    if (curve, removal) not in found.ends:
+        return float("nan")  # those two models failed, or are still to be trained
+    ends = found.ends[curve, removal].mean((0, 2, 3))
+    best = ends.min() if DIRECTIONS[curve] == "lower" else ends.max()
     return attainable_gain(
         found.correct[curve, removal][REFERENCE],
         float(best),
@@ -184,10 +186,10 @@ def _curve_table(found: Evidence) -> pd.DataFrame:
     for (curve, removal), by_explainer in found.correct.items():
         if curve == "mask-only":
             continue
-        ends = found.ends[curve, removal]
+        ends = found.ends.get((curve, removal))
+        shared = {} if ends is None else {0.0: ends[:, 0], 1.0: ends[:, 1]}
         for explainer, correct in by_explainer.items():
-            points = {0.0: ends[:, 0], 1.0: ends[:, 1]}
-            points |= {f: correct[:, i] for i, f in enumerate(found.inner)}
+            points = shared | {f: correct[:, i] for i, f in enumerate(found.inner)}
             for fraction, answers in sorted(points.items()):
                 rows.append((curve, removal, explainer, fraction, correct.shape[2]))
                 stacks.append(answers)

@@ -130,12 +130,17 @@ class Result:
                 board[name] = board["explainer"].map(rows[column]).astype(float)
         worst = self.conclusions.leaks.groupby("explainer")["accuracy"].max()
         board["mask_only_accuracy"] = board["explainer"].map(worst).astype(float)
-        judged = gains[gains["protocol"] == next(iter(gains["protocol"]), "")]
+        judged = gains[gains["protocol"] == self.judging]
         verdicts = judged.set_index("explainer")["verdict"]
         board["verdict"] = board["explainer"].map(verdicts).fillna("not measured")
         board["explain_seconds"] = board["explainer"].map(self._explain_seconds())
         best = "roar_gain" if board["retrain_once_gain"].isna().all() else "retrain_once_gain"
         return board.sort_values(best, ascending=False, kind="stable", ignore_index=True)
+
+    @property
+    def judging(self) -> str:
+        """The protocol whose verdicts the leaderboard shows; empty when there are none."""
+        return next(iter(self.conclusions.gains["protocol"]), "")
 
     @property
     def _finished(self) -> list[str]:

@@ -70,8 +70,8 @@ def leaderboard_table(result: Result, removal: str, *, intervals: bool = True) -
         table.add_column(SCORES[score], justify="right", no_wrap=intervals, overflow="fold")
     if leaks:
         table.add_column("mask-only", justify="right")
-    judged = [p.replace("-", "_") for p in result.spec.protocols if p != "mask-only"]
-    table.add_column(f"{SCORES[judged[0]]} verdict" if judged else "verdict")
+    judging = SCORES.get(result.judging.replace("-", "_"), "")
+    table.add_column(f"{judging} verdict".strip())
     for _, row in board.iterrows():
         cells = [_gain(row, score, interval=intervals) for score in columns]
         if leaks:

@@ -61,8 +61,8 @@ def check_way(way: Way, factory: Factory, sample: Float[Tensor, "examples *shape
     module = initialise(factory, 0).to(sample.device)
     if way == "dense" and not _is_dense(module, sample):
         raise UproarError(
-            "training 'dense' needs a torch.nn.Sequential of Flatten, Linear and ReLU layers alone; "
-            "use 'auto'"
+            "training 'dense' needs a torch.nn.Sequential of Flatten, Linear and ReLU layers "
+            "alone; use 'auto'"
         )
     reason = refusal(module, sample) if way == "stacked" else None
     if reason is not None:

@@ -1,0 +1,5 @@
+"""``python -m uproar`` is ``uproar``."""
+
+from uproar.cli import main
+
+main()

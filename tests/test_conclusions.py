@@ -1,0 +1,205 @@
+"""Conclusions from evidence that is made by hand, with answers typed as literals."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from uproar.conclusions import SCORES, Conclusions, conclude
+from uproar.protocols import CURVES
+from uproar.results import Evidence
+from uproar.spec import Spec
+
+EXAMPLES, REPEATS = 100, 3
+INNER = (0.25, 0.75)
+SPEC = Spec.from_mapping({"explainers": "good,bad,leaky,random", "callables": "good,bad,leaky"})
+
+
+def answers(*accuracies: float, repeats: int = REPEATS) -> np.ndarray:
+    """One base model that is right about the first ``accuracy`` of the examples, every time."""
+    right = np.arange(EXAMPLES)[None] < EXAMPLES * np.array(accuracies)[:, None]
+    return np.repeat(right[:, None], repeats, axis=1)[None]
+
+
+def found(**changes: object) -> Evidence:
+    removing = {
+        "good": answers(0.5, 0.2),
+        "bad": answers(0.9, 0.8),
+        "leaky": answers(0.5, 0.2),
+        "random": answers(0.8, 0.4),
+    }
+    keeping = {
+        "good": answers(0.7, 0.9),
+        "bad": answers(0.2, 0.6),
+        "leaky": answers(0.7, 0.9),
+        "random": answers(0.4, 0.8),
+    }
+    mask = {name: answers(0.1, 0.1, repeats=2) for name in ("good", "bad", "random")}
+    mask["leaky"] = answers(0.1, 0.9, repeats=2)
+    correct = {
+        ("roar", "mean"): removing,
+        ("kar", "mean"): keeping,
+        ("mask-only", ""): mask,
+        ("retrain-once-removed", "mean"): removing,
+        ("retrain-once-kept", "mean"): keeping,
+        ("no-retrain", "mean"): removing,
+    }
+    lower, higher = answers(0.9, 0.1), answers(0.1, 0.9)
+    ends = {
+        (name, "mean"): lower if direction == "lower" else higher
+        for curves in CURVES.values()
+        for name, direction in curves.items()
+        if name != "mask-only"
+    }
+    values = {"inner": INNER, "correct": correct, "ends": ends}
+    return Evidence(**(values | changes))
+
+
+def concluded(evidence: Evidence | None = None) -> Conclusions:
+    return conclude(SPEC, evidence or found(), majority_rate=0.1, base_accuracy=0.9)
+
+
+def test_gains_are_the_areas_between_the_curves() -> None:
+    gains = concluded().gains.set_index(["protocol", "explainer"])
+    # Weights of the trapezoid from (0, 0) over 0.25 to 0.75: 0.375 and 0.25.
+    expected = {
+        ("roar", "good"): 0.375 * 0.3 + 0.25 * 0.2,
+        ("roar", "bad"): 0.375 * -0.1 + 0.25 * -0.4,
+        ("roar", "random"): 0.0,
+        ("kar", "good"): 0.375 * 0.3 + 0.25 * 0.1,
+        ("kar", "bad"): 0.375 * -0.2 + 0.25 * -0.2,
+        ("retrain-once", "good"): (0.1625 + 0.1375) / 2,
+        ("no-retrain", "good"): 0.1625,
+    }
+    for key, value in expected.items():
+        assert gains.loc[key, "gain"] == pytest.approx(value)
+    # A perfect curve lies at the end point from the first fraction on: 0.1 for removing.
+    attainable = 0.375 * (0.8 - 0.1) + 0.25 * (0.4 - 0.1)
+    assert gains.loc[("roar", "good"), "normalised"] == pytest.approx(0.1625 / attainable)
+    attainable = 0.375 * (0.9 - 0.4) + 0.25 * (0.9 - 0.8)
+    assert gains.loc[("kar", "good"), "normalised"] == pytest.approx(0.1375 / attainable)
+    assert (gains["low"] <= gains["gain"]).all()
+    assert (gains["gain"] <= gains["high"]).all()
+
+
+def test_verdicts_of_retraining_are_withheld_where_the_mask_leaks() -> None:
+    verdicts = concluded().gains.pivot_table(
+        index="protocol", columns="explainer", values="verdict", aggfunc="first"
+    )
+    better, worse = "better than random", "worse than random"
+    assert verdicts["good"].to_dict() == dict.fromkeys(SCORES, better)
+    assert verdicts["bad"].to_dict() == dict.fromkeys(SCORES, worse)
+    assert verdicts["random"].to_dict() == dict.fromkeys(SCORES, "reference")
+    assert verdicts["leaky"].to_dict() == {
+        "roar": "withheld: mask leaks",
+        "kar": "withheld: mask leaks",
+        "retrain-once": better,
+        "no-retrain": better,
+    }
+
+
+def test_leaks_are_listed_for_every_explainer_and_fraction() -> None:
+    table = concluded().leaks
+    assert len(table) == 8
+    shown = table.loc[table["leaks"].astype(bool), ["explainer", "fraction", "accuracy"]]
+    assert shown.values.tolist() == [["leaky", 0.75, 0.9]]
+
+
+def test_curves_hold_the_shared_ends() -> None:
+    table = concluded().curves
+    assert set(table["protocol"]) == {name for c in CURVES.values() for name in c} - {"mask-only"}
+    one = table.query("protocol == 'kar' and explainer == 'good'")
+    assert one["fraction"].tolist() == [0.0, 0.25, 0.75, 1.0]
+    assert one["value"].tolist() == [0.1, 0.7, 0.9, 0.9]
+    assert one["repeats"].tolist() == [REPEATS] * 4
+    assert (one["low"] < one["value"]).all()
+    assert (one["value"] < one["high"]).all()
+
+
+def test_pairs_and_agreement() -> None:
+    conclusions = concluded()
+    pairs = conclusions.pairs.query("protocol == 'roar'").set_index(["first", "second"])
+    assert set(pairs.index) == {("good", "leaky"), ("good", "bad"), ("leaky", "bad")}
+    assert pairs.loc[("good", "bad"), "difference"] == pytest.approx(0.1625 + 0.1375)
+    assert bool(pairs.loc[("good", "bad"), "distinguishable"])
+    assert not bool(pairs.loc[("good", "leaky"), "distinguishable"])
+    rho = conclusions.agreement.set_index(["first", "second"])["spearman"]
+    assert list(rho.index) == [
+        ("roar", "kar"),
+        ("roar", "retrain-once"),
+        ("kar", "retrain-once"),
+        ("retrain-once", "no-retrain"),
+    ]
+    assert rho.to_numpy() == pytest.approx(1.0)
+    assert set(conclusions.detectable) == set(SCORES)
+    assert all(0 < value < 1 for value in conclusions.detectable.values())
+
+
+def test_the_same_evidence_gives_the_same_conclusions() -> None:
+    assert concluded().to_json() == concluded().to_json()
+
+
+def test_a_score_needs_random_and_all_its_curves() -> None:
+    correct = dict(found().correct)
+    correct["roar", "mean"] = {k: v for k, v in correct["roar", "mean"].items() if k != "random"}
+    kept = correct["retrain-once-kept", "mean"]
+    correct["retrain-once-kept", "mean"] = {k: v for k, v in kept.items() if k != "bad"}
+    conclusions = concluded(found(correct=correct))
+    listed = conclusions.gains.groupby("protocol")["explainer"].apply(set).to_dict()
+    assert listed == {
+        "kar": {"good", "bad", "leaky", "random"},
+        "retrain-once": {"good", "leaky", "random"},
+        "no-retrain": {"good", "bad", "leaky", "random"},
+    }
+    assert set(conclusions.pairs["protocol"]) == set(listed)
+
+
+def test_without_the_shared_ends_gains_are_not_normalised_and_curves_have_no_ends() -> None:
+    conclusions = concluded(found(ends={}))
+    assert conclusions.gains["normalised"].isna().all()
+    assert conclusions.gains["gain"].notna().all()
+    assert sorted(set(conclusions.curves["fraction"])) == list(INNER)
+
+
+def test_without_evidence_all_tables_are_empty_and_have_their_columns() -> None:
+    conclusions = concluded(found(correct={}, ends={}))
+    full = concluded()
+    for name, table in vars(conclusions).items():
+        if isinstance(table, pd.DataFrame):
+            assert table.empty
+            assert list(table.columns) == list(getattr(full, name).columns)
+    assert conclusions.detectable == {}
+
+
+@pytest.mark.parametrize("changes", [{}, {"ends": {}}, {"correct": {}, "ends": {}}])
+def test_json_and_back(changes: dict) -> None:
+    conclusions = concluded(found(**changes))
+    text = json.dumps(conclusions.to_json(), allow_nan=False)
+    again = Conclusions.from_json(json.loads(text))
+    assert again.to_json() == conclusions.to_json()
+    for name, table in vars(conclusions).items():
+        if isinstance(table, pd.DataFrame) and len(table):
+            pd.testing.assert_frame_equal(getattr(again, name), table, check_dtype=False)
+
+
+def test_removals_are_told_apart_and_agreement_is_that_of_the_first() -> None:
+    evidence = found()
+    both = {
+        **evidence.correct,
+        **{(curve, "zero"): v for (curve, removal), v in evidence.correct.items() if removal},
+    }
+    ends = {
+        **evidence.ends,
+        **{(curve, "zero"): v for (curve, removal), v in evidence.ends.items()},
+    }
+    spec = SPEC.model_copy(update={"removals": ("zero", "mean")})
+    conclusions = conclude(
+        spec, found(correct=both, ends=ends), majority_rate=0.1, base_accuracy=0.9
+    )
+    counts = conclusions.gains.groupby("removal").size()
+    assert counts.to_dict() == {"mean": 16, "zero": 16}
+    assert len(conclusions.agreement) == 4
+    assert len(conclusions.pairs) == 12

@@ -1,0 +1,151 @@
+"""Outcomes to the tidy table and to evidence, from answers that are written by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from uproar.plan import ALL, Job, Plan
+from uproar.protocols import CURVES
+from uproar.results import COLUMNS, curves, evidence, tidy
+from uproar.run.cell import Outcome
+from uproar.spec import Spec
+
+EXAMPLES = 4
+Keep = Callable[[Job], bool]
+
+
+def plan(**values: object) -> Plan:
+    given = {
+        "explainers": "grad,random",
+        "fractions": [0.5, 0.25],
+        "repeats": 2,
+        "base_models": 2,
+        "removals": "zero,mean",
+        "training": "dense",
+    }
+    return Plan(Spec.from_mapping(given | values).checked())
+
+
+def outcomes(subject: Plan, keep: Keep = lambda job: True) -> dict[Job, Outcome]:
+    """Answer every curve: one example more is right at each further fraction and repeat."""
+    found = {}
+    for job in filter(keep, subject.prospective_jobs()):
+        if job.protocol not in CURVES:
+            continue
+        repeats = {"mask-only": 2, "no-retrain": 1}.get(job.protocol, 2)
+        right = np.add.outer(np.arange(len(job.fractions)), np.arange(repeats))
+        correct = np.arange(EXAMPLES) < right[..., None]
+        found[job] = Outcome({}, dict.fromkeys(CURVES[job.protocol], correct))
+    return found
+
+
+def test_one_row_per_measurement_in_the_order_of_the_spec() -> None:
+    subject = plan()
+    table = tidy(subject, outcomes(subject))
+    assert tuple(table.columns) == COLUMNS
+    # Per removal: the shared ends (2 fractions x 2 repeats), and 2 explainers x 2 base models x 2
+    # fractions x 2 repeats. No retraining has one repeat, and its ends belong to a base model.
+    rows = table.groupby(["protocol", "removal"], sort=False).size().to_dict()
+    assert rows == {
+        **{("roar", removal): 20 for removal in ("zero", "mean")},
+        **{("kar", removal): 20 for removal in ("zero", "mean")},
+        ("mask-only", ""): 16,
+        **{("retrain-once-removed", removal): 20 for removal in ("zero", "mean")},
+        **{("retrain-once-kept", removal): 20 for removal in ("zero", "mean")},
+        **{("no-retrain", removal): 12 for removal in ("zero", "mean")},
+    }
+    assert list(rows)[:3] == [("roar", "zero"), ("roar", "mean"), ("kar", "zero")]
+    assert not table.duplicated(list(COLUMNS[:8])).any()
+    assert table["n"].eq(EXAMPLES).all()
+    assert dict(table.groupby("protocol")["direction"].first()) == {
+        name: direction for by_name in CURVES.values() for name, direction in by_name.items()
+    }
+
+
+def test_rows_of_one_curve_are_those_that_were_measured() -> None:
+    subject = plan()
+    table = tidy(subject, outcomes(subject))
+    shown = table.query("protocol == 'roar' and removal == 'mean'")
+    columns = ["explainer", "base_model", "fraction", "repeat", "value"]
+    assert shown[columns].astype(object).where(shown[columns].notna(), None).values.tolist()[
+        :8
+    ] == [
+        ["all", None, 0.0, 0, 0.0],
+        ["all", None, 0.0, 1, 0.25],
+        ["all", None, 1.0, 0, 0.25],
+        ["all", None, 1.0, 1, 0.5],
+        ["grad", 0, 0.25, 0, 0.0],
+        ["grad", 0, 0.25, 1, 0.25],
+        ["grad", 0, 0.5, 0, 0.25],
+        ["grad", 0, 0.5, 1, 0.5],
+    ]
+    assert set(shown["versions"]) == {
+        "roar=1 mean=1",
+        "roar=1 mean=1 grad=1",
+        "roar=1 mean=1 random=1",
+    }
+
+
+def test_the_order_does_not_depend_on_the_order_of_the_outcomes() -> None:
+    subject = plan()
+    found = outcomes(subject)
+    backwards = dict(reversed(found.items()))
+    assert tidy(subject, found).equals(tidy(subject, backwards))
+
+
+def test_the_ends_of_kar_are_those_of_roar_the_other_way_round() -> None:
+    subject = plan(protocols="kar")
+    (end,) = (
+        c
+        for c in curves(outcomes(subject))
+        if c.job.removal == "mean" and c.name == "kar" and c.job.explainer == ALL
+    )
+    assert end.fractions == (0.0, 1.0)
+    assert end.direction == "higher"
+    assert end.correct.sum(-1).tolist() == [[1, 2], [0, 1]]
+    # What was measured for KAR's sake is not shown as ROAR.
+    assert set(tidy(subject, outcomes(subject))["protocol"]) == {"kar"}
+
+
+def test_a_table_of_nothing_has_all_columns() -> None:
+    table = tidy(plan(), {})
+    assert tuple(table.columns) == COLUMNS
+    assert table.empty
+
+
+def test_evidence_stacks_base_models() -> None:
+    subject = plan()
+    found = evidence(subject, outcomes(subject))
+    assert found.inner == (0.25, 0.5)
+    assert set(found.correct["roar", "mean"]) == {"grad", "random"}
+    assert found.correct["roar", "mean"]["grad"].shape == (2, 2, 2, EXAMPLES)
+    assert found.correct["no-retrain", "zero"]["grad"].shape == (2, 2, 1, EXAMPLES)
+    assert found.correct["mask-only", ""]["grad"].shape == (2, 2, 2, EXAMPLES)
+    assert found.ends["roar", "mean"].shape == (1, 2, 2, EXAMPLES)
+    assert found.ends["kar", "mean"].sum(-1).tolist() == [[[1, 2], [0, 1]]]
+    assert found.ends["no-retrain", "mean"].shape == (2, 2, 1, EXAMPLES)
+    assert ("mask-only", "") not in found.ends
+
+
+@pytest.mark.parametrize("base", [0, 1])
+def test_an_explainer_that_lacks_a_base_model_is_left_out_there_and_nowhere_else(base: int) -> None:
+    subject = plan()
+    found = evidence(
+        subject,
+        outcomes(
+            subject,
+            lambda job: (job.protocol, job.explainer, job.base) != ("kar", "grad", base),
+        ),
+    )
+    assert set(found.correct["kar", "mean"]) == {"random"}
+    assert set(found.correct["roar", "mean"]) == {"grad", "random"}
+
+
+def test_missing_ends_are_missing_and_not_an_error() -> None:
+    subject = plan()
+    found = evidence(subject, outcomes(subject, lambda job: job.explainer != ALL))
+    assert found.ends == {}
+    assert set(found.correct["roar", "mean"]) == {"grad", "random"}

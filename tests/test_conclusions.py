@@ -157,13 +157,6 @@ def test_a_score_needs_random_and_all_its_curves() -> None:
     assert set(conclusions.pairs["protocol"]) == set(listed)
 
 
-def test_without_the_shared_ends_gains_are_not_normalised_and_curves_have_no_ends() -> None:
-    conclusions = concluded(found(ends={}))
-    assert conclusions.gains["normalised"].isna().all()
-    assert conclusions.gains["gain"].notna().all()
-    assert sorted(set(conclusions.curves["fraction"])) == list(INNER)
-
-
 def test_without_evidence_all_tables_are_empty_and_have_their_columns() -> None:
     conclusions = concluded(found(correct={}, ends={}))
     full = concluded()
@@ -174,9 +167,19 @@ def test_without_evidence_all_tables_are_empty_and_have_their_columns() -> None:
     assert conclusions.detectable == {}
 
 
-@pytest.mark.parametrize("changes", [{}, {"ends": {}}, {"correct": {}, "ends": {}}])
+def unattainable() -> dict:
+    """Random is at the end point already, so that nothing can be normalised: NaN."""
+    correct = found().correct
+    flat = {name: answers(0.1, 0.1) for name in ("good", "bad", "leaky", "random")}
+    return {"correct": {**correct, ("roar", "mean"): flat}}
+
+
+@pytest.mark.parametrize("changes", [{}, unattainable(), {"correct": {}, "ends": {}}])
 def test_json_and_back(changes: dict) -> None:
     conclusions = concluded(found(**changes))
+    assert conclusions.gains["normalised"].isna().any() == (
+        "correct" in changes and "ends" not in changes
+    )
     text = json.dumps(conclusions.to_json(), allow_nan=False)
     again = Conclusions.from_json(json.loads(text))
     assert again.to_json() == conclusions.to_json()

@@ -68,6 +68,7 @@ ALLOWED = {
         *("data.*", "explain", "models.training"),
     ),
     "cli": ("types", "spec", "result", "outputs", "terminal", "benchmark", "cost", "run.*"),
+    "__main__": ("cli",),
     "": ("types", "spec", "result", "benchmark", "evaluation"),  # names that are looked up on use
 }
 MUTUAL = {("result", "presentation")}

@@ -8,6 +8,7 @@ import torch
 
 import oracles
 from small_data import factory, importances, ranked, small
+from uproar.models.batches import RandomlyRemoved
 from uproar.models.training import fit_many
 from uproar.types import Recipe, UproarError
 
@@ -63,3 +64,16 @@ def test_more_than_one_layer_is_refused(model: str) -> None:
         "optimiser 'least-squares' fits one linear layer, and the model has more; use model "
         "'linear', or optimiser 'adam' or 'sgd'"
     )
+
+
+def test_what_batches_draw_is_drawn_once_by_the_seed_of_the_arm() -> None:
+    data = small("table")
+    labels, make = torch.from_numpy(data.train.labels), factory("linear", data)
+    batches = RandomlyRemoved(ranked(data, ()).shared, 3)
+    state = fit_many(make, batches, labels, recipe=RECIPE, seeds=(1, 2, 1), way="dense")
+    assert torch.equal(state["1.weight"][0], state["1.weight"][2])
+    assert not torch.equal(state["1.weight"][0], state["1.weight"][1])
+    everything = torch.arange(len(labels))[None]
+    drawn = batches.batch(slice(1), everything, [torch.Generator().manual_seed(2)])[0].numpy()
+    expected = oracles.least_squares(drawn, data.train.labels, 3)
+    assert state["1.weight"][1].numpy() == pytest.approx(expected[:-1].T, abs=1e-5)

@@ -24,9 +24,10 @@ from uproar.types import Recipe, UproarError
 COUNTS, FRACTIONS = (0, 3, 6, 9, 12), (0.0, 0.25, 0.5, 0.75, 1.0)
 SEEDS = (1, 1, 2, 3, 2)
 CLOSE = {"rtol": 1e-4, "atol": 2e-5}
+RATE = 0.01  # typed, so that other defaults change no test
 RECIPES = {
-    "default": Recipe(epochs=3, batch_size=35),
-    "partial batch": Recipe(epochs=3, batch_size=32),
+    "whole batches": Recipe(epochs=3, batch_size=35),
+    "partial batch": Recipe(learning_rate=RATE, epochs=3, batch_size=32),
     "batch larger than data": Recipe(epochs=4, batch_size=128, schedule="constant"),
     "adam with decay": Recipe(epochs=3, batch_size=32, weight_decay=0.1, schedule="constant"),
     "sgd": Recipe("sgd", epochs=3, batch_size=32, schedule="constant"),
@@ -142,7 +143,8 @@ def test_equal_seeds_share_initial_weights_and_data_order(way: str) -> None:
     for value in state.values():
         assert torch.equal(value[0], value[1])
         assert not torch.equal(value[0], value[2])
-    moving = fit_many(make, batches, labels, recipe=Recipe(epochs=2), seeds=(4, 4, 5, 4), way=way)
+    recipe = RECIPES["partial batch"]
+    moving = fit_many(make, batches, labels, recipe=recipe, seeds=(4, 4, 5, 4), way=way)
     for value in moving.values():
         torch.testing.assert_close(value[0], value[3], **CLOSE)
         assert not torch.allclose(value[0], value[1], atol=1e-3)

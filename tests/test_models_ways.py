@@ -10,8 +10,8 @@ from torch import nn
 
 from small_data import factory, ranked, small
 from uproar.models import sequential
-from uproar.models.training import choose_way, fit_many, predict_many
-from uproar.types import Recipe
+from uproar.models.training import check_way, choose_way, fit_many, predict_many
+from uproar.types import Recipe, UproarError
 
 SAMPLE = torch.randn(2, 6, generator=torch.Generator().manual_seed(0))
 
@@ -109,6 +109,30 @@ def test_convolutions_train_one_after_another_on_a_cpu() -> None:
     data = small("grey")
     chosen = choose_way(factory("cnn", data), torch.from_numpy(data.train.inputs[:2]))
     assert chosen == ("sequential", "convolutions do not gain from stacking on a CPU")
+
+
+@pytest.mark.parametrize("layer", [nn.Identity(), nn.Flatten(2), nn.Flatten(0)])
+def test_a_dense_stack_must_flatten_all_of_an_input(layer: nn.Module) -> None:
+    images = torch.zeros(2, 1, 1, 6)
+    assert choose_way(lambda: nn.Sequential(layer, nn.Linear(6, 3)), images)[0] != "dense"
+    assert choose_way(lambda: nn.Sequential(nn.Linear(6, 3)), images)[0] != "dense"
+    assert choose_way(lambda: nn.Sequential(nn.Flatten(), nn.Linear(6, 3)), images)[0] == "dense"
+
+
+@pytest.mark.parametrize("what", WAYS)
+def test_a_way_that_was_asked_for_is_checked(what: str) -> None:
+    make, chosen, reason = WAYS[what]
+    check_way(chosen, make, SAMPLE)
+    check_way("sequential", make, SAMPLE)
+    if chosen != "dense":
+        with pytest.raises(UproarError, match=r"^training 'dense' needs a torch\.nn\.Sequential"):
+            check_way("dense", make, SAMPLE)
+    if chosen == "sequential":
+        with pytest.raises(UproarError) as error:
+            check_way("stacked", make, SAMPLE)
+        why = reason.removeprefix("cannot be stacked: ")
+        assert str(error.value).startswith(f"training 'stacked' is not possible: {why}")
+        assert str(error.value).endswith("; use 'auto'")
 
 
 @pytest.mark.parametrize("what", WAYS)

@@ -18,7 +18,7 @@ from uproar.protocols.setting import Ranking, Setting, arms
 from uproar.ranking import rank
 from uproar.types import Data, Recipe, Split
 
-RECIPE = Recipe(epochs=4, batch_size=32)
+RECIPE = Recipe(learning_rate=0.01, epochs=4, batch_size=32)
 SEEDS = (3, 4)
 Curves = dict[str, np.ndarray]
 Run = Callable[[Setting, Ranking, Sequence[float], Sequence[int]], Curves]
@@ -155,7 +155,7 @@ def coded(data: Data) -> Ranking:
 
 def test_an_explainer_that_encodes_the_label_is_found_out_by_its_mask() -> None:
     data = small("table", train=300, test=200)
-    subject = setting(data, recipe=Recipe(epochs=10, batch_size=32))
+    subject = setting(data, recipe=Recipe(learning_rate=0.01, epochs=10, batch_size=32))
     adversary = mask_only(subject, coded(data), fractions=(1 / 3,), seeds=SEEDS)
     fair = mask_only(subject, ranking(data), fractions=(1 / 3,), seeds=SEEDS)
     assert adversary.mean() == 1.0

@@ -51,8 +51,8 @@ def test_random_keeping_is_random_removing_of_the_rest(digits: tuple[Setting, Da
     ranking = random_ranking(data)
     removing = roar(setting, ranking, fractions=FRACTIONS, seeds=SEEDS).mean((1, 2))
     keeping = kar(setting, ranking, fractions=FRACTIONS, seeds=SEEDS).mean((1, 2))
-    # 359 test examples: a standard error of up to 0.026 for one model.
-    assert keeping[::-1] == pytest.approx(removing, abs=0.05)
+    # 3 models on 359 test examples: the difference has a standard error of up to 0.02.
+    assert keeping[::-1] == pytest.approx(removing, abs=0.07)
     assert (np.diff(removing) < 0.01).all()
     assert removing[0] > 0.9
     assert removing[-1] < 0.6
@@ -74,4 +74,4 @@ def test_retrain_once_tells_gradients_from_random_both_ways(digits: tuple[Settin
     )
     assert removed.mean() < -0.05
     assert kept.mean() > 0.05
-    assert random[0].mean((1, 2)) == pytest.approx(random[1].mean((1, 2))[::-1], abs=0.06)
+    assert random[0].mean((1, 2)) == pytest.approx(random[1].mean((1, 2))[::-1], abs=0.1)

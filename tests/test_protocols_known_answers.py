@@ -2,9 +2,9 @@
 
 ``PUBLISHED`` are accuracies after removing k of 16 columns, for k = 0, 1, 2, …, from a re-run with
 other random draws than ours (NumPy least squares, 5,000 and 5,000 examples, mean of 20 draws of
-the signal). They are means over random signals, so that two re-runs differ by more than 0.03 where
-the signals matter: with ``DRAWN`` curves, three standard errors of the difference are allowed. (Over
-200 draws all of our curves but the shuffled ones, where the order is drawn too, are within 0.03.)
+the signal). Two such re-runs differ by more than 0.03 where the signals matter: with ``DRAWN``
+curves, three standard errors of the difference are allowed. Over 200 draws all our curves are
+within 0.03 but the shuffled ones, where the order is drawn too.
 """
 
 from __future__ import annotations

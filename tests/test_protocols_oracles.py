@@ -19,7 +19,9 @@ from uproar.types import Data, Recipe
 
 FRACTIONS = (0.0, 0.25, 0.5, 0.9, 1.0)
 SEEDS = (3, 4)
-LEAST_SQUARES, ADAM = Recipe("least-squares"), Recipe(epochs=3, batch_size=32)
+RATE = 0.01
+LEAST_SQUARES = Recipe("least-squares")
+ADAM = Recipe("adam", learning_rate=RATE, epochs=3, batch_size=32)
 PARTS = ("train", "test")
 protocols = pytest.mark.parametrize(("protocol", "keep"), [(roar, False), (kar, True)])
 
@@ -138,7 +140,7 @@ def test_train_once_is_the_plain_loop_with_masks_drawn_for_every_batch() -> None
         for step, batch in enumerate(order):
             uniform = torch.rand(len(batch), 1 + data.features, generator=draws)
             removed = uniform[:, 1:] < uniform[:, :1]
-            update.param_groups[0]["lr"] = 0.01 * (1 + np.cos(np.pi * step / len(order))) / 2
+            update.param_groups[0]["lr"] = RATE * (1 + np.cos(np.pi * step / len(order))) / 2
             update.zero_grad()
             logits = module(torch.where(removed, fill, inputs[batch]))
             torch.nn.functional.cross_entropy(logits, labels[batch]).backward()

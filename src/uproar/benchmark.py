@@ -14,7 +14,7 @@ from uproar.plan import Job, Plan, digests_of
 from uproar.result import Result
 from uproar.run.cell import Cell, Outcome
 from uproar.run.executors import local
-from uproar.run.files import sweep, write_whole
+from uproar.run.files import remove, sweep, write_whole
 from uproar.run.progress import Progress
 from uproar.run.store import Store
 from uproar.spec import Spec
@@ -83,6 +83,8 @@ class Benchmark:
             self.log(f"already finished: {self.out}")
             return finished
         plan, bench = self._prepare(spec)
+        # Without it the run counts as unfinished, whenever it is killed; it is written last.
+        remove(self.out / "report.html")
         write_whole(self.out / "spec.toml", plan.spec.to_toml().encode())
         jobs = plan.prospective_jobs()
         with Progress({job.slot: job.weight for job in jobs}, quiet=self.quiet) as progress:
@@ -93,7 +95,8 @@ class Benchmark:
 
     def _finished(self, spec: Spec) -> Result | None:
         """Return the result of an identical finished run; neither torch nor data are needed."""
-        if not (self.out / "report.html").is_file() or self.explainers:
+        files = [self.out / name for name in ("report.html", "spec.toml")]
+        if self.explainers or not all(file.is_file() for file in files):
             return None
         saved = Result.read(self.out)
         asked = spec.model_copy(update={"device": saved.spec.device})
@@ -112,16 +115,18 @@ class Benchmark:
         from uproar.data import load
         from uproar.data.checks import check
         from uproar.models import MODELS
-        from uproar.models.training import check_way, choose_way
+        from uproar.models.training import check_fits, check_way, choose_way
         from uproar.types import find
         from uproar.workbench import Workbench
 
+        self._check_objects(spec)
         sweep(self.out)
         store = Store(self.out / "store")
         data = check(self.data or load(spec.data, seed=spec.seed))
         factory = self.model or partial(find(spec.model, MODELS, "model").load(), data)
         device = device_of(spec.device)
         sample = torch.from_numpy(data.train.inputs[:2]).to(device)
+        check_fits(factory, sample, len(data.class_names))
         if spec.training == "auto":
             way, why = choose_way(factory, sample)
             spec = spec.model_copy(update={"training": way})
@@ -131,6 +136,17 @@ class Benchmark:
         plan = Plan(spec)
         bench = Workbench(plan, data, factory, store, device, self.explainers)
         return plan, bench
+
+    def _check_objects(self, spec: Spec) -> None:
+        """Refuse a spec that speaks of objects which nobody handed over."""
+        given = {"data": (spec.data, self.data), "model": (spec.model, self.model)}
+        given |= {f"explainer {n}": (f"python:{n}", self.explainers.get(n)) for n in spec.callables}
+        for what, (name, thing) in given.items():
+            if name.startswith("python:") and thing is None:
+                raise UproarError(
+                    f"{what}: {name!r} stands for an object of a Python program; call "
+                    "`uproar.evaluate` with it again"
+                )
 
     def _run_stages(self, plan: Plan, bench: Workbench, progress: Progress) -> None:
         """Run the cells in the order in which they become ready, the longest first."""

@@ -156,8 +156,6 @@ def _compare(
 
 def _attainable(found: Evidence, curve: str, removal: str) -> float:
     """Return the gain of an explainer whose curve is at its best from the first fraction on."""
-    if (curve, removal) not in found.ends:
-        return float("nan")  # those two models failed, or are still to be trained
     ends = found.ends[curve, removal].mean((0, 2, 3))
     best = ends.min() if DIRECTIONS[curve] == "lower" else ends.max()
     return attainable_gain(
@@ -186,8 +184,8 @@ def _curve_table(found: Evidence) -> pd.DataFrame:
     for (curve, removal), by_explainer in found.correct.items():
         if curve == "mask-only":
             continue
-        ends = found.ends.get((curve, removal))
-        shared = {} if ends is None else {0.0: ends[:, 0], 1.0: ends[:, 1]}
+        ends = found.ends[curve, removal]
+        shared = {0.0: ends[:, 0], 1.0: ends[:, 1]}
         for explainer, correct in by_explainer.items():
             points = shared | {f: correct[:, i] for i, f in enumerate(found.inner)}
             for fraction, answers in sorted(points.items()):

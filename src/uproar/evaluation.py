@@ -172,7 +172,10 @@ def _data(
 
 
 def _arrays(part: Part, what: str) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    inputs, labels = np.asarray(part[0], dtype=np.float32), np.asarray(part[1])
+    try:
+        inputs, labels = np.asarray(part[0], dtype=np.float32), np.asarray(part[1])
+    except (TypeError, ValueError) as error:
+        raise UproarError(f"{what}: inputs must be an array of numbers: {error}") from error
     if inputs.ndim not in {2, 4}:
         raise UproarError(
             f"{what}: inputs must be (examples, columns) or (examples, channels, height, width), "

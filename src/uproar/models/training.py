@@ -53,6 +53,31 @@ def choose_way(factory: Factory, sample: Float[Tensor, "examples *shape"]) -> tu
     return "stacked", "parameters stacked and trained under vmap"
 
 
+def check_fits(factory: Factory, sample: Float[Tensor, "examples *shape"], classes: int) -> None:
+    """Refuse a model that cannot take the inputs, or does not answer with logits.
+
+    :raises UproarError: with what it did instead.
+    """
+    module = initialise(factory, 0).to(sample.device).eval()
+    try:
+        with torch.no_grad():
+            logits = module(sample)
+    # Whatever a module of somebody else raises, it does so because it was given these inputs.
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        raise UproarError(
+            f"the model does not accept inputs of shape {tuple(sample.shape)}: "
+            f"{type(error).__name__}: {reason}"
+        ) from error
+    wanted = (len(sample), classes)
+    if not isinstance(logits, Tensor) or tuple(logits.shape) != wanted:
+        got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        raise UproarError(
+            f"the model must return logits of shape {wanted}, one per class, for inputs of shape "
+            f"{tuple(sample.shape)}, got {got}"
+        )
+
+
 def check_way(way: Way, factory: Factory, sample: Float[Tensor, "examples *shape"]) -> None:
     """Refuse a way of training that was asked for and that the model cannot be trained in.
 

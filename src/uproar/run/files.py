@@ -48,6 +48,17 @@ def write_whole(path: Path, content: bytes) -> None:
         raise store_error(error, path.parent) from error
 
 
+def remove(path: Path) -> None:
+    """Remove a file if there is one.
+
+    :raises StoreError: when it cannot be removed.
+    """
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise store_error(error, path.parent) from error
+
+
 def append_line(path: Path, line: str) -> None:
     """Append one line durably; lines of several processes do not mix."""
     with path.open("ab", buffering=0) as file:

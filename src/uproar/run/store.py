@@ -22,7 +22,7 @@ from uproar.run.encoding import (
     encode,
     encode_note,
 )
-from uproar.run.files import StoreError, append_line, store_error, write_whole
+from uproar.run.files import StoreError, append_line, remove, store_error, write_whole
 
 _FAILURES, _SKIPS, _DAMAGED = "failures", "skips", "damaged.log"
 
@@ -81,11 +81,7 @@ class Store:
 
     def discard(self, cell: Cell) -> None:
         """Remove the outcome of a cell, so that it is computed again."""
-        path = self._outcome_path(cell)
-        try:
-            path.unlink(missing_ok=True)
-        except OSError as error:
-            raise store_error(error, path.parent) from error
+        remove(self._outcome_path(cell))
 
     def write_failure(self, cell: Cell, failure: Failure) -> None:
         """Record that a cell raised."""
@@ -134,11 +130,7 @@ class Store:
         return self.folder / folder / f"{cell.key}.json"
 
     def _forget(self, cell: Cell, folder: str) -> None:
-        path = self._note_path(cell, folder)
-        try:
-            path.unlink(missing_ok=True)
-        except OSError as error:
-            raise store_error(error, path.parent) from error
+        remove(self._note_path(cell, folder))
 
     def _notes(self, folder: str) -> Iterator[tuple[Cell, dict[str, str]]]:
         """Yield the notes in a folder, without those of cells that have an outcome by now."""

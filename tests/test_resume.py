@@ -85,15 +85,20 @@ assert all([succeeded(child) for child in children])
 needs_posix = pytest.mark.skipif(os.name != "posix", reason="forks and signals")
 
 
-def run_program(program: str, folder: Path) -> None:
+@pytest.fixture(scope="module")
+def disturbed(tmp_path_factory) -> Path:
+    """Folder of an undisturbed run, one that was killed ten times, and one that two shared."""
+    folder = tmp_path_factory.mktemp("disturbed")
+    program = FORKS + KILLS + TWO
     ended = subprocess.run(
-        [sys.executable, "-c", FORKS + program, str(folder), str(spec_file(LONGER, folder))],
+        [sys.executable, "-c", program, str(folder), str(spec_file(LONGER, folder))],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=200,
         check=False,
     )
     assert ended.returncode == 0, ended.stderr
+    return folder
 
 
 def assert_same_tables(first: Path, second: Path) -> None:
@@ -103,19 +108,17 @@ def assert_same_tables(first: Path, second: Path) -> None:
 
 @pytest.mark.slow
 @needs_posix
-def test_a_run_that_was_killed_ten_times_ends_like_one_that_was_not(tmp_path):
-    run_program(KILLS, tmp_path)
-    assert_same_tables(tmp_path / "undisturbed", tmp_path / "killed")
-    assert set(content(tmp_path / "undisturbed")) == set(content(tmp_path / "killed"))
-    assert Result.read(tmp_path / "killed").store.damaged == []
+def test_a_run_that_was_killed_ten_times_ends_like_one_that_was_not(disturbed):
+    assert_same_tables(disturbed / "undisturbed", disturbed / "killed")
+    assert set(content(disturbed / "undisturbed")) == set(content(disturbed / "killed"))
+    assert Result.read(disturbed / "killed").store.damaged == []
 
 
 @pytest.mark.slow
 @needs_posix
-def test_two_processes_at_one_store_end_with_the_same_table(tmp_path):
-    run_program(TWO, tmp_path)
-    assert_same_tables(tmp_path / "undisturbed", tmp_path / "shared")
-    assert Result.read(tmp_path / "shared").store.damaged == []
+def test_two_processes_at_one_store_end_with_the_same_table(disturbed):
+    assert_same_tables(disturbed / "undisturbed", disturbed / "shared")
+    assert Result.read(disturbed / "shared").store.damaged == []
 
 
 def test_a_run_goes_on_where_it_was(tmp_path):

@@ -170,7 +170,13 @@ class Benchmark:
             for member, digest in outcome.values["digests"].items()
         )
         late = [job for job in ends if job.protocol == "retrain-once"]
-        rest = [*plan.curve_jobs(digests_of(explained)), *late]
+        # Curves of a model whose training failed would only say once more that it did.
+        failed = {job.removal for job in plan.once_jobs() if job not in outcomes}
+        rest = [
+            job
+            for job in (*plan.curve_jobs(digests_of(explained)), *late)
+            if job.protocol != "retrain-once" or job.removal not in failed
+        ]
         # Another process at the same store starts elsewhere in the round, and shares the work.
         start = os.getpid() % max(len(rest), 1)
         run([*rest[start:], *rest[:start]])

@@ -76,7 +76,7 @@ class Plan:
         """Fractions that are measured for each explainer; 0 and 1 are shared by all."""
         return tuple(fraction for fraction in self.spec.fractions if fraction not in ENDS)
 
-    @property
+    @cached_property
     def names(self) -> list[ExplainerName]:
         """The parsed explainers, in the order of the spec."""
         bases = self.spec.extra_bases

@@ -68,7 +68,7 @@ def command_of(result: Result) -> str:
 
 
 def _model(result: Result) -> dict[str, object]:
-    accuracy, low, high = result.base_accuracy()
+    accuracy, low, high = result.base_accuracy
     return {
         "name": result.spec.model,
         "parameters": result.bases[0].values["parameters"],

@@ -88,24 +88,39 @@ class Result:
         """One row per measurement: what ``results.parquet`` holds."""
         return tidy(self.plan, self.outcomes)
 
-    @cached_property
+    @property
     def conclusions(self) -> Conclusions:
-        """Gains, verdicts, leaks and agreement; computed once and then read from the store."""
+        """Gains, verdicts, leaks and agreement."""
+        return self._concluded[0]
+
+    @property
+    def base_accuracy(self) -> tuple[float, float, float]:
+        """The mean test accuracy of the base models, and its interval."""
+        return self._concluded[1]
+
+    @cached_property
+    def _concluded(self) -> tuple[Conclusions, tuple[float, float, float]]:
+        """What takes SciPy to compute; done once and then read from the store."""
         used = sorted({job.cell.key for job in self.outcomes})
         fields = {"outcomes": used, "draws": self.spec.bootstrap_draws, "version": VERSION}
         fields["explainers"] = list(self.spec.explainers)
         cell = Cell("conclusions", fields, "conclusions")
         known = self.store.read(cell)
         if known is not None:
-            return Conclusions.from_json(known.values)
+            accuracy, low, high = known.values["base_accuracy"]
+            return Conclusions.from_json(known.values["tables"]), (accuracy, low, high)
+        facts = self.data_facts.values
+        correct = np.stack([outcome.arrays["correct/test"] for outcome in self.bases])
+        accuracy, low, high = (float(value[0]) for value in accuracy_interval(correct[None]))
         found = conclude(
             self.spec,
             evidence(self.plan, self.outcomes),
-            majority_rate=self.data_facts.values["majority_rate"],
-            base_accuracy=self.base_accuracy()[0],
+            majority_rate=facts["majority_rate"],
+            base_accuracy=accuracy,
         )
-        self.store.write(cell, Outcome(found.to_json()))
-        return found
+        values = {"tables": found.to_json(), "base_accuracy": [accuracy, low, high]}
+        self.store.write(cell, Outcome(values))
+        return found, (accuracy, low, high)
 
     def leaderboard(self, removal: str | None = None) -> pd.DataFrame:
         """Return one row per explainer, best first: by retrain-once if it was run, else by ROAR.
@@ -132,7 +147,7 @@ class Result:
         board["mask_only_accuracy"] = board["explainer"].map(worst).astype(float)
         judged = gains[gains["protocol"] == self.judging]
         verdicts = judged.set_index("explainer")["verdict"]
-        board["verdict"] = board["explainer"].map(verdicts).fillna("not measured")
+        board["verdict"] = [verdicts.get(name, "not measured") for name in board["explainer"]]
         board["explain_seconds"] = board["explainer"].map(self._explain_seconds())
         best = "roar_gain" if board["retrain_once_gain"].isna().all() else "retrain_once_gain"
         return board.sort_values(best, ascending=False, kind="stable", ignore_index=True)
@@ -167,12 +182,6 @@ class Result:
     def bases(self) -> list[Outcome]:
         """Outcomes of the base models."""
         return [self.outcomes[job] for job in self.plan.base_jobs if job in self.outcomes]
-
-    def base_accuracy(self) -> tuple[float, float, float]:
-        """Return the mean test accuracy of the base models, and its interval."""
-        correct = np.stack([outcome.arrays["correct/test"] for outcome in self.bases])
-        mean, low, high = accuracy_interval(correct[None])
-        return float(mean[0]), float(low[0]), float(high[0])
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -62,26 +62,7 @@ def tidy(plan: Plan, outcomes: Mapping[Job, Outcome]) -> pd.DataFrame:
     the explainer ``all``. ``n`` counts the test examples.
     """
     spec, wanted = plan.spec, {name for p in plan.spec.protocols for name in CURVES[p]}
-    rows = [
-        (
-            spec.data,
-            spec.model,
-            curve.job.base,
-            curve.job.explainer,
-            curve.name,
-            curve.job.removal,
-            fraction,
-            repeat,
-            float(answers.mean()),
-            curve.direction,
-            answers.size,
-            plan.versions(curve.job.explainer, curve.job.protocol, curve.job.removal),
-        )
-        for curve in curves(outcomes)
-        if curve.name in wanted
-        for fraction, by_repeat in zip(curve.fractions, curve.correct, strict=True)
-        for repeat, answers in enumerate(by_repeat)
-    ]
+    rows = [row for c in curves(outcomes) if c.name in wanted for row in _rows(plan, c)]
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     table = table.astype({"base_model": "Int64", "repeat": "int64", "n": "int64"})
     names = [name for protocol in CURVES.values() for name in protocol]
@@ -96,6 +77,17 @@ def tidy(plan: Plan, outcomes: Mapping[Job, Outcome]) -> pd.DataFrame:
     return table.loc[keys.sort_values(list(keys.columns), kind="stable").index].reset_index(
         drop=True
     )
+
+
+def _rows(plan: Plan, curve: Curve) -> Iterator[tuple[object, ...]]:
+    """Yield one row per fraction and repeat, in the order of :data:`COLUMNS`."""
+    job = curve.job
+    versions = plan.versions(job.explainer, job.protocol, job.removal)
+    about = (plan.spec.data, plan.spec.model, job.base, job.explainer, curve.name, job.removal)
+    for fraction, by_repeat in zip(curve.fractions, curve.correct, strict=True):
+        for repeat, answers in enumerate(by_repeat):
+            value = float(answers.mean())
+            yield *about, fraction, repeat, value, curve.direction, answers.size, versions
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,158 @@
+"""Every registered data set and model, and every choice of protocols, through the whole pipeline."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+from small_runs import DIGITS, FILES, TOY, TUMOURS, command, finished, run, spec_file
+
+from uproar.data import DATA
+from uproar.models import MODELS
+from uproar.protocols import PROTOCOLS
+from uproar.remove import REMOVALS
+from uproar.result import Result
+
+TINY = {"fractions": [0.5], "repeats": 1, "explainers": "random,grad", "protocols": "roar,mask-only"}
+
+
+@pytest.mark.parametrize("model", [entry.name for entry in MODELS])
+@pytest.mark.slow
+def test_every_model_on_digits(model, tmp_path):
+    result = run({**DIGITS, **TINY, "model": model}, tmp_path / "run")
+    assert result.failed == ()
+    assert result.complete
+    assert result.base_accuracy()[0] > 0.8
+    assert result.spec.training == ("sequential" if model == "cnn" else "dense")
+
+
+@pytest.mark.parametrize("data", [entry.name for entry in DATA])
+def test_every_data_set(data, tmp_path, capsys, monkeypatch):
+    names = "random,grad,true-ranking" if "toy" in data else "random,grad"
+    values = {"data": data, "bootstrap_draws": 200, **TINY, "explainers": names}
+    given = spec_file({**values, **({} if "toy" in data else {"recipe": {"epochs": 8}})}, tmp_path)
+    out = tmp_path / "run"
+    ended = command(capsys, monkeypatch, ("run", "-c", given, "--out", out, "-q"))
+    assert (ended.code, ended.errors) == (0, "")
+    result = Result.read(out)
+    assert set(result.leaderboard()["explainer"]) == set(names.split(","))
+    assert result.base_accuracy()[0] > result.data_facts.values["majority_rate"]
+
+
+@pytest.mark.parametrize("removal", [entry.name for entry in REMOVALS])
+def test_every_removal_alone(removal, tmp_path):
+    result = run({**TUMOURS, "removals": removal}, tmp_path / "run")
+    assert result.failed == ()
+    assert set(result.table.query("protocol == 'roar'")["removal"]) == {removal}
+
+
+@pytest.mark.parametrize(
+    "protocols", [*(entry.name for entry in PROTOCOLS), "roar,mask-only", "retrain-once,no-retrain"]
+)
+def test_any_choice_of_protocols(protocols, tmp_path, capsys, monkeypatch):
+    out, given = tmp_path / "run", spec_file({**TUMOURS, "protocols": protocols}, tmp_path)
+    ended = command(capsys, monkeypatch, ("run", "-c", given, "--out", out))
+    assert ended.code == 0
+    assert set(FILES) <= {path.name for path in out.iterdir()}
+    whole = pd.read_parquet(finished("tumours") / "results.parquet")
+    part = Result.read(out).table
+    wanted = [name for name in dict.fromkeys(whole["protocol"]) if name in set(part["protocol"])]
+    assert {name.removesuffix("-removed").removesuffix("-kept") for name in wanted} == set(
+        protocols.split(",")
+    )
+    # What is measured does not depend on what else is.
+    same = whole[whole["protocol"].isin(wanted)].reset_index(drop=True)
+    pd.testing.assert_frame_equal(part, same)
+    board = Result.read(out).leaderboard()
+    if protocols == "mask-only":
+        assert set(board["verdict"]) == {"not measured"}
+        assert board["mask_only_accuracy"].notna().all()
+    else:
+        assert "reference" in set(board["verdict"])
+    uncontrolled = protocols in {"roar", "kar"}
+    note = "mask-only was not run: verdicts of ROAR and KAR are without leak control"
+    assert (note in ended.output) == uncontrolled
+    assert (note in (out / "report.html").read_text()) == uncontrolled
+
+
+@pytest.mark.slow
+def test_all_removals_and_two_base_models_at_once(tmp_path):
+    values = {**DIGITS, "removals": "mean,zero,noise", "base_models": 2, "repeats": 1}
+    result = run({**values, "explainers": "random,sg-grad,abs-sg-grad"}, tmp_path / "run")
+    assert result.failed == ()
+    table = result.table
+    curves = table[table["explainer"] != "all"].groupby(["protocol", "removal", "explainer"])
+    assert (curves["base_model"].nunique() == 2).all()
+    values = table.query("protocol == 'roar' and explainer == 'random'").groupby("removal")["value"]
+    assert values.mean().nunique() == 3
+
+
+def test_what_cannot_run_is_skipped_with_its_reason(tmp_path, capsys, monkeypatch):
+    names = "random,grad,gb,sg-gb,sobel"
+    given, out = spec_file({**TUMOURS, "explainers": names, "base_models": 2}, tmp_path), "run"
+    ended = command(capsys, monkeypatch, ("run", "-c", given, "--out", tmp_path / out))
+    assert ended.code == 0
+    assert "skipped explain: sobel: sobel needs images" in ended.output
+    assert "skipped explain: sobel, base model 1: sobel needs images" in ended.output
+    assert "skipped explain: gb: guided backpropagation needs a model" in ended.output
+    result = Result.read(tmp_path / out)
+    assert result.complete
+    assert result.failed == ()
+    assert set(result.leaderboard()["explainer"]) == {"random", "grad"}
+    page = (tmp_path / out / "report.html").read_text()
+    assert "guided backpropagation needs a model" in page
+    status = command(capsys, monkeypatch, ("status", tmp_path / out)).output
+    assert "not finished" not in status
+    assert "skipped explain: gb" in status
+
+
+def test_random_alone_is_reported_without_a_verdict(tmp_path):
+    result = run({**TUMOURS, "explainers": "random,sobel"}, tmp_path / "run")
+    assert list(result.leaderboard()["verdict"]) == ["reference"]
+    assert result.conclusions.detectable == {}
+    assert (tmp_path / "run/report.html").is_file()
+
+
+def test_random_is_always_there(tmp_path):
+    result = run({**TUMOURS, "explainers": "grad"}, tmp_path / "run")
+    assert result.spec.explainers == ("grad", "random")
+
+
+def test_fractions_of_zero_and_one_are_shared_points_already(tmp_path):
+    result = run({**TUMOURS, "fractions": [0.0, 0.5, 1.0]}, tmp_path / "run")
+    plain = pd.read_parquet(finished("tumours") / "results.parquet")
+    pd.testing.assert_frame_equal(result.table, plain)
+
+
+def test_the_toy_tells_the_true_ranking_from_the_inverted_one():
+    board = Result.read(finished("toy")).leaderboard().set_index("explainer")
+    assert board.index[0] == "true-ranking"
+    assert board.loc["true-ranking", "retrain_once_gain"] > 0
+    assert board.loc["inverted-ranking", "kar_gain"] < 0
+    assert board["kind"].to_dict()["random"] == "control"
+    assert set(TOY["explainers"].split(",")) == set(board.index)
+
+
+def test_a_failed_training_of_retrain_once_is_told_once(tmp_path, monkeypatch):
+    def broken(*arguments, **options):
+        raise MemoryError("too large")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("uproar.workbench.train_once", broken)
+        result = run(TUMOURS, tmp_path / "run")
+    assert [what for what, _, _ in result.failed] == ["retrain-once: train (mean)"]
+    board = result.leaderboard()
+    assert board["retrain_once_gain"].isna().all()
+    assert board["roar_gain"].notna().all()
+    assert run(TUMOURS, tmp_path / "run").failed == ()
+
+
+def test_a_failed_random_ranking_leaves_no_verdict_and_no_crash(tmp_path, monkeypatch):
+    def broken(*arguments, **options):
+        raise ValueError("no dice")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("uproar.explain.controls.Random.__call__", broken)
+        result = run(TUMOURS, tmp_path / "run")
+    assert [what for what, _, _ in result.failed] == ["explain: random"]
+    assert set(result.leaderboard()["verdict"]) == {"not measured"}
+    assert "no dice" in (tmp_path / "run/report.html").read_text()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
@@ -111,18 +110,6 @@ def command(capsys, monkeypatch, arguments: Iterable[object], columns: int = 150
         code = int(ended.code or 0)
     captured = capsys.readouterr()
     return Ended(code, captured.out, captured.err)
-
-
-def process(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
-    """Run the command line in a process of its own."""
-    return subprocess.run(
-        [*PROGRAM, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        **options,
-    )
 
 
 def content(folder: Path) -> dict[str, bytes]:

@@ -1,18 +1,23 @@
-"""Every registered data set and model, and every choice of protocols, through the whole pipeline."""
+"""Every data set, model, removal and choice of protocols through the whole pipeline."""
 
 from __future__ import annotations
 
 import pandas as pd
 import pytest
-from small_runs import DIGITS, FILES, TOY, TUMOURS, command, finished, run, spec_file
 
+from small_runs import DIGITS, FILES, TOY, TUMOURS, command, finished, run, spec_file
 from uproar.data import DATA
 from uproar.models import MODELS
 from uproar.protocols import PROTOCOLS
 from uproar.remove import REMOVALS
 from uproar.result import Result
 
-TINY = {"fractions": [0.5], "repeats": 1, "explainers": "random,grad", "protocols": "roar,mask-only"}
+TINY = {
+    "fractions": [0.5],
+    "repeats": 1,
+    "explainers": "random,grad",
+    "protocols": "roar,mask-only",
+}
 
 
 @pytest.mark.parametrize("model", [entry.name for entry in MODELS])
@@ -21,7 +26,7 @@ def test_every_model_on_digits(model, tmp_path):
     result = run({**DIGITS, **TINY, "model": model}, tmp_path / "run")
     assert result.failed == ()
     assert result.complete
-    assert result.base_accuracy()[0] > 0.8
+    assert result.base_accuracy[0] > 0.8
     assert result.spec.training == ("sequential" if model == "cnn" else "dense")
 
 
@@ -35,7 +40,7 @@ def test_every_data_set(data, tmp_path, capsys, monkeypatch):
     assert (ended.code, ended.errors) == (0, "")
     result = Result.read(out)
     assert set(result.leaderboard()["explainer"]) == set(names.split(","))
-    assert result.base_accuracy()[0] > result.data_facts.values["majority_rate"]
+    assert result.base_accuracy[0] > result.data_facts.values["majority_rate"]
 
 
 @pytest.mark.parametrize("removal", [entry.name for entry in REMOVALS])

@@ -10,6 +10,7 @@ import sys
 import time
 
 import pytest
+
 from small_runs import (
     DIGITS,
     FILES,
@@ -20,11 +21,9 @@ from small_runs import (
     content,
     copied,
     finished,
-    process,
     spec_file,
     stamps,
 )
-
 from uproar.data import DATA
 from uproar.explain import AGGREGATIONS, ENSEMBLES, EXPLAINERS
 from uproar.models import MODELS
@@ -74,10 +73,20 @@ def test_help_says_where_to_start_and_shows_defaults_in_brackets(uproar):
     options = uproar("run", "--help").output
     assert "[default: digits]" in options
     assert "[default: runs/DATA]" in options
-    for flag in (
-        "model explainers protocols removals fractions repeats base-models seed device out config "
-        "quiet"
-    ).split():
+    for flag in [
+        "model",
+        "explainers",
+        "protocols",
+        "removals",
+        "fractions",
+        "repeats",
+        "base-models",
+        "seed",
+        "device",
+        "out",
+        "config",
+        "quiet",
+    ]:
         assert f"--{flag}" in options
 
 
@@ -272,7 +281,7 @@ def test_a_failed_explainer_exits_with_one_and_loses_nothing_else(uproar, tmp_pa
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="signals")
-def test_an_interrupt_leaves_a_store_that_the_same_command_continues(tmp_path):
+def test_an_interrupt_leaves_a_store_that_the_same_command_continues(uproar, tmp_path):
     given = spec_file({**DIGITS, "repeats": 20, "recipe": {"epochs": 60}}, tmp_path)
     out = tmp_path / "out"
     started = subprocess.Popen(
@@ -292,9 +301,9 @@ def test_an_interrupt_leaves_a_store_that_the_same_command_continues(tmp_path):
     assert not list(out.rglob("*.tmp"))
     kept = set(stamps(out / "store" / "cells"))
     assert kept
-    status = process("status", out)
-    assert "not finished" in status.stdout
-    assert re.search(r"base-model +│ +1 ", status.stdout)
+    status = uproar("status", out).output
+    assert "not finished" in status
+    assert re.search(r"base-model +│ +1 ", status)
 
 
 @pytest.mark.slow

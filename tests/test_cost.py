@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from small_runs import DIGITS, TUMOURS, benchmark, finished, run
 
+from small_runs import DIGITS, TUMOURS, benchmark, finished, run
 from uproar.cost import Cost, estimate
 from uproar.result import Result
 

@@ -6,6 +6,7 @@ import os
 
 import pandas as pd
 import pytest
+
 from small_runs import DIGITS, TOY, TUMOURS, finished, run
 
 

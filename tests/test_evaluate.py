@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from small_runs import TUMOURS, finished, run, silent, stamps
 from torch import nn
 
 import uproar
+from small_runs import TUMOURS, finished, run, silent, stamps
 from uproar import Benchmark, Recipe, Result, Spec, evaluate
 from uproar.data import load
 
@@ -55,6 +55,10 @@ def negated(model, inputs, targets, generator):
 
 def first_column(model, inputs, targets, generator):
     return torch.zeros_like(inputs).index_fill(1, torch.tensor([0, 1]), 1.0)
+
+
+def overwriting(model, inputs, targets, generator):
+    return inputs.mul_(0)
 
 
 def drawn(model, inputs, targets, generator):
@@ -136,9 +140,7 @@ def test_a_changed_callable_gives_new_results_and_reuses_what_is_equal(tmp_path)
     assert changed_cells == {"explain"}
     assert same.table.equals(first.table)
     other = small(tmp_path, data, explainers={"mine": negated, **kept})
-    rows = [
-        result.table.set_index(["explainer", "protocol"])["value"] for result in (first, other)
-    ]
+    rows = [result.table.set_index(["explainer", "protocol"])["value"] for result in (first, other)]
     assert list(rows[0]["mine", "roar"]) != list(rows[1]["mine", "roar"])
     assert list(rows[0]["grad", "roar"]) == list(rows[1]["grad", "roar"])
     back = small(tmp_path, data, explainers={"mine": gradient, **kept})
@@ -150,7 +152,7 @@ def test_other_data_and_other_models_are_never_mistaken(tmp_path):
     (inputs, labels), test = table()
     second = small(tmp_path, ((inputs + 0.5, labels), test), explainers=["grad"])
     assert not first.table["value"].equals(second.table["value"])
-    wider = small(tmp_path, table(), lambda: nn.Linear(6, 2), explainers=["grad"])
+    wider = small(tmp_path, table(), lambda: nn.Sequential(nn.Linear(6, 2)), explainers=["grad"])
     assert not first.table["value"].equals(wider.table["value"])
 
 
@@ -203,7 +205,7 @@ def test_names_validation_and_repeats_are_taken(tmp_path):
 def test_inputs_and_labels_are_left_alone(tmp_path):
     data = table()
     copies = [array.copy() for part in data for array in part]
-    small(tmp_path, data, explainers={"mine": lambda m, inputs, t, g: inputs.mul_(0)})
+    small(tmp_path, data, explainers={"mine": overwriting})
     for array, copy in zip([array for part in data for array in part], copies, strict=True):
         np.testing.assert_array_equal(array, copy)
 
@@ -230,7 +232,7 @@ def test_a_benchmark_takes_data_of_ones_own(tmp_path):
     )
     mine = Benchmark(spec, tmp_path, data=data, log=silent, quiet=True).run()
     theirs = run({**TUMOURS, "protocols": "no-retrain"}, tmp_path / "registered")
-    assert mine.base_accuracy()[0] == pytest.approx(theirs.base_accuracy()[0], abs=0.1)
+    assert mine.base_accuracy[0] == pytest.approx(theirs.base_accuracy[0], abs=0.1)
 
 
 def test_results_can_be_read_back(tmp_path):

@@ -10,16 +10,25 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_runs import TUMOURS, command, content, copied, finished, run, silent, spec_file
 
 import uproar
+from small_runs import TUMOURS, command, content, copied, finished, run, silent, spec_file
 from uproar import Recipe, evaluate
 from uproar.result import Result
 
 SCRIPT = "<script>alert('pwned')</script>"
 IMAGE = '"><img src=x onerror=alert(1)>'
-BRACES = "{{ 7 * 191 }}{% raise %}"
-NAMES = [SCRIPT, IMAGE, BRACES, "</script><!--", "a\u202eb", "ü ☃ 'quoted' \"twice\"", "=1+1", "[red]x[/red]"]
+BRACES = "{{ 31337 * 7919 }}{% raise %}"
+NAMES = [
+    SCRIPT,
+    IMAGE,
+    BRACES,
+    "</script><!--",
+    "a\u202eb",
+    "ü ☃ 'quoted' \"twice\"",
+    "=1+1",
+    "[red]x[/red]",
+]
 SOURCE = Path(uproar.__file__).parent
 
 
@@ -60,7 +69,7 @@ def test_names_do_no_harm_in_the_page(hostile):
     assert "<img src=x" not in page
     assert "<i>away</i>" not in page
     assert "<b>out</b>" not in page
-    assert str(7 * 191) not in page
+    assert str(31337 * 7919) not in page
     assert "</script><!--" not in page
     assert html.escape(SCRIPT) in page or "&lt;script&gt;alert" in page
 
@@ -104,7 +113,9 @@ def test_the_terminal_prints_names_as_they_are(hostile, capsys, monkeypatch):
     assert hostile.out.name in ended.output
 
 
-@pytest.mark.parametrize("name", ["with space", "ü☃", "a'b\"c", "[red]out[/red]", "-dash", "a;b&c$d"])
+@pytest.mark.parametrize(
+    "name", ["with space", "ü☃", "a'b\"c", "[red]out[/red]", "-dash", "a;b&c$d"]
+)
 def test_folders_of_any_name(name, tmp_path, capsys, monkeypatch):
     given = spec_file({**TUMOURS, "protocols": "no-retrain"}, tmp_path)
     out = tmp_path / name
@@ -154,6 +165,7 @@ def test_a_planted_pickle_is_noticed_and_not_run(kind, tmp_path):
     planted.write_bytes(pickle.dumps(Bomb(mark)))
     result = run(TUMOURS, out)
     assert result.complete
+    result.to_html()
     assert not mark.exists()
     assert any(f"damaged outcome of {kind}" in line for line in result.store.damaged)
     before = content(finished("tumours"))

@@ -36,8 +36,10 @@ ALLOWED = {
     "report.*": ("ranking",),
     # Registries and names alone, which import no torch.
     "spec": ("types", *REGISTRIES, "explain.names"),
-    "plan": ("types", "seeding", "spec", *REGISTRIES, "explain.names", "run.*"),
-    "results": ("plan", "protocols", "run.*"),
+    "device": ("types",),
+    "job": ("run.*",),
+    "plan": ("types", "seeding", "spec", "job", *REGISTRIES, "explain.names", "run.*"),
+    "results": ("job", "plan", "protocols", "run.*"),
     "conclusions": (
         *("seeding", "protocols", "spec", "results"),
         *("stats", "accuracy", "agreement"),
@@ -47,22 +49,22 @@ ALLOWED = {
     ),
     "explanations": ("types", "seeding", "ranking", "models.*", "explain.*", "run.*"),
     "workbench": (
-        *("types", "seeding", "plan", "explanations", "run.*"),
+        *("types", "seeding", "job", "plan", "explanations", "run.*"),
         *("data.*", "models.*", "protocols.*", "remove.*"),
     ),
     "result": (
-        *("types", "spec", "plan", "results", "conclusions", "accuracy"),
+        *("types", "spec", "job", "plan", "results", "conclusions", "accuracy"),
         *("run.*", "report.*", "presentation"),
     ),
     # Made from a result, which it receives; result imports it on use.
-    "presentation": ("types", "plan", "results", "run.*", "report.*", "result"),
+    "presentation": ("types", "job", "plan", "results", "run.*", "report.*", "result"),
     "outputs": ("result", "run.*"),
     "terminal": ("types", "result", *REGISTRIES),
     "benchmark": (
-        *("types", "spec", "plan", "result", "outputs", "workbench"),
+        *("types", "spec", "device", "job", "plan", "result", "outputs", "workbench"),
         *("data.*", "models.*", "run.*"),
     ),
-    "cost": ("benchmark", "plan", "workbench", "protocols.*", "run.*"),
+    "cost": ("benchmark", "job", "plan", "workbench", "protocols.*", "run.*"),
     "evaluation": (
         *("types", "spec", "result", "benchmark"),
         *("data.*", "explain", "models.training"),
@@ -72,7 +74,15 @@ ALLOWED = {
     "": ("types", "spec", "result", "benchmark", "evaluation"),  # names that are looked up on use
 }
 MUTUAL = {("result", "presentation")}
-WITH_TORCH = ("models.*", "explain.*", "protocols.*", "testing", "explanations", "workbench")
+WITH_TORCH = (
+    "device",
+    "models.*",
+    "explain.*",
+    "protocols.*",
+    "testing",
+    "explanations",
+    "workbench",
+)
 WITH_TORCH += ("benchmark", "cost", "evaluation")  # on use
 
 

@@ -8,7 +8,8 @@ import pytest
 
 import uproar.explain.names
 import uproar.plan
-from uproar.plan import ALL, ENDS, Plan, digests_of, read_all
+from uproar.job import ALL, ENDS, digests_of, read_all
+from uproar.plan import Plan
 from uproar.run.cell import Outcome
 from uproar.run.store import Store
 from uproar.spec import Spec

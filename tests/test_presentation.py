@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 
+import pandas as pd
 import pytest
-from small_runs import TUMOURS, finished, run
 
+from small_runs import TUMOURS, finished, run
+from uproar.conclusions import Conclusions
 from uproar.presentation import command_of, content_of, figure, latex
 from uproar.result import Result
 from uproar.types import UproarError
@@ -36,7 +38,7 @@ def test_latex_is_a_table_with_one_row_per_explainer(result):
 
 def test_latex_escapes_what_latex_would_take_for_commands(result, monkeypatch):
     named = result.leaderboard().assign(explainer=["a_b", "50%", "{x}", "~^\\#$&"])
-    monkeypatch.setattr(Result, "leaderboard", lambda self, removal=None: named)
+    monkeypatch.setattr(Result, "leaderboard", lambda *_: named)
     text = latex(result)
     for escaped in (r"a\_b", r"50\%", r"\{x\}", r"\textasciitilde{}\textasciicircum{}"):
         assert escaped in text
@@ -66,14 +68,10 @@ def test_lines_of_more_explainers_than_colours_differ_in_their_dashes(result, mo
     one = curves[(curves["explainer"] == "grad") & (curves["protocol"] == "roar")]
     names = [f"number {n}" for n in range(23)]
     many = [one.assign(explainer=name) for name in [*names, "random"]]
-    import pandas as pd
-
-    from uproar.conclusions import Conclusions
-
     fake = Conclusions(**{**vars(result.conclusions), "curves": pd.concat(many)})
     monkeypatch.setattr(Result, "conclusions", fake)
     board = pd.DataFrame({"explainer": [*names, "random"]})
-    monkeypatch.setattr(Result, "leaderboard", lambda self, removal=None: board)
+    monkeypatch.setattr(Result, "leaderboard", lambda *_: board)
     lines = figure(result).axes[0].get_lines()
     looks = {(line.get_color(), line.get_linestyle(), line.get_linewidth()) for line in lines}
     assert len(looks) == 24

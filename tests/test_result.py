@@ -8,21 +8,44 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-from small_runs import FILES, TUMOURS, content, copied, finished, run
 
+from small_runs import FILES, TUMOURS, content, copied, finished, run
 from uproar.outputs import write_files
 from uproar.plan import Plan
 from uproar.result import Result
 from uproar.types import UproarError
 
-RESULTS = (
-    "data model base_model explainer protocol removal fraction repeat value direction n versions"
-).split()
-LEADERBOARD = (
-    "explainer kind roar_gain roar_low roar_high kar_gain kar_low kar_high retrain_once_gain "
-    "retrain_once_low retrain_once_high mask_only_accuracy verdict explain_seconds"
-).split()
-CURVES = "roar kar mask-only retrain-once-removed retrain-once-kept no-retrain".split()
+RESULTS = [
+    "data",
+    "model",
+    "base_model",
+    "explainer",
+    "protocol",
+    "removal",
+    "fraction",
+    "repeat",
+    "value",
+    "direction",
+    "n",
+    "versions",
+]
+LEADERBOARD = [
+    "explainer",
+    "kind",
+    "roar_gain",
+    "roar_low",
+    "roar_high",
+    "kar_gain",
+    "kar_low",
+    "kar_high",
+    "retrain_once_gain",
+    "retrain_once_low",
+    "retrain_once_high",
+    "mask_only_accuracy",
+    "verdict",
+    "explain_seconds",
+]
+CURVES = ["roar", "kar", "mask-only", "retrain-once-removed", "retrain-once-kept", "no-retrain"]
 
 
 @pytest.fixture
@@ -98,7 +121,9 @@ def test_the_points_where_nothing_and_everything_is_gone_are_shared(result):
 
 def test_nothing_in_results_and_gains_depends_on_the_clock():
     for name in ("results.csv", "gains.csv"):
-        assert not re.search("second|time|date|host|20[23]\\d-", (finished("digits") / name).read_text())
+        assert not re.search(
+            "second|time|date|host|20[23]\\d-", (finished("digits") / name).read_text()
+        )
     assert "seconds" in table_of("timings.csv").columns
 
 
@@ -145,7 +170,9 @@ def test_gains_are_areas_between_the_curves_of_the_table(result):
     curves = result.table.groupby(["protocol", "explainer", "fraction"])["value"].mean()
 
     def area(protocol, explainer):
-        difference = [curves[protocol, explainer, f] - curves[protocol, "random", f] for f in (0.3, 0.7)]
+        difference = [
+            curves[protocol, explainer, f] - curves[protocol, "random", f] for f in (0.3, 0.7)
+        ]
         return float(np.trapezoid([0.0, *difference], [0.0, 0.3, 0.7]))
 
     board = result.leaderboard().set_index("explainer")
@@ -158,10 +185,21 @@ def test_gains_are_areas_between_the_curves_of_the_table(result):
 
 def test_gains_hold_every_protocol_and_removal():
     gains = table_of("gains.csv")
-    assert list(gains.columns) == (
-        "protocol removal explainer gain low high normalised p_value p_holm verdict rank rank_low "
-        "rank_high"
-    ).split()
+    assert list(gains.columns) == [
+        "protocol",
+        "removal",
+        "explainer",
+        "gain",
+        "low",
+        "high",
+        "normalised",
+        "p_value",
+        "p_holm",
+        "verdict",
+        "rank",
+        "rank_low",
+        "rank_high",
+    ]
     assert len(gains) == 4 * 4
     assert list(dict.fromkeys(gains["protocol"])) == ["roar", "kar", "retrain-once", "no-retrain"]
 

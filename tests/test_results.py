@@ -7,7 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from uproar.plan import ALL, Job, Plan
+from uproar.job import ALL, Job
+from uproar.plan import Plan
 from uproar.protocols import CURVES
 from uproar.results import COLUMNS, curves, evidence, tidy
 from uproar.run.cell import Outcome

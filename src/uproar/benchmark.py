@@ -9,8 +9,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from uproar.device import device_of
 from uproar.outputs import write_files
-from uproar.plan import Job, Plan, digests_of
+from uproar.job import Job, digests_of
+from uproar.plan import Plan
 from uproar.result import Result
 from uproar.run.cell import Cell, Outcome
 from uproar.run.executors import local
@@ -21,7 +23,6 @@ from uproar.spec import Spec
 from uproar.types import Data, UproarError
 
 if TYPE_CHECKING:
-    import torch
     from torch import nn
 
     from uproar.workbench import Workbench
@@ -206,28 +207,6 @@ def workers_of(bench: Workbench) -> int:
     """Return how many cells run side by side: one where a cell uses all processors by itself."""
     one_at_a_time = bench.device.type != "cpu" or bench.plan.spec.training == "sequential"
     return 1 if one_at_a_time else os.cpu_count() or 1
-
-
-def device_of(name: str) -> torch.device:
-    """Return the device of a name; ``auto`` is a GPU where there is one.
-
-    :raises UproarError: when torch knows no such device, or this machine has none.
-
-    >>> device_of("cpu")
-    device(type='cpu')
-    """
-    import torch
-
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    # torch says in several ways that a build or a machine lacks a device.
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
-        raise UproarError(f"device {name!r} cannot be used: {reason}; try 'cpu'") from error
-    return device
 
 
 def stop_if_failed(plan: Plan, store: Store, outcomes: Mapping[Job, Outcome]) -> None:

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from uproar.benchmark import Benchmark, workers_of
-from uproar.plan import ALL, Plan
+from uproar.job import ALL
+from uproar.plan import Plan
 from uproar.protocols.roar import roar
 from uproar.run.progress import duration
 from uproar.workbench import Workbench

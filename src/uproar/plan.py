@@ -7,62 +7,21 @@ explainer never meets results of its former self.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
 from uproar.data import DATA
 from uproar.explain.names import ExplainerName, parse
+from uproar.job import ALL, ENDS, Digests, Job
 from uproar.models import MODELS
 from uproar.protocols import PROTOCOLS
 from uproar.remove import REMOVALS
-from uproar.run.cell import Cell, Outcome
-from uproar.run.store import Store
+from uproar.run.cell import Cell
 from uproar.seeding import seed_of
 from uproar.spec import Spec
 from uproar.types import Entry, find
-
-ALL = "all"  # the explainer of what all explainers share: the points where nothing or all is gone
-ENDS = (0.0, 1.0)
-
-
-@dataclass(frozen=True)
-class Job:
-    """A cell, and what it is about. ``weight`` counts epochs of training, for time estimates."""
-
-    cell: Cell
-    weight: float
-    trainings: int = 0
-    base: int | None = None
-    explainer: str = ALL
-    family: str = ""
-    base_explainer: str = ""
-    members: tuple[str, ...] = ()
-    removal: str = ""
-    protocol: str = ""
-    ranking: str = ""
-    fractions: tuple[float, ...] = ()
-
-    @property
-    def kind(self) -> str:
-        """Kind of the cell."""
-        return self.cell.kind
-
-    @property
-    def slot(self) -> Cell:
-        """Stands for the job in progress displays, which start before rankings are known."""
-        fields = {
-            "kind": self.kind,
-            "base": self.base,
-            "explainer": self.explainer,
-            "family": self.family,
-            "removal": self.removal,
-        }
-        return Cell("slot", fields, self.cell.label)
-
-
-Digests = Mapping[tuple[int, str], str]  # (base model, explainer) -> digest of its ranking
 
 
 @dataclass(frozen=True)
@@ -289,19 +248,3 @@ class Plan:
 def _of_base(explainer: str, base: int | None) -> str:
     """Return what labels call an explainer; the first base model goes without saying."""
     return f"{explainer}, base model {base}" if base else explainer
-
-
-def digests_of(outcomes: Mapping[Job, Outcome]) -> dict[tuple[int, str], str]:
-    """Return the ranking digests that explained families report, in the order of the jobs."""
-    return {
-        (job.base, member): outcome.values["digests"][member]
-        for job, outcome in outcomes.items()
-        if job.base is not None
-        for member in job.members
-    }
-
-
-def read_all(jobs: Sequence[Job], store: Store) -> dict[Job, Outcome]:
-    """Return the outcomes that the store has of the jobs."""
-    found = {job: store.read(job.cell) for job in jobs}
-    return {job: outcome for job, outcome in found.items() if outcome is not None}

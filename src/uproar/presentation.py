@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from uproar.plan import Job
+from uproar.job import Job
 from uproar.report.content import Gallery, ReportContent
 from uproar.result import Result
 from uproar.run.cell import Outcome

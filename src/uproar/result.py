@@ -12,7 +12,8 @@ import pandas as pd
 
 from uproar.accuracy import accuracy_interval
 from uproar.conclusions import VERSION, Conclusions, conclude
-from uproar.plan import Job, Plan, digests_of, read_all
+from uproar.job import Job, digests_of, read_all
+from uproar.plan import Plan
 from uproar.results import evidence, tidy
 from uproar.run.cell import Cell, Outcome
 from uproar.run.files import store_error

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from uproar.plan import ALL, ENDS, Job, Plan
+from uproar.job import ALL, ENDS, Job
+from uproar.plan import Plan
 from uproar.protocols import CURVES
 from uproar.run.cell import Outcome
 

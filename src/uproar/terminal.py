@@ -58,7 +58,7 @@ def leaderboard_table(result: Result, removal: str, *, intervals: bool = True) -
     """Return the leaderboard as a table for the terminal."""
     board, empty = result.leaderboard(removal), pd.Series(dtype=float)
     columns = [name for name in SCORES if board.get(f"{name}_gain", empty).notna().any()]
-    leaks = board["mask_only_accuracy"].notna().any()
+    leaks = bool(board["mask_only_accuracy"].notna().any())
     table = Table(
         title=_title(result, removal, intervals=intervals),
         title_justify="left",
@@ -121,7 +121,8 @@ def _gain(row: pd.Series, score: str, *, interval: bool) -> str:
 
 def show_status(result: Result, console: Console) -> None:
     """Print finished, failed, skipped and missing cells by kind."""
-    table = Table("kind", *STATES, title=Text(str(result.out)), title_justify="left")
+    console.print(Text(str(result.out)), soft_wrap=True)
+    table = Table("kind", *STATES)
     for kind, count in _counts(result).items():
         table.add_row(kind, *(str(count[state] or "") for state in STATES))
     console.print(table)

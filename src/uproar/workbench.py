@@ -16,7 +16,8 @@ from torch import Tensor
 
 from uproar.explanations import RANKS, as_trained, explain, gallery_examples
 from uproar.models.training import Factory
-from uproar.plan import ALL, Job, Plan
+from uproar.job import ALL, Job
+from uproar.plan import Plan
 from uproar.protocols.leakage import mask_only
 from uproar.protocols.perturb import no_retrain
 from uproar.protocols.retrain_once import retrain_once, train_once

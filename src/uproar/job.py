@@ -1,0 +1,66 @@
+"""The unit of a plan: a cell, and what it is about; imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from uproar.run.cell import Cell, Outcome
+from uproar.run.store import Store
+
+ALL = "all"  # the explainer of what all explainers share: the points where nothing or all is gone
+ENDS = (0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A cell, and what it is about. ``weight`` counts epochs of training, for time estimates."""
+
+    cell: Cell
+    weight: float
+    trainings: int = 0
+    base: int | None = None
+    explainer: str = ALL
+    family: str = ""
+    base_explainer: str = ""
+    members: tuple[str, ...] = ()
+    removal: str = ""
+    protocol: str = ""
+    ranking: str = ""
+    fractions: tuple[float, ...] = ()
+
+    @property
+    def kind(self) -> str:
+        """Kind of the cell."""
+        return self.cell.kind
+
+    @property
+    def slot(self) -> Cell:
+        """Stands for the job in progress displays, which start before rankings are known."""
+        fields = {
+            "kind": self.kind,
+            "base": self.base,
+            "explainer": self.explainer,
+            "family": self.family,
+            "removal": self.removal,
+        }
+        return Cell("slot", fields, self.cell.label)
+
+
+Digests = Mapping[tuple[int, str], str]  # (base model, explainer) -> digest of its ranking
+
+
+def digests_of(outcomes: Mapping[Job, Outcome]) -> dict[tuple[int, str], str]:
+    """Return the ranking digests that explained families report, in the order of the jobs."""
+    return {
+        (job.base, member): outcome.values["digests"][member]
+        for job, outcome in outcomes.items()
+        if job.base is not None
+        for member in job.members
+    }
+
+
+def read_all(jobs: Sequence[Job], store: Store) -> dict[Job, Outcome]:
+    """Return the outcomes that the store has of the jobs."""
+    found = {job: store.read(job.cell) for job in jobs}
+    return {job: outcome for job, outcome in found.items() if outcome is not None}

@@ -7,10 +7,11 @@ import platform
 from pathlib import Path
 from typing import Any
 
+import torch
+
 import bench_demo
 import bench_explain
 import bench_grid
-import torch
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 

@@ -81,14 +81,15 @@ def test_any_choice_of_protocols(protocols, tmp_path, capsys, monkeypatch):
 
 @pytest.mark.slow
 def test_all_removals_and_two_base_models_at_once(tmp_path):
-    values = {**DIGITS, "removals": "mean,zero,noise", "base_models": 2, "repeats": 1}
+    values = {**TUMOURS, "removals": "mean,zero,noise", "base_models": 2, "repeats": 1}
     result = run({**values, "explainers": "random,sg-grad,abs-sg-grad"}, tmp_path / "run")
     assert result.failed == ()
     table = result.table
     curves = table[table["explainer"] != "all"].groupby(["protocol", "removal", "explainer"])
     assert (curves["base_model"].nunique() == 2).all()
     values = table.query("protocol == 'roar' and explainer == 'random'").groupby("removal")["value"]
-    assert values.mean().nunique() == 3
+    # The mean of a standardised column is zero.
+    assert values.mean()["noise"] != values.mean()["mean"]
 
 
 def test_what_cannot_run_is_skipped_with_its_reason(tmp_path, capsys, monkeypatch):

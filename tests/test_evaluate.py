@@ -111,6 +111,7 @@ def test_images(channels, tmp_path):
     assert result.to_html(tmp_path / "page.html").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_callables_can_be_wrapped(tmp_path):
     names = ["mine", "abs-mine", "sq-mine", "sg-mine", "sgsq-mine", "var-mine:samples=3"]
     # A mapping names the callable once; the wrapped forms are asked for by name.
@@ -123,6 +124,7 @@ def test_callables_can_be_wrapped(tmp_path):
         assert board.loc[f"{name}mine", "roar_gain"] == board.loc[f"{name}grad", "roar_gain"]
 
 
+@pytest.mark.slow
 def test_a_callable_may_draw_from_its_generator(tmp_path):
     tables = [
         small(tmp_path / str(copy), table(), explainers={"mine": drawn}).table for copy in range(2)
@@ -147,6 +149,7 @@ def test_a_changed_callable_gives_new_results_and_reuses_what_is_equal(tmp_path)
     assert back.table.equals(first.table)
 
 
+@pytest.mark.slow
 def test_other_data_and_other_models_are_never_mistaken(tmp_path):
     first = small(tmp_path, table(), explainers=["grad"])
     (inputs, labels), test = table()
@@ -180,6 +183,7 @@ def test_a_model_that_cannot_be_stacked_is_trained_one_by_one(tmp_path):
     assert result.failed == ()
 
 
+@pytest.mark.slow
 def test_names_validation_and_repeats_are_taken(tmp_path):
     (inputs, labels), test = table()
     result = small(

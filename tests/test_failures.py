@@ -86,6 +86,7 @@ FAILURES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("explainer", "expected"), FAILURES, ids=lambda part: str(part)[:20])
 def test_a_failing_explainer_is_recorded_and_the_others_finish(explainer, expected, tmp_path):
     inputs = np.random.default_rng(1).standard_normal((800, 4)).astype(np.float32)
@@ -107,6 +108,7 @@ def test_a_failing_explainer_is_recorded_and_the_others_finish(explainer, expect
         )
 
     result = again(explainer)
+    assert [what for what, _, _ in result.failed] == ["explain: mine"], result.failed
     ((what, error, traceback),) = result.failed
     assert what == "explain: mine"
     assert expected in error

@@ -204,6 +204,7 @@ def test_gains_hold_every_protocol_and_removal():
     assert list(dict.fromkeys(gains["protocol"])) == ["roar", "kar", "retrain-once", "no-retrain"]
 
 
+@pytest.mark.slow
 def test_each_further_removal_has_a_leaderboard_of_its_own(tmp_path):
     result = run({**TUMOURS, "removals": "mean,zero,noise", "base_models": 2}, tmp_path / "run")
     assert {*FILES, "store", "leaderboard-zero.csv", "leaderboard-noise.csv"} == {
@@ -219,6 +220,7 @@ def test_each_further_removal_has_a_leaderboard_of_its_own(tmp_path):
         result.leaderboard("blur")
 
 
+@pytest.mark.slow
 def test_plot_draws_curves_for_papers(result):
     from matplotlib.image import imread
 

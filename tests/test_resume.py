@@ -165,8 +165,17 @@ def emptied(raw: bytes) -> bytes:
     return b""
 
 
-@pytest.mark.parametrize("damage", [truncated, flipped, emptied])
-@pytest.mark.parametrize("kind", ["base-model", "explain", "roar", "data", "retrain-once-model"])
+@pytest.mark.parametrize(
+    ("kind", "damage"),
+    [
+        ("base-model", truncated),
+        ("explain", flipped),
+        ("roar", emptied),
+        ("roar", flipped),
+        ("data", truncated),
+        ("retrain-once-model", flipped),
+    ],
+)
 def test_damage_is_noticed_recomputed_and_reported(kind, damage, tmp_path, capsys, monkeypatch):
     out = copied("tumours", tmp_path)
     path = sorted((out / "store/cells" / kind).iterdir())[0]

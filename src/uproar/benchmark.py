@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from uproar.device import device_of
-from uproar.outputs import write_files
 from uproar.job import Job, digests_of
+from uproar.outputs import write_files
 from uproar.plan import Plan
 from uproar.result import Result
 from uproar.run.cell import Cell, Outcome

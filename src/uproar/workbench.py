@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from uproar.explanations import RANKS, as_trained, explain, gallery_examples
-from uproar.models.training import Factory
 from uproar.job import ALL, Job
+from uproar.models.training import Factory
 from uproar.plan import Plan
 from uproar.protocols.leakage import mask_only
 from uproar.protocols.perturb import no_retrain

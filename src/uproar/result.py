@@ -225,6 +225,14 @@ class Result:
         ours = {job.cell.key for job in self.jobs}
         return tuple((c.label, skip.reason) for c, skip in self.store.skips() if c.key in ours)
 
+    def quote(self) -> str:
+        """Return the finding in one to three sentences that can be quoted."""
+        from uproar.presentation import content_of
+        from uproar.report.quote import quote
+        from uproar.report.records import report_of
+
+        return quote(report_of(content_of(self)))
+
     def plot(self, removal: str | None = None) -> Figure:
         """Return a matplotlib figure of all curves with their intervals, for papers."""
         from uproar.presentation import figure

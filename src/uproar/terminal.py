@@ -51,6 +51,7 @@ def show(result: Result, console: Console) -> None:
         console.print(Text(f"skipped {what}: {reason}"), soft_wrap=True)
     for what, error, _ in result.failed:
         console.print(Text(f"failed {what}: {error}"), soft_wrap=True)
+    console.print(Text(result.quote()))
     console.print(Text(f"report: {result.out / 'report.html'}"), soft_wrap=True)
 
 

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
+
 from jaxtyping import install_import_hook
 
 # Not the statistics, which check the shapes they are given themselves, in words of their own.
 SCIENCE = "data explain explanations models protocols ranking remove"
 
 install_import_hook([f"uproar.{module}" for module in SCIENCE.split()], "typechecked.checked")
+
+# Now, because the hook parses what it imports, and Python 3.11 fails now and then when two threads
+# of a run parse at once (SystemError: AST constructor recursion depth mismatch).
+for name in SCIENCE.split():
+    package = importlib.import_module(f"uproar.{name}")
+    for module in pkgutil.iter_modules(getattr(package, "__path__", ())):
+        importlib.import_module(f"{package.__name__}.{module.name}")

@@ -81,8 +81,8 @@ def _model(result: Result) -> dict[str, object]:
 
 
 def _explainers(result: Result) -> pd.DataFrame:
-    entries = [name.entry() for name in result.plan.names]
     columns = ("name", "kind", "signed", "scope", "summary", "paper")
+    entries = result.plan.entries.values()
     return pd.DataFrame([{c: getattr(entry, c) for c in columns} for entry in entries])
 
 

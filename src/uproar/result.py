@@ -137,7 +137,7 @@ class Result:
             raise UproarError(f"removal {removal!r} was not run: {', '.join(self.spec.removals)}")
         gains = self.conclusions.gains.query("removal == @removal")
         board = pd.DataFrame({"explainer": self._finished})
-        kinds = {name.name: name.entry().kind for name in self.plan.names}
+        kinds = {name: entry.kind for name, entry in self.plan.entries.items()}
         board["kind"] = board["explainer"].map(kinds)
         for score in LEADERBOARD_SCORES:
             rows = gains.query("protocol == @score").set_index("explainer")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -85,6 +86,10 @@ class Ranked:
         """Number of arms."""
         return len(self.counts)
 
+    @cached_property
+    def _counts(self) -> Tensor:
+        return torch.tensor(self.counts, dtype=torch.float32, device=self.ranks.device)
+
     def batch(
         self,
         arms: slice,
@@ -93,7 +98,7 @@ class Ranked:
     ) -> Float[Tensor, "arms batch values"]:
         """Return the degraded inputs at ``index``."""
         ranks = self.ranks.index_select(0, index.reshape(-1)).view(*index.shape, -1)
-        counts = torch.tensor(self.counts[arms], dtype=torch.float32, device=ranks.device)
+        counts = self._counts[arms]
         kept = torch.empty(ranks.shape, dtype=torch.float32, device=ranks.device)
         torch.ge(ranks.float(), counts[:, None, None], out=kept)
         return self.shared.degrade(index, kept)

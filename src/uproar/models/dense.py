@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from uproar.models.batches import Batches
-from uproar.models.schedule import batch_indices, learning_rate, optimiser, steps_of
+from uproar.models.schedule import batch_indices, flat_update, learning_rate, steps_of
 from uproar.types import Recipe
 
 # Parameters, gradients and moments of a dozen small arms stay in a processor's cache; a GPU has no
@@ -91,6 +91,7 @@ class Workspace:
         arms = len(buffer.weights[0])
         self.hidden = [w.new_empty(arms, w.shape[1], size) for w in buffer.weights]
         self.slopes = [torch.empty_like(hidden) for hidden in self.hidden]
+        self.minus_one = buffer.flat.new_full((arms, 1, size), -1)
 
     def forward(self, buffer: Buffer, inputs: Tensor) -> Tensor:
         """Return logits (arms, classes, batch) of inputs (arms, batch, values)."""
@@ -104,10 +105,10 @@ class Workspace:
     def backward(self, buffer: Buffer, gradient: Buffer, inputs: Tensor, wanted: Tensor) -> None:
         """Write the gradient of the mean cross-entropy of the last :meth:`forward`.
 
-        ``wanted`` holds the classes one-hot, (arms, classes, batch).
+        ``wanted`` holds the classes, (arms, 1, batch).
         """
         slope = torch.softmax(self.hidden[-1], 1, out=self.slopes[-1])
-        slope.sub_(wanted).div_(wanted.shape[-1])
+        slope.scatter_add_(1, wanted, self.minus_one).div_(wanted.shape[-1])
         for layer in range(len(self.hidden) - 1, -1, -1):
             below = inputs if layer == 0 else self.hidden[layer - 1].transpose(1, 2)
             torch.bmm(slope, below, out=gradient.weights[layer])
@@ -167,24 +168,18 @@ def _fit_block(
 ) -> None:
     device, arms = labels.device, block.stop - block.start
     gradient = Buffer.zeros(arms, layers, device)
-    parameter = nn.Parameter(buffer.flat)
-    parameter.grad = gradient.flat
-    update = optimiser([parameter], recipe)
-    one_hot = nn.functional.one_hot(labels, layers[-1].out_features).float()
+    update = flat_update(buffer.flat, gradient.flat, recipe)
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-    orders = zip(*(batch_indices(recipe, len(labels), seed) for seed in seeds), strict=True)
     steps, workspaces = steps_of(recipe, len(labels)), dict[int, Workspace]()
-    for step, order in enumerate(orders):
-        index = torch.stack(order).to(device)
+    for step, order in enumerate(batch_indices(recipe, len(labels), seeds)):
+        index, size = order.to(device), order.shape[1]
         inputs = batches.batch(block, index, generators)
-        wanted = one_hot[index].transpose(1, 2)
-        size = index.shape[1]
+        wanted = labels.index_select(0, index.reshape(-1)).view(arms, 1, size)
         if size not in workspaces:
             workspaces[size] = Workspace(buffer, size)
         workspaces[size].forward(buffer, inputs)
         workspaces[size].backward(buffer, gradient, inputs, wanted)
-        update.param_groups[0]["lr"] = learning_rate(recipe, step, steps)
-        update.step()
+        update(learning_rate(recipe, step, steps))
 
 
 @torch.no_grad()

@@ -74,10 +74,10 @@ def _fit_one(
     update = optimiser(list(module.parameters()), recipe)
     generators = [torch.Generator().manual_seed(seed)]
     steps, shape = steps_of(recipe, len(labels)), batches.shared.input_shape
-    for step, order in enumerate(batch_indices(recipe, len(labels), seed)):
+    for step, order in enumerate(batch_indices(recipe, len(labels), [seed])):
         index = order.to(labels.device)
-        inputs = batches.batch(slice(arm, arm + 1), index[None], generators)
-        loss = nn.functional.cross_entropy(module(inputs.view(-1, *shape)), labels[index])
+        inputs = batches.batch(slice(arm, arm + 1), index, generators)
+        loss = nn.functional.cross_entropy(module(inputs.view(-1, *shape)), labels[index[0]])
         update.zero_grad()
         loss.backward()
         update.param_groups[0]["lr"] = learning_rate(recipe, step, steps)

@@ -67,10 +67,9 @@ def fit_stacked(
     parameters = {n: nn.Parameter(v.to(device)) for n, v in _stack(states).items()}
     update = optimiser(list(parameters.values()), recipe)
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-    orders = zip(*(batch_indices(recipe, len(labels), seed) for seed in seeds), strict=True)
     steps, shape = steps_of(recipe, len(labels)), batches.shared.input_shape
-    for step, order in enumerate(orders):
-        index = torch.stack(order).to(device)
+    for step, order in enumerate(batch_indices(recipe, len(labels), seeds)):
+        index = order.to(device)
         inputs = batches.batch(slice(0, batches.arms), index, generators)
         inputs = inputs.view(*index.shape, *shape)
         detached = {name: value.detach() for name, value in parameters.items()}

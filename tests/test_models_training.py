@@ -167,7 +167,7 @@ def test_the_written_out_backward_is_autograd() -> None:
     inputs, labels = torch.randn(arms, batch, sizes[0]), torch.randint(3, (arms, batch))
     workspace = Workspace(buffer, batch)
     logits = workspace.forward(buffer, inputs).clone()
-    workspace.backward(buffer, gradient, inputs, labels[:, None])
+    workspace.backward(gradient, inputs, labels[:, None])
     slopes = gradient.state(names)
     for arm, module in enumerate(modules):
         output = module(inputs[arm])

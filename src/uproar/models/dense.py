@@ -91,6 +91,8 @@ class Workspace:
         arms = len(buffer.weights[0])
         self.hidden = [w.new_empty(arms, w.shape[1], size) for w in buffer.weights]
         self.slopes = [torch.empty_like(hidden) for hidden in self.hidden]
+        self.hidden_rows = [hidden.transpose(1, 2) for hidden in self.hidden]
+        self.weight_columns = [weight.transpose(1, 2) for weight in buffer.weights]
         self.minus_one = buffer.flat.new_full((arms, 1, size), -1)
 
     def forward(self, buffer: Buffer, inputs: Tensor) -> Tensor:
@@ -102,7 +104,7 @@ class Workspace:
             below = hidden.relu_() if layer < last else hidden
         return below
 
-    def backward(self, buffer: Buffer, gradient: Buffer, inputs: Tensor, wanted: Tensor) -> None:
+    def backward(self, gradient: Buffer, inputs: Tensor, wanted: Tensor) -> None:
         """Write the gradient of the mean cross-entropy of the last :meth:`forward`.
 
         ``wanted`` holds the classes, (arms, 1, batch).
@@ -110,12 +112,12 @@ class Workspace:
         slope = torch.softmax(self.hidden[-1], 1, out=self.slopes[-1])
         slope.scatter_add_(1, wanted, self.minus_one).div_(wanted.shape[-1])
         for layer in range(len(self.hidden) - 1, -1, -1):
-            below = inputs if layer == 0 else self.hidden[layer - 1].transpose(1, 2)
+            below = inputs if layer == 0 else self.hidden_rows[layer - 1]
             torch.bmm(slope, below, out=gradient.weights[layer])
             torch.sum(slope, 2, keepdim=True, out=gradient.biases[layer])
             if layer:
                 upper, slope = slope, self.slopes[layer - 1]
-                torch.bmm(buffer.weights[layer].transpose(1, 2), upper, out=slope)
+                torch.bmm(self.weight_columns[layer], upper, out=slope)
                 # A ReLU passes the slope where its output is above zero.
                 torch.ops.aten.threshold_backward.grad_input(
                     slope, self.hidden[layer - 1], 0, grad_input=slope
@@ -178,7 +180,7 @@ def _fit_block(
         if size not in workspaces:
             workspaces[size] = Workspace(buffer, size)
         workspaces[size].forward(buffer, inputs)
-        workspaces[size].backward(buffer, gradient, inputs, wanted)
+        workspaces[size].backward(gradient, inputs, wanted)
         update(learning_rate(recipe, step, steps))
 
 

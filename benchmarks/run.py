@@ -20,7 +20,12 @@ def markdown(table: list[dict[str, Any]]) -> str:
     """Return a table in Markdown."""
     columns = list(table[0])
     lines = [columns, ["---"] * len(columns), *([row[c] for c in columns] for row in table)]
-    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+    return "\n".join(f"| {' | '.join(map(_shown, line))} |" for line in lines)
+
+
+def _shown(value: object) -> str:
+    """Three digits say all that a noisy machine can."""
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def main() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import resource
 import statistics
 import subprocess
@@ -37,14 +36,6 @@ def demo(out: Path) -> list[dict[str, Any]]:
         {"stage": f"{kind}, summed over workers", "cells": int(size), "seconds": round(seconds, 1)}
         for kind, size, seconds in busy.itertuples()
     ]
-    outside = wall - busy["sum"].sum() / (os.cpu_count() or 1)
-    rows.append(
-        {
-            "stage": "imports, statistics, tables, report",
-            "cells": 0,
-            "seconds": round(max(outside, 0), 1),
-        }
-    )
     return [*rows, {"stage": "peak memory, GB", "cells": 0, "seconds": round(peak / 1e9, 2)}]
 
 

@@ -130,7 +130,7 @@ class Plan:
             "gallery": self.spec.gallery_examples,
             "version": 1,
         }
-        noisy = sum(15 for member in members if member.ensemble)
+        noisy = sum(int(dict(m.ensemble_parameters).get("samples", 0)) for m in members)
         weight = 0.2 + 0.02 * noisy * (10 if members[0].base == "ig" else 1)
         return Job(
             Cell("explain", fields, f"explain: {_of_base(family, base.base)}"),

@@ -9,15 +9,18 @@ import numpy as np
 import pytest
 
 from small_data import small
-from uproar.data import DATA, load
+from uproar.data import DATA, kind_of, load
 from uproar.data.checks import check
-from uproar.data.split import split
+from uproar.data.split import draw, split
 from uproar.data.synthetic import INFORMATIVE
-from uproar.types import Data, Split, UproarError
+from uproar.dataset import Data, Split, Vocabulary
+from uproar.types import Source, UproarError
 
 NAMES = [entry.name for entry in DATA]
 STANDARDISED = {"breast-cancer"}
-DRAWN = {"hooker-toy", "hooker-toy-independent"}  # not split, but drawn by the seed
+TOYS = {"hooker-toy", "hooker-toy-independent"}
+PLANTED = {name for name in NAMES if name.startswith("planted-")}
+DRAWN = TOYS | PLANTED  # not split, but drawn by the seed
 PARTS = ("train", "validation", "test")
 loaded = cache(lambda name, seed: load(name, seed=seed))
 
@@ -30,16 +33,19 @@ def examples(data: Data) -> np.ndarray:
 def test_a_data_set_is_what_it_says(name: str) -> None:
     data = check(loaded(name, 0))
     assert data.name == name
-    assert data.kind in {"image", "table"}
-    assert len(set(data.class_names)) == len(data.class_names) >= 2
+    assert data.kind == kind_of(name)
+    assert len(set(data.class_names)) == len(data.class_names) != 1
     if data.kind == "table":
         assert len(set(data.feature_names)) == data.features
     for part in PARTS:
         one = getattr(data, part)
-        assert one.inputs.dtype == np.float32
-        assert one.labels.dtype == np.int64
+        assert one.inputs.dtype == (np.int64 if data.kind == "text" else np.float32)
         assert len(one) >= 20
-        assert set(np.unique(one.labels)) == set(range(len(data.class_names)))
+        if data.class_names:
+            assert one.labels.dtype == np.int64
+            assert set(np.unique(one.labels)) == set(range(len(data.class_names)))
+        else:
+            assert one.labels.dtype == np.float32
     if data.value_range is not None:
         low, high = data.value_range
         assert examples(data).min() >= low
@@ -96,16 +102,20 @@ def test_digits_are_the_raw_images_over_16() -> None:
         assert raw[(image * 16).astype(np.float64).tobytes()] == label
 
 
-@pytest.mark.parametrize("name", sorted(DRAWN))
+@pytest.mark.parametrize("name", sorted(TOYS))
 def test_known_answers_rank_by_the_size_of_the_signal(name: str) -> None:
     data = loaded(name, 1)
-    rankings = dict(data.known_rankings)
-    assert set(rankings) == {"true-ranking", "inverted-ranking", "shuffled-ranking"}
-    assert all(sorted(order) == list(range(16)) for order in rankings.values())
-    assert set(rankings["true-ranking"][:INFORMATIVE]) == {0, 1, 2, 3}
-    assert rankings["inverted-ranking"] == rankings["true-ranking"][::-1]
+    orders = {
+        name: np.argsort(-test[0]).tolist() for name, (_, test) in data.known_importance.items()
+    }
+    assert set(orders) == {"true-ranking", "inverted-ranking", "shuffled-ranking"}
+    assert set(orders["true-ranking"][:INFORMATIVE]) == {0, 1, 2, 3}
+    assert orders["inverted-ranking"] == orders["true-ranking"][::-1]
     signal = np.abs(_signal(data))
-    assert tuple(np.argsort(-signal)[:INFORMATIVE]) == rankings["true-ranking"][:INFORMATIVE]
+    assert np.argsort(-signal)[:INFORMATIVE].tolist() == orders["true-ranking"][:INFORMATIVE]
+    for train, test in data.known_importance.values():
+        assert (train == test[0]).all()
+        assert (test == test[0]).all()
 
 
 def _signal(data: Data) -> np.ndarray:
@@ -148,6 +158,27 @@ def test_a_share_of_zero_is_an_empty_part() -> None:
     assert (len(train), len(validation), len(test)) == (10, 0, 10)
     assert validation.dtype == np.int64
     assert sorted([*train, *test]) == list(range(20))
+
+
+def test_values_are_split_without_regard_to_classes() -> None:
+    values = np.linspace(0, 1, 50)
+    train, validation, test = split(values, name="mine", seed=0, shares=(0.1, 0.2))
+    assert (len(train), len(validation), len(test)) == (35, 5, 10)
+    assert sorted([*train, *validation, *test]) == list(range(50))
+
+
+def test_examples_are_drawn_with_the_classes_in_proportion() -> None:
+    labels = np.repeat([0, 1], [90, 30])
+    kept = draw(labels, examples=40, name="mine", part="train", seed=0)
+    assert np.bincount(labels[kept]).tolist() == [30, 10]
+    assert (np.diff(kept) > 0).all()
+    other = draw(labels, examples=40, name="mine", part="test", seed=0)
+    assert not np.array_equal(kept, other)
+    for examples in (0, 120, 500):
+        everything = draw(labels, examples=examples, name="mine", part="train", seed=0)
+        assert everything.tolist() == list(range(120))
+    with pytest.raises(UproarError, match="'mine', cut to 5 examples of train, cannot be split"):
+        draw(np.array([0] * 30 + [1]), examples=5, name="mine", part="train", seed=0)
 
 
 GOOD = small("grey")
@@ -228,14 +259,171 @@ BAD = {
 }
 
 
+GROUPS = np.arange(12) // 2
+VALUES = replace(
+    GOOD,
+    class_names=(),
+    **{
+        part: replace(getattr(GOOD, part), labels=getattr(GOOD, part).labels.astype(np.float32))
+        for part in PARTS
+    },
+)
+
+
+def valued(part: str, labels: np.ndarray) -> Data:
+    return replace(VALUES, **{part: replace(getattr(VALUES, part), labels=labels)})
+
+
+def text(part: str = "train", **changes: np.ndarray) -> Data:
+    ids = np.array([[1, 2, 3], [3, 3, 0]] * 5, dtype=np.int64)
+    one = Split(ids, np.arange(10) % 2)
+    parts = {name: replace(one, **(changes if name == part else {})) for name in PARTS}
+    return Data(
+        name="text",
+        kind="text",
+        feature_shape=(3,),
+        class_names=("a", "b"),
+        vocabulary=Vocabulary(("", "?", "_", "word")),
+        **parts,
+    )
+
+
+def one_value() -> np.ndarray:
+    labels = VALUES.test.labels.copy()
+    labels[:] = 2.5
+    return labels
+
+
+def not_finite() -> np.ndarray:
+    labels = VALUES.train.labels.copy()
+    labels[4:6] = np.nan
+    return labels
+
+
+BAD |= {
+    "other-dtype": (
+        changed("train", inputs=GOOD.train.inputs.astype(np.float64)),
+        "train: inputs must be float32, got float64",
+    ),
+    "groups-length": (
+        replace(GOOD, feature_shape=(6,), feature_of_value=GROUPS[:-1]),
+        "feature_of_value must have one feature for each of the 12 values of an input, got shape "
+        "(11,)",
+    ),
+    "groups-lacking": (
+        replace(GOOD, feature_shape=(7,), feature_of_value=GROUPS),
+        "feature_of_value must have every feature from 0 to 6, got 6 from 0 to 5",
+    ),
+    "groups-beyond": (
+        replace(GOOD, feature_shape=(6,), feature_of_value=GROUPS + 1),
+        "feature_of_value must have every feature from 0 to 5, got 6 from 1 to 6",
+    ),
+    "values-integer": (
+        replace(GOOD, class_names=()),
+        "train: labels must be float32 values where there are no class names, got int64",
+    ),
+    "classes-floating": (
+        changed("train", labels=GOOD.train.labels.astype(np.float32)),
+        "train: labels must be integers from 0 to 2 (one per class name), got 0 to 2",
+    ),
+    "values-not-finite": (
+        valued("train", not_finite()),
+        "train: labels have 2 NaN or infinite values, the first in example 4; drop those examples "
+        "first",
+    ),
+    "values-constant": (
+        valued("test", one_value()),
+        "test: all labels are 2.5; without differences R² means nothing",
+    ),
+    "tokens-unknown": (
+        text(inputs=np.full((10, 3), 4)),
+        "train: token ids must be from 0 to 3, one per token of the vocabulary, got 4 to 4",
+    ),
+    "tokens-negative": (
+        text("test", inputs=np.full((10, 3), -1)),
+        "test: token ids must be from 0 to 3, one per token of the vocabulary, got -1 to -1",
+    ),
+    "tokens-floating": (
+        text(inputs=np.ones((10, 3), dtype=np.float32)),
+        "train: inputs of text must be int64 token ids, got float32",
+    ),
+    "text-empty": (
+        text("test", inputs=np.array([[1, 2, 3], [0, 0, 0]] * 5)),
+        "test: 5 examples have no tokens, the first is example 1; leave empty texts out",
+    ),
+}
+
+
 @pytest.mark.parametrize("what", BAD)
 def test_bad_data_are_refused_in_one_line(what: str) -> None:
-    data, text = BAD[what]
+    data, expected = BAD[what]
     with pytest.raises(UproarError) as error:
         check(data)
-    assert str(error.value) == text
+    assert str(error.value) == expected
 
 
 def test_good_data_come_back_as_they_are_also_without_validation() -> None:
     assert check(GOOD) is GOOD
     check(replace(GOOD, validation=EMPTY))
+    for data in (VALUES, text(), replace(GOOD, feature_shape=(6,), feature_of_value=GROUPS)):
+        assert check(data) is data
+
+
+TABLE = "x,word,y\n" + "".join(f"{row % 7},film {'ab'[row % 2]},{row % 2}\n" for row in range(60))
+
+
+def test_a_path_is_loaded_by_its_kind(tmp_path) -> None:
+    table, archive = tmp_path / "mine.csv", tmp_path / "arrays.npz"
+    table.write_text(TABLE)
+    inputs = np.random.default_rng(0).standard_normal((40, 2, 9))
+    np.savez(archive, inputs=inputs, labels=np.arange(40) % 2)
+    with_target, with_text = Source(target="y"), Source(target="y", text="word")
+    for path, source, kind in (
+        (table, with_target, "table"),
+        (table, with_text, "text"),
+        (archive, Source(), "series"),
+    ):
+        assert kind_of(str(path), source) == kind
+        data = check(load(str(path), seed=0, source=source))
+        assert (data.name, data.kind) == (path.stem, kind)
+        assert load(str(path), seed=0, source=source).digest() == data.digest()
+        assert load(str(path), seed=1, source=source).digest() != data.digest()
+    assert kind_of(str(tmp_path)) == "image"
+    assert kind_of("openml:61") == "table"
+    assert kind_of("datasets:glue/sst2") == "text"
+    assert kind_of(str(archive), Source(kind="image")) == "image"
+
+
+REFUSED_NAMES = [
+    ("digit", {}, "did you mean 'digits'?"),
+    ("digit", {}, "and there is no file or folder of that name"),
+    ("tabel.csv", {}, "there is no file 'tabel.csv'; did you mean 'table.csv'?"),
+    ("none/table.csv", {}, "there is no folder 'none' for 'table.csv'"),
+    ("openml:iris", {}, "OpenML tables are named openml:NUMBER"),
+    ("digits", {"target": "y"}, "data 'digits' is ready as it is, and takes no target ('y')"),
+    ("table.csv", {"kind": "image"}, "is read as table, and cannot be of kind 'image'"),
+    ("table.csv", {"kind": "series", "target": "y"}, "cannot be of kind 'series'"),
+    ("table.csv", {"kind": "table", "text": "word"}, "is read as text, and cannot be of kind"),
+    ("notes.xyz", {}, "notes.xyz: data are a folder or .zip of images, an .npz archive, or a"),
+]
+
+
+@pytest.mark.parametrize(("name", "source", "expected"), REFUSED_NAMES)
+def test_names_that_stand_for_nothing(name, source, expected, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for file in ("table.csv", "notes.xyz"):
+        (tmp_path / file).write_text(TABLE)
+    with pytest.raises(UproarError) as raised:
+        load(name, seed=0, source=Source(**source))
+    assert expected in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["digit", "tabel.csv", "notes.xyz", "bad.npz", "flat.npz"])
+def test_the_kind_of_nothing(name, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "notes.xyz").write_text(TABLE)
+    (tmp_path / "bad.npz").write_text("nothing")
+    np.savez(tmp_path / "flat.npz", inputs=np.zeros((2,) * 6))
+    with pytest.raises(UproarError):
+        kind_of(name)

@@ -7,17 +7,13 @@ Shares of features are called ``fraction`` and lie in [0, 1].
 from __future__ import annotations
 
 import difflib
-import hashlib
 import importlib
-import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
-Kind = Literal["image", "table"]
+Kind = Literal["image", "table", "text", "series"]
+Task = Literal["classification", "regression"]
 
 
 class UproarError(Exception):
@@ -48,6 +44,7 @@ class Entry:
     scope: Literal["local", "global", ""] = ""
     parameters: tuple[tuple[str, int | float | str], ...] = ()
     version: int = 1
+    data_kinds: tuple[Kind, ...] = ()  # the kinds of data that it works for; all, when empty
 
     def load(self) -> Any:
         """Import and return the object."""
@@ -79,73 +76,40 @@ def unknown(name: str, known: Iterable[str], what: str, *, listed: str = "") -> 
 
 
 @dataclass(frozen=True)
-class Split:
-    """Examples of one split: ``inputs`` (examples, *input_shape) float32, ``labels`` int64."""
-
-    inputs: NDArray[np.float32]
-    labels: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-
-@dataclass(frozen=True)
-class Data:
-    """A data set: three splits and what is known of their inputs.
-
-    ``feature_shape`` says what can be removed: (height, width) for images, whose inputs are
-    (channels, height, width) and lose all channels of a pixel at once; (columns,) for tables.
-    ``value_range`` is the range that the inputs can take, known for images only.
-    """
-
-    name: str
-    kind: Kind
-    train: Split
-    validation: Split
-    test: Split
-    feature_shape: tuple[int, ...]
-    class_names: tuple[str, ...]
-    feature_names: tuple[str, ...] = ()
-    value_range: tuple[float, float] | None = None
-    known_rankings: tuple[tuple[str, tuple[int, ...]], ...] = field(default=(), repr=False)
-
-    @property
-    def input_shape(self) -> tuple[int, ...]:
-        """Shape of one example."""
-        return self.train.inputs.shape[1:]
-
-    @property
-    def channels(self) -> int:
-        """Number of values that one feature holds; 1 where inputs have no channel axis."""
-        return math.prod(self.input_shape) // self.features
-
-    @property
-    def features(self) -> int:
-        """Number of features of one example."""
-        return math.prod(self.feature_shape)
-
-    @property
-    def majority_rate(self) -> float:
-        """Test accuracy of always answering the class that is most frequent in train."""
-        majority = np.bincount(self.train.labels, minlength=len(self.class_names)).argmax()
-        return float((self.test.labels == majority).mean())
-
-    def digest(self) -> str:
-        """Hash of all values, so that results of other data are never mistaken for these."""
-        digest = hashlib.sha256(repr((self.feature_shape, self.class_names)).encode())
-        for split in (self.train, self.validation, self.test):
-            for array in (split.inputs, split.labels):
-                digest.update(np.ascontiguousarray(array).tobytes())
-        return digest.hexdigest()[:16]
-
-
-@dataclass(frozen=True)
 class Recipe:
-    """How a model is trained, base model and retrainings alike."""
+    """How a model is trained, base model and retrainings alike.
+
+    ``schedule`` is a half cosine from the learning rate to zero, ``constant``, or ``steps``: the
+    linear warm-up and the three divisions by ten of Hooker et al. (at 5, 30, 60 and 80 of 90
+    epochs, scaled to ``epochs``). ``label_smoothing`` is the share of the label that all classes
+    have in common.
+    """
 
     optimiser: Literal["adam", "sgd", "least-squares"] = "adam"
     learning_rate: float = 5e-3
-    schedule: Literal["cosine", "constant"] = "cosine"
+    schedule: Literal["cosine", "constant", "steps"] = "cosine"
     epochs: int = 15
     batch_size: int = 64
     weight_decay: float = 0.0
+    label_smoothing: float = 0.0
+
+
+@dataclass(frozen=True)
+class Source:
+    """How a data set that is not registered is read: what the flags and the spec file say of it.
+
+    Empty and zero values mean: find out from the data.
+    """
+
+    kind: Literal["auto", "image", "table", "text", "series"] = "auto"
+    task: Literal["auto", "classification", "regression"] = "auto"
+    target: str = ""  # column of the labels
+    text: str = ""  # column of the text
+    drop: tuple[str, ...] = ()  # columns that are no features
+    test: str = ""  # file or folder of the test examples; split off by seed when empty
+    validation: str = ""
+    examples: int = 0  # use at most as many, drawn by seed, for trials on large data
+    patch: int = 1  # images: the side of the squares that are one feature
+    size: int = 0  # images: the side that all are scaled to
+    length: int = 0  # text: the most tokens of one example
+    encoding: str = "utf-8"  # of CSV and TSV files

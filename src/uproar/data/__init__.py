@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from uproar.types import Data, Entry, find
+from collections.abc import Callable
+from typing import Any
+
+from uproar.dataset import Data
+from uproar.types import Entry, Kind, Source
 
 RANKINGS = "true-ranking,inverted-ranking,shuffled-ranking"
+PLANTED = "true-ranking,inverted-ranking"
 
 DATA = (
     Entry(
@@ -39,13 +44,81 @@ DATA = (
         kind="table",
         parameters=(("model", "linear"), ("optimiser", "least-squares"), ("rankings", RANKINGS)),
     ),
+    Entry(
+        name="planted-table",
+        summary="known answer: the label depends on 3 of 20 columns",
+        path="uproar.data.planted:planted_table",
+        paper="after Chen et al. 2018, arXiv 1802.07814, section 4.1",
+        kind="table",
+        parameters=(("model", "mlp"), ("rankings", PLANTED)),
+    ),
+    Entry(
+        name="planted-regression",
+        summary="known answer: the value depends on 3 of 20 columns, two of them together",
+        path="uproar.data.planted:planted_regression",
+        paper="after Chen et al. 2018, arXiv 1802.07814, section 4.1",
+        kind="table",
+        parameters=(("model", "mlp"), ("rankings", PLANTED)),
+    ),
+    Entry(
+        name="planted-window",
+        summary="known answer: series with a bump at a random place, up or down by class",
+        path="uproar.data.planted:planted_window",
+        paper="after Ismail et al. 2020, arXiv 2010.13924",
+        kind="series",
+        parameters=(("rankings", PLANTED),),
+    ),
+    Entry(
+        name="planted-patch",
+        summary="known answer: images with a patch at a random place, bright or brighter by class",
+        path="uproar.data.planted:planted_patch",
+        paper="after Shah, Jain and Netrapalli 2021, arXiv 2102.12781, section 5",
+        kind="image",
+        parameters=(("model", "cnn"), ("rankings", PLANTED)),
+    ),
+    Entry(
+        name="planted-words",
+        summary="known answer: texts of invented words, of which one or two tell the class",
+        path="uproar.data.planted:planted_words",
+        paper="after Bastings et al. 2022, arXiv 2111.07367",
+        kind="text",
+        parameters=(("rankings", PLANTED),),
+    ),
 )
 
 
-def load(name: str, *, seed: int) -> Data:
+def load(
+    name: str,
+    *,
+    seed: int,
+    source: Source = Source(),  # noqa: B008 - frozen
+    progress: Callable[[int, int], None] | None = None,
+    tokenizer: Any = None,
+) -> Data:
     """Return the data set called ``name``, split (or drawn) by ``seed``.
 
-    :raises UproarError: when there is no such data set; the message lists the close names.
+    :param name: a registered name, ``openml:NUMBER``, ``datasets:NAME`` of Hugging Face, or a path:
+        a folder or zip file of images, a table, a file of texts (where ``source`` says so), or an
+        ``.npz`` archive.
+    :param source: how a path is read.
+    :param tokenizer: of text, that of a pre-trained model; the words of train by default.
+    :param progress: called now and then with how many files are read, and of how many.
+    :raises UproarError: when there is no such data set, the message lists the close names; or when
+        it cannot be read.
     """
-    data: Data = find(name, DATA, "data").load()(seed=seed)
-    return data
+    from uproar.data.loading import load as loaded
+
+    return loaded(name, DATA, seed=seed, source=source, progress=progress, tokenizer=tokenizer)
+
+
+def kind_of(name: str, source: Source = Source()) -> Kind:  # noqa: B008 - frozen
+    """Return the kind of the data set called ``name``, without reading it.
+
+    :raises UproarError: when there is no such data set.
+
+    >>> kind_of("digits"), kind_of("openml:40996")
+    ('image', 'table')
+    """
+    from uproar.data.loading import kind_of as found
+
+    return found(name, DATA, source=source)

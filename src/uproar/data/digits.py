@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from uproar.data.split import TEST_SHARE, VALIDATION_SHARE, split
-from uproar.types import Data, Split
+from uproar.dataset import Data, Split
 
 LARGEST_VALUE = 16.0
 

@@ -1,9 +1,9 @@
-"""Stratified train, validation and test splits by seed."""
+"""Train, validation and test splits by seed, with the classes in proportion."""
 
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from numpy.typing import NDArray
 
 from uproar.seeding import seed_of
@@ -11,35 +11,91 @@ from uproar.types import UproarError
 
 TEST_SHARE = 0.2
 VALIDATION_SHARE = 0.1
+VALIDATION_SHARE_OF_TRAIN = 0.125  # where test comes with the data: the same seven to one
+
+Places = NDArray[np.int64]
 
 
 def split(
-    labels: Int[np.ndarray, "examples"], *, name: str, seed: int, shares: tuple[float, float]
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    labels: Int[np.ndarray, "examples"] | Float[np.ndarray, "examples"],
+    *,
+    name: str,
+    seed: int,
+    shares: tuple[float, float],
+) -> tuple[Places, Places, Places]:
     """Return the indices of train, validation and test, each with the classes in proportion.
 
-    :param labels: class of every example.
+    :param labels: class of every example; of floating labels, the values of a regression, none are
+        in proportion.
     :param shares: shares of all examples that go to validation and to test; 0 for none.
     :raises UproarError: when a class has too few examples to be in every split.
-    """
-    from sklearn.model_selection import train_test_split
 
+    >>> train, validation, test = split(np.arange(40) % 2, name="mine", seed=0, shares=(0.1, 0.2))
+    >>> len(train), len(validation), len(test)
+    (28, 4, 8)
+    """
     rest, parts = np.arange(len(labels)), []
     for part, share in zip(("test", "validation"), shares[::-1], strict=True):
         wanted = round(share * len(labels))
         if not wanted:
             parts.append(np.array([], dtype=np.int64))
             continue
-        try:
-            rest, taken = train_test_split(
-                rest,
-                test_size=wanted,
-                stratify=labels[rest],
-                random_state=seed_of("split", name, part, seed) % 2**32,
-            )
-        except ValueError as error:
-            raise UproarError(
-                f"data {name!r} cannot be split with every class in every part: {error}"
-            ) from error
+        rest, taken = _apart(rest, labels, wanted, f"data {name!r}", ("split", name, part, seed))
         parts.append(np.sort(taken))
     return np.sort(rest), parts[1], parts[0]
+
+
+def draw(
+    labels: Int[np.ndarray, "examples"] | Float[np.ndarray, "examples"],
+    *,
+    examples: int,
+    name: str,
+    part: str,
+    seed: int,
+) -> Places:
+    """Return the indices of at most ``examples`` examples of a part, with classes in proportion.
+
+    :param labels: as for :func:`split`.
+    :param examples: how many to keep; 0 for all.
+    :raises UproarError: when a class has too few examples to be drawn in proportion.
+
+    >>> draw(np.arange(40) % 2, examples=4, name="mine", part="train", seed=0).shape
+    (4,)
+    """
+    everything = np.arange(len(labels))
+    if not examples or examples >= len(labels):
+        return everything
+    what = f"data {name!r}, cut to {examples} examples of {part},"
+    return np.sort(_apart(everything, labels, examples, what, ("examples", name, part, seed))[1])
+
+
+def shares_of(*, validation: bool, test: bool) -> tuple[float, float]:
+    """Return the shares to split off, by whether validation and test come with the data.
+
+    >>> shares_of(validation=False, test=False), shares_of(validation=False, test=True)
+    ((0.1, 0.2), (0.125, 0.0))
+    """
+    if validation:
+        return 0.0, 0.0 if test else TEST_SHARE
+    return (VALIDATION_SHARE_OF_TRAIN, 0.0) if test else (VALIDATION_SHARE, TEST_SHARE)
+
+
+def _apart(
+    rest: Places, labels: NDArray[np.generic], wanted: int, what: str, parts: tuple[str | int, ...]
+) -> tuple[Places, Places]:
+    """Return what is left, and the ``wanted`` examples that are taken."""
+    from sklearn.model_selection import train_test_split
+
+    regression = np.issubdtype(labels.dtype, np.floating)
+    try:
+        left, taken = train_test_split(
+            rest,
+            test_size=wanted,
+            stratify=None if regression else labels[rest],
+            random_state=seed_of(*parts) % 2**32,
+        )
+    except ValueError as error:
+        raise UproarError(
+            f"{what} cannot be split with every class in every part: {error}"
+        ) from error
+    return left, taken

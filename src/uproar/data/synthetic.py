@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
+from uproar.dataset import Data, Split
 from uproar.seeding import generator_of
-from uproar.types import Data, Split
 
 COLUMNS = 16
 INFORMATIVE = 4
@@ -17,15 +18,16 @@ def hooker_toy(*, seed: int) -> Data:
 
     x = a z / 10 + d η + ε / 10 and y = 1[z > 0], where z, η, ε ~ N(0, 1) are drawn for every
     example and a, d ~ N(0, 1)^16 once; only the first 4 entries of a are not zero. The twelve
-    other columns help only by cancelling η. ``known_rankings`` holds the columns by descending
-    \\|a\\| (``true-ranking``), in the opposite order (``inverted-ranking``) and shuffled
-    (``shuffled-ranking``), for all examples alike.
+    other columns help only by cancelling η. ``known_importance`` orders the columns by descending
+    \\|a\\| (``true-ranking``), the opposite way (``inverted-ranking``) and shuffled
+    (``shuffled-ranking``), for all examples alike: 16 for the first, 1 for the last.
 
     Hooker et al. 2019, arXiv 1806.10758.
 
     >>> data = hooker_toy(seed=0)
-    >>> data.train.inputs.shape, sorted(dict(data.known_rankings)["true-ranking"][:4])
-    ((5000, 16), [0, 1, 2, 3])
+    >>> train, _ = data.known_importance["true-ranking"]
+    >>> train.shape, sorted(train[0, :4].tolist())
+    ((5000, 16), [13.0, 14.0, 15.0, 16.0])
     """
     return _hooker_toy("hooker-toy", seed=seed, noise_columns=1)
 
@@ -54,7 +56,7 @@ def _hooker_toy(name: str, *, seed: int, noise_columns: int) -> Data:
         splits.append(Split(inputs, (z[:, 0] > 0).astype(np.int64)))
     true = np.argsort(-np.abs(signal), kind="stable")
     shuffled = generator.permutation(COLUMNS)
-    rankings = {"true": true, "inverted": true[::-1], "shuffled": shuffled}
+    orders = {"true": true, "inverted": true[::-1], "shuffled": shuffled}
     return Data(
         name=name,
         kind="table",
@@ -64,5 +66,14 @@ def _hooker_toy(name: str, *, seed: int, noise_columns: int) -> Data:
         feature_shape=(COLUMNS,),
         class_names=("z <= 0", "z > 0"),
         feature_names=tuple(f"x{column}" for column in range(COLUMNS)),
-        known_rankings=tuple((f"{k}-ranking", tuple(v.tolist())) for k, v in rankings.items()),
+        known_importance={f"{k}-ranking": _importance(v) for k, v in orders.items()},
     )
+
+
+def _importance(order: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return an importance of train and of test that puts the columns in this order."""
+    importance = np.empty(COLUMNS, dtype=np.float32)
+    importance[order] = COLUMNS - np.arange(COLUMNS)
+    shapes = ((EXAMPLES[part], COLUMNS) for part in ("train", "test"))
+    train, test = (np.broadcast_to(importance, shape) for shape in shapes)
+    return train, test

@@ -4,28 +4,49 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from small_data import CLASSES, factory, small
+from small_data import factory, small
+from uproar.dataset import Data, Split
 from uproar.models.dense import dense_layers
 from uproar.types import UproarError
 
 
-@pytest.mark.parametrize("layout", ["table", "grey", "colour"])
+def of_kind(kind: str, shape: tuple[int, ...], *, classes: int = 3, name: str = "mine") -> Data:
+    inputs = np.zeros((4, *shape), np.int64 if kind == "text" else np.float32)
+    labels = np.zeros(4, np.int64 if classes else np.float32)
+    split = Split(inputs, labels)
+    names = tuple(f"class {i}" for i in range(classes))
+    features = shape[1:] if kind == "image" else shape
+    return Data(name, kind, split, split, split, feature_shape=features, class_names=names)
+
+
+SHAPES = {"table": (6,), "image": (3, 5, 4), "series": (2, 9)}
+
+
+@pytest.mark.parametrize("classes", [0, 3])
+@pytest.mark.parametrize("kind", SHAPES)
 @pytest.mark.parametrize("model", ["mlp", "linear", "cnn"])
-def test_inputs_of_every_layout_become_one_logit_per_class(model: str, layout: str) -> None:
-    data = small(layout)
-    if (model, layout) == ("cnn", "table"):
+def test_inputs_of_every_kind_become_outputs(model: str, kind: str, classes: int) -> None:
+    data = of_kind(kind, SHAPES[kind], classes=classes)
+    if (model, kind) == ("cnn", "table"):
         with pytest.raises(UproarError) as error:
             factory(model, data)()
         assert str(error.value) == (
-            "model 'cnn' needs images, but data 'small-table' is a table; use 'mlp'"
+            "model 'cnn' needs images or series, but data 'mine' are tables; use 'mlp' or 'linear'"
         )
         return
     module = factory(model, data)()
-    assert module(torch.from_numpy(data.test.inputs)).shape == (len(data.test), CLASSES)
+    assert module(torch.from_numpy(data.test.inputs)).shape == (4, classes or 1)
+
+
+@pytest.mark.parametrize("model", ["mlp", "linear", "cnn"])
+def test_token_ids_are_refused(model: str) -> None:
+    with pytest.raises(UproarError, match=r"but data 'mine' are text; use 'transformer'$"):
+        factory(model, of_kind("text", (7,)))()
 
 
 def test_layers_have_the_documented_sizes() -> None:
@@ -33,11 +54,16 @@ def test_layers_have_the_documented_sizes() -> None:
         model: [tuple(p.shape) for p in factory(model, small("grey"))().parameters()]
         for model in ("mlp", "linear", "cnn")
     }
+    series = factory("cnn", of_kind("series", (2, 9)))()
     assert shapes == {
         "mlp": [(128, 12), (128,), (128, 128), (128,), (3, 128), (3,)],
         "linear": [(3, 12), (3,)],
         "cnn": [(16, 1, 3, 3), (16,), (32, 16, 3, 3), (32,), (3, 32 * 2 * 2), (3,)],
     }
+    assert [tuple(p.shape) for p in series.parameters()] == [
+        *((16, 2, 3), (16,), (32, 16, 3), (32,)),
+        *((3, 32 * 5), (3,)),
+    ]
 
 
 def stack(*layers: nn.Module) -> nn.Sequential:

@@ -9,7 +9,7 @@ import torch
 import oracles
 from small_data import importances, ranked, small
 from uproar.models.batches import Batches, RandomlyRemoved, Ranked
-from uproar.protocols.setting import Ranking, arms
+from uproar.protocols.setting import Ranks, arms
 from uproar.ranking import rank
 
 LAYOUTS = ["table", "grey", "colour"]
@@ -40,11 +40,9 @@ def test_batches_equal_the_loop_over_examples_and_features(layout: str, fill_eac
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_keeping_is_removing_from_the_other_end(layout: str) -> None:
     data = small(layout)
-    train, test = importances(data)
-    reversed_ranking = Ranking(rank(train), rank(test)).reversed()
-    kept = len(oracles.top([0.0] * data.features, 0.25))
+    train, _ = importances(data)
     batches = ranked(data, ())
-    mirrored = arms(batches.shared, reversed_ranking.train, [data.features - kept])
+    mirrored = arms(batches.shared, Ranks(rank(train)), [0.25], keep=True)
     fill = batches.shared.fill.numpy().reshape(-1, *data.input_shape)
     expected = oracles.degraded(data.train.inputs, train, fill, fraction=0.25, keep=True)
     assert torch.equal(everything(mirrored), torch.tensor(expected).flatten(1))
@@ -67,7 +65,7 @@ def test_more_features_than_8_bits_hold(features: int) -> None:
     shared = type(batches.shared)(
         torch.from_numpy(inputs), torch.zeros(1, features), features, (features,)
     )
-    made = everything(arms(shared, rank(importance), [round(0.9 * features)]))
+    made = everything(arms(shared, Ranks(rank(importance)), [0.9]))
     expected = oracles.degraded(inputs, importance, np.zeros((1, features)), fraction=0.9)
     assert torch.equal(made, torch.tensor(expected))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 import oracles
 from small_data import factory, importances, ranked, small
@@ -50,6 +51,30 @@ def test_constant_columns_get_no_weight_and_the_level_is_the_share_of_classes() 
     share = np.bincount(data.train.labels) / len(labels)
     assert not state["1.weight"].any()
     assert state["1.bias"][0].numpy() == pytest.approx(share)
+
+
+def test_values_are_fitted_as_they_are() -> None:
+    data = small("table")
+    inputs = torch.from_numpy(data.train.inputs)
+    true = torch.tensor([1.0, -2.0, 0.0, 3.0, 0.5, 0.0])
+    labels = inputs @ true + 4  # exactly linear, so that the weights are known
+    state = fit_many(
+        lambda: nn.Sequential(nn.Linear(6, 1)),
+        ranked(data, (0, 3)),
+        labels,
+        recipe=RECIPE,
+        seeds=(0, 0),
+        way="dense",
+    )
+    torch.testing.assert_close(state["0.weight"][0, 0], true, atol=1e-5, rtol=0)
+    torch.testing.assert_close(state["0.bias"][0], torch.tensor([4.0]), atol=1e-5, rtol=0)
+    importance, _ = importances(data)
+    degraded = oracles.degraded(
+        data.train.inputs, importance, np.full((1, 6), 0.25, np.float32), fraction=0.5
+    )
+    expected = oracles.least_squares(degraded, labels.numpy(), 1)
+    assert state["0.weight"][1].numpy() == pytest.approx(expected[:-1].T, abs=1e-5)
+    assert state["0.bias"][1].numpy() == pytest.approx(expected[-1], abs=1e-5)
 
 
 @pytest.mark.parametrize("model", ["mlp", "cnn"])

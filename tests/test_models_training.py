@@ -18,7 +18,7 @@ import oracles
 from small_data import factory, importances, ranked, small
 from uproar.models import dense, sequential
 from uproar.models.dense import Buffer, Workspace, dense_layers
-from uproar.models.training import choose_way, fit_many, initialise, predict_many
+from uproar.models.training import choose_way, fit_many, initialise, score_many
 from uproar.types import Recipe, UproarError
 
 COUNTS, FRACTIONS = (0, 3, 6, 9, 12), (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -186,7 +186,7 @@ def test_predictions_are_those_of_the_modules(model: str, way: str, size: int) -
     modules = [initialise(make, seed) for seed in (0, 1)]
     states = [module.state_dict() for module in modules]
     state = {name: torch.stack([one[name] for one in states]) for name in states[0]}
-    predicted = predict_many(make, state, batches, way=way)
+    predicted = score_many(make, state, batches, way=way).argmax(2)
     assert predicted.shape == (2, size)
     for arm, module in enumerate(modules):
         inputs = batches.batch(slice(arm, arm + 1), torch.arange(size)[None], ())[0]
@@ -212,7 +212,7 @@ def test_a_factory_must_return_a_module() -> None:
         initialise(lambda: "mlp", 0)
     sample = torch.zeros(2, 6)
     with pytest.raises(UproarError, match=text):
-        choose_way(lambda: "mlp", sample)
+        choose_way(lambda: "mlp", sample, torch.zeros(2, dtype=torch.int64))
 
 
 def test_more_arms_than_one_block_at_the_default_size() -> None:

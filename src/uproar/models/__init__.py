@@ -4,21 +4,62 @@ from __future__ import annotations
 
 from uproar.types import Entry
 
+# Of Hooker et al. 2019, arXiv 1806.10758, table 1 and code; 90 epochs are those of its schedule.
+IMAGENET_RECIPE = (
+    ("optimiser", "sgd"),
+    ("learning_rate", 0.1),
+    ("schedule", "steps"),
+    ("epochs", 90),
+    ("batch_size", 256),
+    ("weight_decay", 1e-4),
+    ("label_smoothing", 0.1),
+)
+
 MODELS = (
     Entry(
         name="mlp",
         summary="two hidden layers of 128 ReLU units",
         path="uproar.models.architectures:mlp",
+        data_kinds=("image", "table", "series"),
     ),
     Entry(
         name="cnn",
-        summary="two 3 × 3 convolutions with ReLU and a linear layer",
+        summary="two convolutions of size 3 with ReLU and a linear layer",
         path="uproar.models.architectures:cnn",
-        needs="images",
+        needs="images or series",
+        data_kinds=("image", "series"),
     ),
     Entry(
         name="linear",
         summary="one linear layer: softmax regression, or least squares by optimiser",
         path="uproar.models.architectures:linear",
+        data_kinds=("image", "table", "series"),
+    ),
+    Entry(
+        name="resnet18",
+        summary="residual network of 18 layers; the stem goes by the size of the images",
+        path="uproar.models.resnet:resnet18",
+        paper="He et al. 2016, arXiv 1512.03385",
+        needs="images",
+        parameters=IMAGENET_RECIPE,
+        data_kinds=("image",),
+    ),
+    Entry(
+        name="resnet50",
+        summary="residual network of 50 layers, the model of the ROAR paper",
+        path="uproar.models.resnet:resnet50",
+        paper="He et al. 2016, arXiv 1512.03385",
+        needs="images",
+        parameters=IMAGENET_RECIPE,
+        data_kinds=("image",),
+    ),
+    Entry(
+        name="transformer",
+        summary="two encoder blocks of width 64 with four heads on token embeddings",
+        path="uproar.models.transformer:transformer",
+        paper="Vaswani et al. 2017, arXiv 1706.03762",
+        needs="text",
+        parameters=(("learning_rate", 2e-3), ("epochs", 3), ("batch_size", 64)),
+        data_kinds=("text",),
     ),
 )

@@ -6,47 +6,55 @@ import math
 
 from torch import nn
 
-from uproar.types import Data, UproarError
+from uproar.dataset import Data
+from uproar.models.kinds import require_kind
 
 HIDDEN_UNITS = 128
 CONVOLUTION_CHANNELS = (16, 32)
 
 
 def mlp(data: Data) -> nn.Sequential:
-    """Return two hidden layers of 128 ReLU units on the flattened inputs."""
+    """Return two hidden layers of 128 ReLU units on the flattened inputs.
+
+    :raises UproarError: when the data are text.
+    """
+    require_kind("mlp", data)
     return nn.Sequential(
         nn.Flatten(),
         nn.Linear(math.prod(data.input_shape), HIDDEN_UNITS),
         nn.ReLU(),
         nn.Linear(HIDDEN_UNITS, HIDDEN_UNITS),
         nn.ReLU(),
-        nn.Linear(HIDDEN_UNITS, len(data.class_names)),
+        nn.Linear(HIDDEN_UNITS, data.outputs),
     )
 
 
 def linear(data: Data) -> nn.Sequential:
-    """Return one linear layer on the flattened inputs: softmax regression, or least squares."""
-    return nn.Sequential(
-        nn.Flatten(), nn.Linear(math.prod(data.input_shape), len(data.class_names))
-    )
+    """Return one linear layer on the flattened inputs: softmax regression, or least squares.
+
+    :raises UproarError: when the data are text.
+    """
+    require_kind("linear", data)
+    return nn.Sequential(nn.Flatten(), nn.Linear(math.prod(data.input_shape), data.outputs))
 
 
 def cnn(data: Data) -> nn.Sequential:
-    """Return two 3 × 3 convolutions with ReLU, the second halving the image, and a linear layer.
+    """Return two convolutions with ReLU, the second with stride 2, and a linear layer.
 
-    :raises UproarError: when the data are not images.
+    Convolutions are 3 × 3 on images (channels, height, width), and 3 long on series
+    (channels, time).
+
+    :raises UproarError: when the data are neither images nor series.
     """
-    if data.kind != "image":
-        raise UproarError(
-            f"model 'cnn' needs images, but data {data.name!r} is a {data.kind}; use 'mlp'"
-        )
-    height, width = data.feature_shape
+    require_kind("cnn", data)
+    convolution = nn.Conv2d if data.kind == "image" else nn.Conv1d
+    channels, *sides = data.input_shape
     first, second = CONVOLUTION_CHANNELS
     return nn.Sequential(
-        nn.Conv2d(data.channels, first, 3, padding=1),
+        convolution(channels, first, 3, padding=1),
         nn.ReLU(),
-        nn.Conv2d(first, second, 3, padding=1, stride=2),
+        convolution(first, second, 3, padding=1, stride=2),
         nn.ReLU(),
         nn.Flatten(),
-        nn.Linear(second * math.ceil(height / 2) * math.ceil(width / 2), len(data.class_names)),
+        nn.Linear(second * math.prod(math.ceil(side / 2) for side in sides), data.outputs),
     )

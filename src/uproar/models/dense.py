@@ -15,14 +15,14 @@ import torch
 from torch import Tensor, nn
 
 from uproar.models.batches import Batches
-from uproar.models.schedule import batch_indices, flat_update, learning_rate, steps_of
+from uproar.models.optimisers import flat_update
+from uproar.models.schedule import batch_indices, learning_rate, prediction_batches, steps_of
 from uproar.types import Recipe
 
 # Parameters, gradients and moments of a dozen small arms stay in a processor's cache; a GPU has no
 # such limit and wants all arms at once.
 CPU_ARMS = 13
 GPU_ARMS = 512
-PREDICTION_BATCH = 1024
 
 
 def dense_layers(module: nn.Module) -> list[tuple[str, nn.Linear]] | None:
@@ -87,16 +87,17 @@ class Buffer:
 class Workspace:
     """Activations and their gradients for one batch size, allocated once."""
 
-    def __init__(self, buffer: Buffer, size: int) -> None:
+    def __init__(self, buffer: Buffer, size: int, smoothing: float = 0.0) -> None:
         arms = len(buffer.weights[0])
         self.hidden = [w.new_empty(arms, w.shape[1], size) for w in buffer.weights]
         self.slopes = [torch.empty_like(hidden) for hidden in self.hidden]
         self.hidden_rows = [hidden.transpose(1, 2) for hidden in self.hidden]
         self.weight_columns = [weight.transpose(1, 2) for weight in buffer.weights]
-        self.minus_one = buffer.flat.new_full((arms, 1, size), -1)
+        self.minus_rest = buffer.flat.new_full((arms, 1, size), smoothing - 1)
+        self.common = smoothing / buffer.weights[-1].shape[1]
 
     def forward(self, buffer: Buffer, inputs: Tensor) -> Tensor:
-        """Return logits (arms, classes, batch) of inputs (arms, batch, values)."""
+        """Return outputs (arms, outputs, batch) of inputs (arms, batch, values)."""
         below = inputs.transpose(1, 2)
         last = len(self.hidden) - 1
         for layer, hidden in enumerate(self.hidden):
@@ -105,12 +106,12 @@ class Workspace:
         return below
 
     def backward(self, gradient: Buffer, inputs: Tensor, wanted: Tensor) -> None:
-        """Write the gradient of the mean cross-entropy of the last :meth:`forward`.
+        """Write the gradient of the mean loss of the last :meth:`forward`.
 
-        ``wanted`` holds the classes, (arms, 1, batch).
+        ``wanted`` holds the classes or values, (arms, 1, batch); see
+        :func:`uproar.models.loss.mean_loss`.
         """
-        slope = torch.softmax(self.hidden[-1], 1, out=self.slopes[-1])
-        slope.scatter_add_(1, wanted, self.minus_one).div_(wanted.shape[-1])
+        slope = self._output_slope(wanted)
         for layer in range(len(self.hidden) - 1, -1, -1):
             below = inputs if layer == 0 else self.hidden_rows[layer - 1]
             torch.bmm(slope, below, out=gradient.weights[layer])
@@ -122,6 +123,17 @@ class Workspace:
                 torch.ops.aten.threshold_backward.grad_input(
                     slope, self.hidden[layer - 1], 0, grad_input=slope
                 )
+
+    def _output_slope(self, wanted: Tensor) -> Tensor:
+        """Return the slope of the mean loss with respect to the outputs."""
+        outputs, slope = self.hidden[-1], self.slopes[-1]
+        if wanted.is_floating_point():
+            return torch.sub(outputs, wanted, out=slope).mul_(2 / wanted.shape[-1])
+        torch.softmax(outputs, 1, out=slope)
+        slope.scatter_add_(1, wanted, self.minus_rest)
+        if self.common:
+            slope.sub_(self.common)
+        return slope.div_(wanted.shape[-1])
 
 
 def blocks(arms: int, device: torch.device) -> Iterator[slice]:
@@ -178,7 +190,7 @@ def _fit_block(
         inputs = batches.batch(block, index, generators)
         wanted = labels.index_select(0, index.reshape(-1)).view(arms, 1, size)
         if size not in workspaces:
-            workspaces[size] = Workspace(buffer, size)
+            workspaces[size] = Workspace(buffer, size, recipe.label_smoothing)
         workspaces[size].forward(buffer, inputs)
         workspaces[size].backward(gradient, inputs, wanted)
         update(learning_rate(recipe, step, steps))
@@ -186,24 +198,24 @@ def _fit_block(
 
 @torch.no_grad()
 def score_dense(module: nn.Module, state: Mapping[str, Tensor], batches: Batches) -> Tensor:
-    """Return logits (arms, examples, classes) of the stacked states on their own inputs."""
+    """Return outputs (arms, examples, outputs) of the stacked states on their own inputs."""
     named = dense_layers(module)
     assert named is not None, "the caller chose this way for a module that is no dense stack"
+    names, layers = [name for name, _ in named], [layer for _, layer in named]
     device = batches.shared.inputs.device
-    everything = torch.arange(len(batches.shared), device=device)
-    logits = []
+    parts = list(prediction_batches(len(batches.shared), layers[0].in_features, device))
+    outputs = []
     for block in blocks(batches.arms, device):
         arms = block.stop - block.start
-        buffer = Buffer.zeros(arms, [layer for _, layer in named], device)
+        buffer = Buffer.zeros(arms, layers, device)
         buffer.load(
-            [name for name, _ in named],
-            [{n: v[arm] for n, v in state.items()} for arm in range(block.start, block.stop)],
+            names, [{n: v[arm] for n, v in state.items()} for arm in range(block.start, block.stop)]
         )
         chunks = [
             Workspace(buffer, len(part)).forward(
                 buffer, batches.batch(block, part.expand(arms, -1), ())
             )
-            for part in everything.split(PREDICTION_BATCH)
+            for part in parts
         ]
-        logits.append(torch.cat(chunks, 2).transpose(1, 2))
-    return torch.cat(logits)
+        outputs.append(torch.cat(chunks, 2).transpose(1, 2))
+    return torch.cat(outputs)

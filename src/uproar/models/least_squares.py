@@ -1,4 +1,4 @@
-"""Linear models in closed form: the classifier of the paper's toy experiment."""
+"""Linear models in closed form: regression, and the classifier of the paper's toy experiment."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ RELATIVE_TOLERANCE = 1e-6
 def fit_least_squares(
     module: nn.Module, batches: Batches, labels: Tensor, *, seeds: Sequence[int]
 ) -> dict[str, Tensor]:
-    """Fit every arm by least squares on one-hot labels and return the stacked states.
+    """Fit every arm by least squares, on one-hot labels or values, and return the stacked states.
 
-    Minimises sum over examples of ||W x + b − onehot(y)||² with the W of smallest norm, in double
-    precision. Initial weights and data order play no part, so that repeats coincide, unless the
-    batches draw something (retrain-once): that is drawn once, by ``seeds[arm]``.
+    Minimises sum over examples of ||W x + b − onehot(y)||² (of ||W x + b − y||² for values) with
+    the W of smallest norm, in double precision. Initial weights and data order play no part, so
+    that repeats coincide, unless the batches draw something (retrain-once): that is drawn once, by
+    ``seeds[arm]``.
 
     :raises UproarError: when the module is anything but one linear layer.
     """
@@ -35,7 +36,7 @@ def fit_least_squares(
             "use model 'linear', or optimiser 'adam' or 'sgd'"
         )
     (name, layer), index = named[0], torch.arange(len(labels), device=labels.device)[None]
-    wanted = nn.functional.one_hot(labels, layer.out_features).double()
+    wanted = _wanted(labels, layer.out_features)
     weights, biases = [], []
     for arm in range(batches.arms):
         drawn = [torch.Generator().manual_seed(seeds[arm])]
@@ -48,3 +49,10 @@ def fit_least_squares(
         biases.append(level - weight @ centre)
     state: Mapping[str, list[Tensor]] = {f"{name}.weight": weights, f"{name}.bias": biases}
     return {key: torch.stack(values).float() for key, values in state.items()}
+
+
+def _wanted(labels: Tensor, outputs: int) -> Tensor:
+    """Return what the layer should answer, (examples, outputs)."""
+    if labels.is_floating_point():
+        return labels[:, None].double()
+    return nn.functional.one_hot(labels, outputs).double()

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 
 import joblib
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from uproar.models.batches import Batches
-from uproar.models.schedule import batch_indices, learning_rate, optimiser, steps_of
+from uproar.models.loss import mean_loss
+from uproar.models.optimisers import module_optimiser, set_rate
+from uproar.models.randomness import draws_random_numbers, seeded
+from uproar.models.schedule import (
+    batch_indices,
+    learning_rate,
+    prediction_batches,
+    smallest_batch,
+    steps_of,
+)
 from uproar.types import Recipe
-
-PREDICTION_BATCH = 1024
 
 
 def fit_sequential(
@@ -29,14 +40,17 @@ def fit_sequential(
 
     ``states`` holds the initial weights and ``seeds`` the data order of each arm. Returns the
     stacked states, (arms, …) for each parameter and buffer. Processes, because each has its own
-    interpreter lock and its own random state, which dropout draws from.
+    interpreter lock and its own random state, which dropout draws from. They share the data:
+    joblib maps arrays into their memory, copied only where written to, which nothing does.
     """
-    processes = min(os.cpu_count() or 1, batches.arms) if labels.device.type == "cpu" else 1
+    on_cpu = labels.device.type == "cpu"
+    processes = min(os.cpu_count() or 1, batches.arms) if on_cpu else 1
+    shared = labels.numpy() if on_cpu else labels
     jobs = (
-        joblib.delayed(fit_one)(module, states[arm], batches, labels, arm, recipe, seeds[arm])
+        joblib.delayed(fit_one)(module, states[arm], batches, shared, arm, recipe, seeds[arm])
         for arm in range(batches.arms)
     )
-    trained = joblib.Parallel(n_jobs=processes)(jobs)
+    trained = joblib.Parallel(n_jobs=processes, mmap_mode="c")(jobs)
     return {name: torch.stack([state[name] for state in trained]) for name in trained[0]}
 
 
@@ -44,60 +58,65 @@ def fit_one(
     module: nn.Module,
     state: Mapping[str, Tensor],
     batches: Batches,
-    labels: Tensor,
+    labels: Tensor | NDArray[np.generic],
     arm: int,
     recipe: Recipe,
     seed: int,
 ) -> dict[str, Tensor]:
-    """Train the module from ``state`` on the inputs of one arm and return its state."""
+    """Train a copy of the module from ``state`` on the inputs of one arm and return its state."""
+    wanted = torch.as_tensor(labels)
+    # A copy for each arm, because a state may not hold all that a module changes.
+    own = copy.deepcopy(module)
+    own.load_state_dict(dict(state))
+    own.to(wanted.device).train()
+    few = torch.arange(min(2, len(wanted)), device=wanted.device)
+    sample = _inputs(batches, arm, few, [torch.Generator().manual_seed(0)])
+    draws = draws_random_numbers(own, sample)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        try:
-            return _fit_one(module, state, batches, labels, arm, recipe, seed)
-        finally:
-            torch.set_num_threads(threads)
+    try:
+        with seeded(seed, wanted.device) if draws else nullcontext():
+            _train(own, batches, wanted, arm, recipe, seed)
+    finally:
+        torch.set_num_threads(threads)
+    return {name: value.detach().clone() for name, value in own.state_dict().items()}
 
 
-def _fit_one(
-    module: nn.Module,
-    state: Mapping[str, Tensor],
-    batches: Batches,
-    labels: Tensor,
-    arm: int,
-    recipe: Recipe,
-    seed: int,
-) -> dict[str, Tensor]:
-    module.load_state_dict(dict(state))
-    module.to(labels.device).train()
-    update = optimiser(list(module.parameters()), recipe)
+def _train(
+    module: nn.Module, batches: Batches, labels: Tensor, arm: int, recipe: Recipe, seed: int
+) -> None:
+    parameters = {n: v for n, v in module.named_parameters() if v.requires_grad}
+    update = module_optimiser(module, parameters, recipe)
     generators = [torch.Generator().manual_seed(seed)]
-    steps, shape = steps_of(recipe, len(labels)), batches.shared.input_shape
-    for step, order in enumerate(batch_indices(recipe, len(labels), [seed])):
-        index = order.to(labels.device)
-        inputs = batches.batch(slice(arm, arm + 1), index, generators)
-        loss = nn.functional.cross_entropy(module(inputs.view(-1, *shape)), labels[index[0]])
+    smallest = smallest_batch(module)
+    steps = steps_of(recipe, len(labels), smallest)
+    for step, order in enumerate(batch_indices(recipe, len(labels), [seed], smallest)):
+        index = order[0].to(labels.device)
+        inputs = _inputs(batches, arm, index, generators)
+        loss = mean_loss(module(inputs), labels[index], recipe)
         update.zero_grad()
         loss.backward()
-        update.param_groups[0]["lr"] = learning_rate(recipe, step, steps)
+        set_rate(update, learning_rate(recipe, step, steps))
         update.step()
-    return {name: value.detach().clone() for name, value in module.state_dict().items()}
+
+
+def _inputs(
+    batches: Batches, arm: int, examples: Tensor, generators: Sequence[torch.Generator]
+) -> Tensor:
+    """Return inputs of one arm, (batch, *input_shape)."""
+    flat = batches.batch(slice(arm, arm + 1), examples[None], generators)
+    return flat.view(len(examples), *batches.shared.input_shape)
 
 
 @torch.no_grad()
 def score_sequential(module: nn.Module, state: Mapping[str, Tensor], batches: Batches) -> Tensor:
-    """Return logits (arms, examples, classes) of the stacked states on their own inputs."""
-    module.eval()
-    shape = batches.shared.input_shape
-    everything = torch.arange(len(batches.shared), device=batches.shared.inputs.device)
+    """Return outputs (arms, examples, outputs) of the stacked states on their own inputs."""
+    module = copy.deepcopy(module).eval()
+    inputs = batches.shared.inputs
+    parts = list(prediction_batches(len(inputs), inputs.shape[1], inputs.device))
     arms = []
     for arm in range(batches.arms):
         # Not functional_call, which refuses parameters that go by two names.
         module.load_state_dict({name: value[arm] for name, value in state.items()})
-        parts = [
-            module(batches.batch(slice(arm, arm + 1), part[None], ()).view(len(part), *shape))
-            for part in everything.split(PREDICTION_BATCH)
-        ]
-        arms.append(torch.cat(parts))
+        arms.append(torch.cat([module(_inputs(batches, arm, part, ())) for part in parts]))
     return torch.stack(arms)

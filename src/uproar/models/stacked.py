@@ -1,52 +1,69 @@
-"""Any module that ``vmap`` can take, trained many at a time with stacked parameters."""
+"""Many arms in one vectorised computation: parameters and buffers stacked, trained under vmap."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import copy
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, grad, vmap
 
 from uproar.models.batches import Batches
-from uproar.models.schedule import batch_indices, learning_rate, optimiser, steps_of
+from uproar.models.footprint import footprint
+from uproar.models.optimisers import module_optimiser, set_rate
+from uproar.models.randomness import draws_random_numbers, seeded
+from uproar.models.schedule import (
+    batch_indices,
+    learning_rate,
+    prediction_batches,
+    smallest_batch,
+    steps_of,
+)
+from uproar.models.vectorised import Names, Stacked, State, gradients, outputs
 from uproar.types import Recipe
 
-PREDICTION_BATCH = 1024
+# What the arms that are trained at once may take: a property of the machine would make results
+# depend on it, because the size of a group changes how sums are rounded.
+CPU_BYTES = 512 * 2**20
+GPU_BYTES = 4 * 2**30
 
 
-def refusal(module: nn.Module, inputs: Tensor) -> str | None:
-    """Return why ``vmap`` cannot train the module, or None when it can; ``inputs`` is a sample."""
-    if next(module.buffers(), None) is not None:
-        return "it has buffers (batch normalisation keeps running statistics)"
-    if not all(parameter.requires_grad for parameter in module.parameters()):
-        return "some of its parameters are frozen"
+def refusal(module: nn.Module, inputs: Tensor, labels: Tensor) -> str | None:
+    """Return why ``vmap`` cannot train the module, or None when it can.
+
+    ``inputs`` and ``labels`` are a sample of at least two examples, which two copies of the module
+    are trained on for a step and answer.
+    """
     if any(isinstance(part, nn.RNNBase) for part in module.modules()):
         return "vmap has no vectorised form of recurrent layers"
-    stacked = _stack([module.state_dict(), module.state_dict()])
-    labels = torch.zeros(2, len(inputs), dtype=torch.long, device=inputs.device)
+    momenta = (getattr(part, "momentum", 0.1) for part in module.modules() if _counts(part))
+    if any(momentum is None for momentum in momenta):
+        return "batch normalisation with momentum=None counts its batches in Python"
+    probe = copy.deepcopy(module).train()
+    names = Names.of(probe)
+    states = Stacked.of([probe.state_dict()] * 2, names)
+    pair = inputs.expand(2, *inputs.shape), labels.expand(2, *labels.shape)
     try:
-        _gradients(module, stacked, inputs.expand(2, *inputs.shape), labels)
-    except (RuntimeError, ValueError, NotImplementedError) as error:
-        return f"vmap raises {type(error).__name__}: {str(error).splitlines()[0]}"
+        with warnings.catch_warnings(), seeded(0, inputs.device):
+            # torch runs what it cannot vectorise one arm at a time, and only warns of it.
+            warnings.filterwarnings("error", "There is a performance drop", UserWarning)
+            gradients(probe, names, states, *pair, Recipe())
+            outputs(probe.eval(), names, states.whole, pair[0])
+    except UserWarning as warning:
+        operation = str(warning).partition("batching rule for ")[2].partition(". ")[0]
+        return f"vmap has no vectorised form of {operation}"
+    except (RuntimeError, ValueError, TypeError, NotImplementedError) as error:
+        first_line = str(error).partition("\n")[0]
+        return f"vmap raises {type(error).__name__}: {first_line}"
     return None
 
 
-def _stack(states: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    return {name: torch.stack([state[name] for state in states]) for name in states[0]}
-
-
-def _gradients(
-    module: nn.Module, parameters: Mapping[str, Tensor], inputs: Tensor, labels: Tensor
-) -> dict[str, Tensor]:
-    """Return the gradient of every arm's own mean cross-entropy."""
-
-    def loss(one: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
-        return nn.functional.cross_entropy(functional_call(module, one, (x,)), y)
-
-    # vmap raises where a module draws random numbers: arms of equal seed would draw differently.
-    gradients: dict[str, Tensor] = vmap(grad(loss))(dict(parameters), inputs, labels)
-    return gradients
+def _counts(part: nn.Module) -> bool:
+    return isinstance(part, nn.modules.batchnorm._BatchNorm) and part.track_running_stats
 
 
 def fit_stacked(
@@ -57,43 +74,120 @@ def fit_stacked(
     *,
     recipe: Recipe,
     seeds: Sequence[int],
-) -> dict[str, Tensor]:
-    """Train one copy of the module per arm in one vectorised computation.
+) -> State:
+    """Train one copy of the module per arm, groups of arms in one vectorised computation.
 
     ``states`` holds the initial weights and ``seeds`` the data order of each arm. Returns the
-    stacked states, (arms, …) for each parameter.
+    stacked states, (arms, …) for each parameter and buffer.
+
+    A module that draws random numbers is trained by the arms of one seed at a time, which share
+    their draws; repeats have draws of their own. On a CPU, dropout of contiguous activations then
+    draws what it draws in :func:`uproar.models.sequential.fit_sequential`, and results agree but
+    for rounding; elsewhere (on a GPU, or where activations lie otherwise in memory) the draws are
+    others, and depend on the seed alone as well.
     """
-    device = labels.device
-    parameters = {n: nn.Parameter(v.to(device)) for n, v in _stack(states).items()}
-    update = optimiser(list(parameters.values()), recipe)
-    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-    steps, shape = steps_of(recipe, len(labels)), batches.shared.input_shape
-    for step, order in enumerate(batch_indices(recipe, len(labels), seeds)):
-        index = order.to(device)
-        inputs = batches.batch(slice(0, batches.arms), index, generators)
-        inputs = inputs.view(*index.shape, *shape)
-        detached = {name: value.detach() for name, value in parameters.items()}
-        for name, gradient in _gradients(module, detached, inputs, labels[index]).items():
-            parameters[name].grad = gradient
-        update.param_groups[0]["lr"] = learning_rate(recipe, step, steps)
+    module = copy.deepcopy(module).to(labels.device).train()
+    sample = _sample(batches)
+    draws = draws_random_numbers(module, sample)
+    size = arms_at_once(module, sample, recipe.batch_size)
+    arms, parts = list[int](), list[State]()
+    for group in groups(seeds, size, by_seed=draws):
+        context = seeded(seeds[group[0]], labels.device) if draws else nullcontext()
+        with context:
+            parts.append(_fit_group(module, states, batches, labels, group, recipe, seeds))
+        arms += group
+    stacked = {name: torch.cat([part.pop(name) for part in parts]) for name in list(parts[0])}
+    if arms != sorted(arms):
+        place = torch.tensor(arms, device=labels.device).argsort()
+        stacked = {name: value[place] for name, value in stacked.items()}
+    return {name: stacked[first] for name, first in Names.of(module).aliases.items()}
+
+
+def _fit_group(
+    module: nn.Module,
+    states: Sequence[Mapping[str, Tensor]],
+    batches: Batches,
+    labels: Tensor,
+    group: Sequence[int],
+    recipe: Recipe,
+    seeds: Sequence[int],
+) -> State:
+    names, smallest = Names.of(module), smallest_batch(module)
+    own = [{n: v.to(labels.device) for n, v in states[arm].items()} for arm in group]
+    stacked = Stacked.of(own, names)
+    update = module_optimiser(module, stacked.trained, recipe)
+    seeds_of_group = [seeds[arm] for arm in group]
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds_of_group]
+    steps = steps_of(recipe, len(labels), smallest)
+    orders = batch_indices(recipe, len(labels), seeds_of_group, smallest)
+    for step, order in enumerate(orders):
+        index = order.to(labels.device)
+        inputs = _inputs(batches, group, index, generators)
+        slopes, buffers = gradients(module, names, stacked, inputs, labels[index], recipe)
+        for name, slope in slopes.items():
+            stacked.trained[name].grad = slope
+        stacked = replace(stacked, buffers=buffers)
+        set_rate(update, learning_rate(recipe, step, steps))
         update.step()
-    return {name: value.detach() for name, value in parameters.items()}
+    return {name: value.detach() for name, value in stacked.whole.items()}
 
 
-@torch.no_grad()
+def arms_at_once(module: nn.Module, inputs: Tensor, batch_size: int) -> int:
+    """Return how many arms are trained at once, from the bytes that each takes."""
+    budget = GPU_BYTES if inputs.device.type == "cuda" else CPU_BYTES
+    return max(1, budget // footprint(module, inputs, batch_size))
+
+
+def groups(seeds: Sequence[int], size: int, *, by_seed: bool) -> Iterator[list[int]]:
+    """Cut the arms into groups of about equal sizes, at most ``size``; on request of one seed.
+
+    >>> list(groups([7, 7, 7, 8], 2, by_seed=True))
+    [[0], [1, 2], [3]]
+    """
+    together = [
+        [arm for arm, own in enumerate(seeds) if not by_seed or own == seed]
+        for seed in (dict.fromkeys(seeds) if by_seed else [None])
+    ]
+    for arms in together:
+        count = -(-len(arms) // size)
+        cuts = [len(arms) * part // count for part in range(count + 1)]
+        yield from (arms[start:stop] for start, stop in pairwise(cuts))
+
+
+def _inputs(
+    batches: Batches, arms: Sequence[int], index: Tensor, generators: Sequence[torch.Generator]
+) -> Tensor:
+    """Return the inputs of these arms, (arms, batch, *input_shape)."""
+    cuts = [0, *(i for i in range(1, len(arms)) if arms[i] != arms[i - 1] + 1), len(arms)]
+    runs = [
+        batches.batch(slice(arms[a], arms[b - 1] + 1), index[a:b], generators[a:b])
+        for a, b in pairwise(cuts)
+    ]
+    whole = runs[0] if len(runs) == 1 else torch.cat(runs)
+    return whole.view(*index.shape, *batches.shared.input_shape)
+
+
+def _sample(batches: Batches) -> Tensor:
+    """Return the first two inputs of the first arm, for a look and not for training."""
+    shared = batches.shared
+    index = torch.arange(min(2, len(shared)), device=shared.inputs.device)[None]
+    return _inputs(batches, [0], index, [torch.Generator().manual_seed(0)])[0]
+
+
 def score_stacked(module: nn.Module, state: Mapping[str, Tensor], batches: Batches) -> Tensor:
-    """Return logits (arms, examples, classes) of the stacked states on their own inputs."""
-    module.eval()
-    shape = batches.shared.input_shape
-    everything = torch.arange(len(batches.shared), device=batches.shared.inputs.device)
-
-    def forward(one: dict[str, Tensor], x: Tensor) -> Tensor:
-        logits: Tensor = functional_call(module, one, (x,))
-        return logits
-
-    logits = []
-    for part in everything.split(PREDICTION_BATCH):
-        inputs = batches.batch(slice(0, batches.arms), part.expand(batches.arms, -1), ())
-        inputs = inputs.view(batches.arms, len(part), *shape)
-        logits.append(vmap(forward)(dict(state), inputs))
-    return torch.cat(logits, 1)
+    """Return outputs (arms, examples, outputs) of the stacked states on their own inputs."""
+    module = copy.deepcopy(module).eval()
+    device = batches.shared.inputs.device
+    parts = list(prediction_batches(len(batches.shared), batches.shared.inputs.shape[1], device))
+    names = Names.of(module)
+    wanted = (*names.trained, *names.frozen, *names.buffers)
+    size = arms_at_once(module, _sample(batches), len(parts[0]))
+    answers = []
+    for group in groups([0] * batches.arms, size, by_seed=False):
+        own = {name: state[name][group[0] : group[-1] + 1] for name in wanted}
+        chunks = [
+            outputs(module, names, own, _inputs(batches, group, part.expand(len(group), -1), ()))
+            for part in parts
+        ]
+        answers.append(torch.cat(chunks, 1))
+    return torch.cat(answers)

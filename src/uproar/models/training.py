@@ -1,26 +1,32 @@
-"""Train and apply whole groups of models: the one door to the ways of doing it."""
+"""Train and apply whole groups of torch modules: the one door to the ways of doing it."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from uproar.models.batches import Batches
 from uproar.models.dense import dense_layers, fit_dense, score_dense
+from uproar.models.footprint import footprint
 from uproar.models.least_squares import fit_least_squares
+from uproar.models.randomness import seeded
 from uproar.models.sequential import fit_sequential, score_sequential
 from uproar.models.stacked import fit_stacked, refusal, score_stacked
 from uproar.types import Recipe, UproarError
 
 Way = Literal["dense", "stacked", "sequential"]
 Factory = Callable[[], nn.Module]
+Labels = Int[Tensor, "examples"] | Float[Tensor, "examples"]
 
-_GLOBAL_RANDOM_STATE = threading.Lock()
+CPU = torch.device("cpu")
+PLAIN = Recipe()
+CACHE_BYTES = 4 * 2**20
 
 
 def initialise(factory: Factory, seed: int) -> nn.Module:
@@ -29,8 +35,7 @@ def initialise(factory: Factory, seed: int) -> nn.Module:
     Modules draw their weights from torch's global generator, so that one is seeded for the
     moment, under a lock, and put back.
     """
-    with _GLOBAL_RANDOM_STATE, torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed, CPU):
         module = factory()
     if not isinstance(module, nn.Module):
         raise UproarError(
@@ -39,57 +44,47 @@ def initialise(factory: Factory, seed: int) -> nn.Module:
     return module
 
 
-def choose_way(factory: Factory, sample: Float[Tensor, "examples *shape"]) -> tuple[Way, str]:
-    """Return how groups of this model are trained fastest on the sample's device, and why."""
+def choose_way(
+    factory: Factory,
+    sample: Shaped[Tensor, "examples *shape"],
+    labels: Labels,
+    recipe: Recipe = PLAIN,
+) -> tuple[Way, str]:
+    """Return how groups of this model are trained fastest on the sample's device, and why.
+
+    On a CPU stacking pays where all that one arm computes in a batch stays in the cache.
+    """
     module = initialise(factory, 0).to(sample.device)
     if _is_dense(module, sample):
         return "dense", "a stack of dense layers: one parameter buffer, backward written out"
     convolutions = [m for m in module.modules() if isinstance(m, nn.modules.conv._ConvNd)]
     if convolutions and sample.device.type == "cpu":
         return "sequential", "convolutions do not gain from stacking on a CPU"
-    reason = refusal(module, sample[:2])
+    reason = refusal(module, sample[:2], labels[:2])
     if reason is not None:
         return "sequential", f"cannot be stacked: {reason}"
+    size = footprint(module, sample[:2], recipe.batch_size)
+    if sample.device.type == "cpu" and size > CACHE_BYTES:
+        return "sequential", f"{size / 2**20:.0f} MB a batch and arm gain nothing from stacking"
     return "stacked", "parameters stacked and trained under vmap"
 
 
-def check_fits(factory: Factory, sample: Float[Tensor, "examples *shape"], classes: int) -> None:
-    """Refuse a model that cannot take the inputs, or does not answer with logits.
-
-    :raises UproarError: with what it did instead.
-    """
-    module = initialise(factory, 0).to(sample.device).eval()
-    try:
-        with torch.no_grad():
-            logits = module(sample)
-    # Whatever a module of somebody else raises, it does so because it was given these inputs.
-    except Exception as error:
-        reason = " ".join(str(error).split())
-        raise UproarError(
-            f"the model does not accept inputs of shape {tuple(sample.shape)}: "
-            f"{type(error).__name__}: {reason}"
-        ) from error
-    wanted = (len(sample), classes)
-    if not isinstance(logits, Tensor) or tuple(logits.shape) != wanted:
-        got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-        raise UproarError(
-            f"the model must return logits of shape {wanted}, one per class, for inputs of shape "
-            f"{tuple(sample.shape)}, got {got}"
-        )
-
-
-def check_way(way: Way, factory: Factory, sample: Float[Tensor, "examples *shape"]) -> None:
+def check_way(
+    way: str, factory: Factory, sample: Shaped[Tensor, "examples *shape"], labels: Labels
+) -> None:
     """Refuse a way of training that was asked for and that the model cannot be trained in.
 
     :raises UproarError: with the reason.
     """
     module = initialise(factory, 0).to(sample.device)
+    if way not in get_args(Way):
+        raise UproarError(f"training {way!r} is no way to train a torch module; use 'auto'")
     if way == "dense" and not _is_dense(module, sample):
         raise UproarError(
             "training 'dense' needs a torch.nn.Sequential of Flatten, Linear and ReLU layers "
             "alone; use 'auto'"
         )
-    reason = refusal(module, sample) if way == "stacked" else None
+    reason = refusal(module, sample[:2], labels[:2]) if way == "stacked" else None
     if reason is not None:
         raise UproarError(f"training 'stacked' is not possible: {reason}; use 'auto'")
 
@@ -107,7 +102,7 @@ def _is_dense(module: nn.Module, sample: Tensor) -> bool:
 def fit_many(
     factory: Factory,
     batches: Batches,
-    labels: Int[Tensor, "examples"],
+    labels: Labels,
     *,
     recipe: Recipe,
     seeds: Sequence[int],
@@ -115,11 +110,12 @@ def fit_many(
 ) -> dict[str, Tensor]:
     """Train one model per arm, from scratch, and return their states stacked.
 
-    Arm e minimises the cross-entropy on ``batches.batch(e, ·)``; ``seeds[e]`` fixes its initial
-    weights and the order of the data, so that arms of equal seed differ in their inputs alone.
+    Arm e minimises the cross-entropy (or the squared error) on ``batches.batch(e, ·)``;
+    ``seeds[e]`` fixes its initial weights and the order of the data, so that arms of equal seed
+    differ in their inputs alone.
 
     :param batches: degraded inputs, (examples, values) for each arm, made batch by batch.
-    :param labels: class of every example, int64.
+    :param labels: class of every example, int64; or its value, float32.
     :returns: for every parameter and buffer a tensor (arms, …).
     :raises UproarError: when the factory does not return a module, or the recipe does not fit it.
     """
@@ -132,13 +128,64 @@ def fit_many(
     return fit(module, states, batches, labels, recipe=recipe, seeds=seeds)
 
 
-def predict_many(
+def score_many(
     factory: Factory, state: Mapping[str, Tensor], batches: Batches, *, way: Way
-) -> Int[Tensor, "arms examples"]:
-    """Return the class that every arm's model predicts for every example of its own inputs.
+) -> Float[Tensor, "arms examples outputs"]:
+    """Return what every arm's model answers to every example of its own inputs.
 
     :param state: what :func:`fit_many` returned.
     """
     score = {"dense": score_dense, "stacked": score_stacked, "sequential": score_sequential}[way]
     module = initialise(factory, 0).to(batches.shared.inputs.device)
-    return score(module, state, batches).argmax(2)
+    return score(module, state, batches)
+
+
+@dataclass(frozen=True)
+class TorchLearner:
+    """A torch module that is trained from scratch for every arm.
+
+    :param factory: makes a new module with outputs (examples, outputs).
+    """
+
+    factory: Factory
+    way: Way
+    device: torch.device = CPU
+
+    @property
+    def parallel(self) -> bool:
+        """Whether cells should run one after another."""
+        return self.way == "sequential" or self.device.type != "cpu"
+
+    def fit(
+        self, batches: Batches, labels: Labels, *, seeds: Sequence[int], recipe: Recipe
+    ) -> dict[str, Tensor]:
+        """Train one module per arm; see :func:`fit_many`."""
+        return fit_many(self.factory, batches, labels, recipe=recipe, seeds=seeds, way=self.way)
+
+    def outputs(
+        self, fitted: Mapping[str, Tensor], batches: Batches
+    ) -> Float[Tensor, "arms examples outputs"]:
+        """Return the outputs; see :func:`score_many`."""
+        return score_many(self.factory, fitted, batches, way=self.way)
+
+    def size(self, fitted: Mapping[str, Tensor]) -> int:
+        """Return the number of arms in a stacked state."""
+        return len(next(iter(fitted.values())))
+
+    def repeated(self, fitted: Mapping[str, Tensor], times: int) -> dict[str, Tensor]:
+        """Repeat every state ``times`` times."""
+        return {name: value.repeat_interleave(times, 0) for name, value in fitted.items()}
+
+    def answering(self, fitted: Mapping[str, Tensor]) -> nn.Module:
+        """Return the first module, its parameters frozen, in evaluation mode."""
+        module = initialise(self.factory, 0).to(self.device)
+        module.load_state_dict({name: value[0] for name, value in fitted.items()})
+        return module.eval().requires_grad_(False)
+
+    def to_arrays(self, fitted: Mapping[str, Tensor]) -> dict[str, NDArray[Any]]:
+        """Return the stacked states as arrays."""
+        return {name: value.cpu().numpy() for name, value in fitted.items()}
+
+    def from_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> dict[str, Tensor]:
+        """Restore stacked states; a copy, since stored arrays are read-only."""
+        return {n: torch.from_numpy(a.copy()).to(self.device) for n, a in arrays.items()}

@@ -1,0 +1,223 @@
+"""Models that cannot be trained from scratch: functions, and modules that were trained before."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, Shaped
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from uproar.models.batches import Batches
+from uproar.models.sequential import fit_sequential, score_sequential
+from uproar.models.stacked import fit_stacked, score_stacked
+from uproar.types import Recipe, Skipped, UproarError
+
+Predict = Callable[[NDArray[Any]], Any]
+
+PREDICTION_ROWS = 1024
+
+
+@dataclass(frozen=True)
+class AnsweringFunction:
+    """A function of arrays as a function of tensors, which has no gradients.
+
+    ``predict`` maps inputs (rows, *input_shape) to (rows, outputs), an array or a tensor; a
+    regression may answer with (rows,).
+    """
+
+    predict: Predict
+    outputs: int
+
+    def __call__(self, inputs: Shaped[Tensor, "rows *shape"]) -> Float[Tensor, "rows outputs"]:
+        """Return the answers in float32, on the inputs' device.
+
+        :raises UproarError: when the function answers with another shape.
+        """
+        answers = self.predict(inputs.detach().cpu().numpy())
+        if isinstance(answers, Tensor):
+            answers = answers.detach().cpu()
+        values = np.asarray(answers, dtype=np.float32)
+        wanted = (len(inputs), self.outputs)
+        if self.outputs == 1 and values.shape == wanted[:1]:
+            values = values[:, None]
+        if values.shape != wanted:
+            each = "one per class" if self.outputs > 1 else "the value"
+            raise UproarError(
+                f"the model must return an array of shape {wanted}, {each}, for inputs of shape "
+                f"{tuple(inputs.shape)}, got shape {values.shape}"
+            )
+        return torch.from_numpy(values).to(inputs.device)
+
+
+@dataclass(frozen=True)
+class FrozenLearner:
+    """A model that is asked and never trained.
+
+    :param model: a trained ``torch.nn.Module``, which is copied, or a function of NumPy arrays:
+        inputs (rows, *input_shape) to (rows, outputs), with a probability, logit or any other
+        score for each class, or the value of a regression.
+    :param answers: how many outputs: the number of classes, or 1 for a regression.
+
+    >>> learner = FrozenLearner(lambda inputs: inputs * 2, answers=2)
+    >>> learner.answering(learner.given())(torch.ones(1, 2))
+    tensor([[2., 2.]])
+    """
+
+    model: nn.Module | Predict
+    answers: int
+
+    @property
+    def way(self) -> str:
+        """How groups of arms are trained."""
+        return "frozen"
+
+    @property
+    def parallel(self) -> bool:
+        """Whether fitting uses all processors by itself."""
+        return False
+
+    def given(self) -> list[Any]:
+        """Return the model itself, in place of what fitting would have made."""
+        if not isinstance(self.model, nn.Module):
+            return [AnsweringFunction(self.model, self.answers)]
+        return [copy.deepcopy(self.model).eval().requires_grad_(requires_grad=False)]
+
+    def fit(
+        self,
+        batches: Batches,
+        labels: Int[Tensor, "examples"] | Float[Tensor, "examples"],
+        *,
+        seeds: Sequence[int],
+        recipe: Recipe,
+    ) -> list[Any]:
+        """Refuse.
+
+        :raises Skipped: always.
+        """
+        del batches, labels, seeds, recipe  # nothing is learned from them
+        raise Skipped("the model cannot be trained from scratch")
+
+    @torch.no_grad()
+    def outputs(
+        self, fitted: list[Any], batches: Batches
+    ) -> Float[Tensor, "arms examples outputs"]:
+        """Return what the model answers to the inputs of every arm."""
+        shape, device = batches.shared.input_shape, batches.shared.inputs.device
+        index = torch.arange(len(batches.shared), device=device)
+        arms = []
+        for arm, model in enumerate(fitted):
+            if isinstance(model, nn.Module):
+                model.to(device)
+            parts = [
+                model(batches.batch(slice(arm, arm + 1), part[None], ()).view(len(part), *shape))
+                for part in index.split(PREDICTION_ROWS)
+            ]
+            arms.append(torch.cat(parts))
+        return torch.stack(arms)
+
+    def size(self, fitted: list[Any]) -> int:
+        """Return the number of models."""
+        return len(fitted)
+
+    def repeated(self, fitted: list[Any], times: int) -> list[Any]:
+        """Return every model ``times`` times, side by side."""
+        return [model for model in fitted for _ in range(times)]
+
+    def answering(self, fitted: list[Any]) -> nn.Module | AnsweringFunction:
+        """Return the model as a module, or as a function of tensors."""
+        answering: nn.Module | AnsweringFunction = fitted[0]
+        return answering
+
+    def to_arrays(self, fitted: list[Any]) -> dict[str, NDArray[Any]]:
+        """Return nothing: the model is given anew each time."""
+        del fitted
+        return {}
+
+    def from_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> list[Any] | None:
+        """Return the model itself."""
+        del arrays  # there are none
+        return self.given()
+
+
+@dataclass(frozen=True)
+class FineTunedLearner:
+    """A trained module, copies of which are trained further: every arm begins with its weights.
+
+    Seeds fix the order of the data and what dropout draws, and not the initial weights.
+
+    :param module: left as it is.
+    :param way: ``stacked``, all arms at once under ``vmap``, or ``sequential``.
+
+    >>> learner = FineTunedLearner(nn.Linear(2, 2), way="stacked")
+    >>> learner.size(learner.given())
+    1
+    """
+
+    module: nn.Module
+    way: Literal["stacked", "sequential"]
+
+    @property
+    def parallel(self) -> bool:
+        """Whether fitting uses all processors by itself."""
+        return self.way == "sequential"
+
+    def given(self) -> dict[str, Tensor]:
+        """Return the module as it was given: its state, as that of a single arm."""
+        return {n: v.detach().clone()[None] for n, v in self.module.state_dict().items()}
+
+    def fit(
+        self,
+        batches: Batches,
+        labels: Int[Tensor, "examples"] | Float[Tensor, "examples"],
+        *,
+        seeds: Sequence[int],
+        recipe: Recipe,
+    ) -> dict[str, Tensor]:
+        """Train a copy per arm on from the given weights and return the states, stacked.
+
+        :raises Skipped: when all parameters are frozen, or the recipe has no steps.
+        """
+        if not any(parameter.requires_grad for parameter in self.module.parameters()):
+            raise Skipped("the model cannot be fine-tuned: all of its parameters are frozen")
+        if recipe.optimiser == "least-squares":
+            raise Skipped("the model cannot be fine-tuned by least squares; use adam or sgd")
+        module = copy.deepcopy(self.module).to(labels.device)
+        states = [{n: v.clone() for n, v in module.state_dict().items()} for _ in seeds]
+        fit = fit_stacked if self.way == "stacked" else fit_sequential
+        return fit(module.train(), states, batches, labels, recipe=recipe, seeds=seeds)
+
+    def outputs(
+        self, fitted: dict[str, Tensor], batches: Batches
+    ) -> Float[Tensor, "arms examples outputs"]:
+        """Return what every arm's model answers to its own inputs."""
+        module = copy.deepcopy(self.module).to(batches.shared.inputs.device)
+        score = score_stacked if self.way == "stacked" else score_sequential
+        return score(module, fitted, batches)
+
+    def size(self, fitted: dict[str, Tensor]) -> int:
+        """Return the number of models."""
+        return len(next(iter(fitted.values())))
+
+    def repeated(self, fitted: dict[str, Tensor], times: int) -> dict[str, Tensor]:
+        """Return every model ``times`` times, side by side."""
+        return {name: value.repeat_interleave(times, dim=0) for name, value in fitted.items()}
+
+    def answering(self, fitted: dict[str, Tensor]) -> nn.Module:
+        """Return the first model, with frozen parameters and in evaluation mode."""
+        module = copy.deepcopy(self.module)
+        module.load_state_dict({name: value[0] for name, value in fitted.items()})
+        return module.eval().requires_grad_(requires_grad=False)
+
+    def to_arrays(self, fitted: dict[str, Tensor]) -> dict[str, NDArray[Any]]:
+        """Return parameters and buffers as arrays (models, …)."""
+        return {name: value.cpu().numpy() for name, value in fitted.items()}
+
+    def from_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> dict[str, Tensor]:
+        """Restore parameters and buffers."""
+        return {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}

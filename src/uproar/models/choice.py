@@ -1,0 +1,238 @@
+"""From what a user calls a model to a learner: names, factories, estimators, trained models."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from uproar.dataset import Data
+from uproar.models import MODELS
+from uproar.models.adapters import adapted, form_of
+from uproar.models.callables import FineTunedLearner, FrozenLearner
+from uproar.models.learner import Fitted, Learner
+from uproar.models.model_digest import digest_of
+from uproar.models.training import (
+    Factory,
+    TorchLearner,
+    Way,
+    check_way,
+    choose_way,
+    initialise,
+)
+from uproar.types import Recipe, UproarError, find
+
+SAMPLE = 64  # examples that a module is tried on
+ESTIMATORS = ("sklearn", "xgboost", "lightgbm")
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """How a model is trained and asked.
+
+    ``once`` trains the models of retrain-once, ``given`` is the base model where it was trained
+    before, ``digest`` tells the model from others, and ``notes`` say what was found out.
+    """
+
+    learner: Learner
+    once: Learner
+    digest: str
+    notes: tuple[str, ...]
+    given: Fitted | None = None
+
+
+def choose(
+    name: str,
+    data: Data,
+    *,
+    given: Any = None,
+    parameters: Mapping[str, Any] | None = None,
+    training: str = "auto",
+    recipe: Recipe,
+    device: torch.device,
+) -> Chosen:
+    """Return the learner of a model.
+
+    :param name: a registered name, ``sklearn:NAME`` and the like, or ``package.module:object``,
+        which is imported: this is where a spec runs code of the user's.
+    :param given: the model itself, in place of the name: a factory, an estimator, a trained model.
+    :param parameters: handed to whatever makes the model.
+    :param training: how groups are trained, ``auto`` for the fastest way.
+    :raises UproarError: when there is no such model, or it does not fit the data.
+    """
+    model = _found(name, data, parameters or {}) if given is None else given
+    if _is_estimator(model):
+        return _of_estimator(model, data)
+    if is_trained(model):
+        return _of_trained(model, data, recipe, device)
+    return _of_factory(_factory(model, data), data, training, recipe, device)
+
+
+def is_trained(model: Any) -> bool:
+    """Say whether a model is asked as it is: a module, or a function of inputs.
+
+    >>> is_trained(nn.Linear(2, 2)), is_trained(lambda: nn.Linear(2, 2)), is_trained(nn.Linear)
+    (True, False, False)
+    """
+    if isinstance(model, nn.Module):
+        return True
+    if isinstance(model, type) or not callable(model) or _is_estimator(model):
+        return False
+    return bool(_required(model)) and not _takes_data(model)
+
+
+def _is_estimator(model: Any) -> bool:
+    """Say whether a model has scikit-learn's interface."""
+    has = all(callable(getattr(model, method, None)) for method in ("fit", "predict"))
+    return has and not isinstance(model, type | nn.Module)
+
+
+def _required(function: Callable[..., Any]) -> list[str]:
+    """Return the parameters that a function cannot do without."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # some built-in functions have no signature
+        return ["inputs"]
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return [p.name for p in parameters if p.default is p.empty and p.kind in positional]
+
+
+def _takes_data(function: Callable[..., Any]) -> bool:
+    return _required(function) == ["data"]
+
+
+def _found(name: str, data: Data, parameters: Mapping[str, Any]) -> Any:
+    """Return what a name stands for: an estimator, a factory, or a trained module."""
+    place, colon, thing = name.partition(":")
+    if not colon:
+        _refuse_parameters(name, parameters)
+        return partial(find(name, MODELS, "model").load(), data)
+    if place in ESTIMATORS:
+        from uproar.models.estimator_names import estimator_of
+
+        return estimator_of(name, parameters)
+    if place == "transformers":
+        from uproar.models.hugging_face import hugging_face
+
+        _refuse_parameters(name, parameters)
+        return hugging_face(thing, data)
+    return _imported(place, thing, parameters)
+
+
+def _refuse_parameters(name: str, parameters: Mapping[str, Any]) -> None:
+    if parameters:
+        raise UproarError(f"model {name!r} takes no model_parameters, got {', '.join(parameters)}")
+
+
+def _imported(module: str, thing: str, parameters: Mapping[str, Any]) -> Any:
+    """Import an object of the user's, from the working folder or an installed package."""
+    folder = str(Path.cwd())
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    try:
+        found = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or not module.startswith(error.name):
+            raise
+        raise UproarError(
+            f"model: there is no module {error.name!r} in {folder} or among the installed packages"
+        ) from error
+    try:
+        model = getattr(found, thing)
+    except AttributeError as error:
+        raise UproarError(f"model: module {module!r} has no {thing!r}") from error
+    if not parameters:
+        # A class of estimators is what makes one; one of modules is called for every training.
+        makes = isinstance(model, type) and not issubclass(model, nn.Module)
+        return model() if makes else model
+    if not callable(model):
+        raise UproarError(f"model: {module}:{thing} takes no model_parameters, it is an object")
+    if isinstance(model, type) and not issubclass(model, nn.Module):
+        return model(**parameters)
+    return partial(model, **parameters)
+
+
+def _factory(model: Any, data: Data) -> Callable[[], Any]:
+    if not callable(model):
+        raise UproarError(
+            "the model must be a function that returns a torch.nn.Module, an estimator with fit "
+            f"and predict, or a trained model, got {type(model).__name__}"
+        )
+    return partial(model, data) if _takes_data(model) else model
+
+
+def _of_estimator(estimator: Any, data: Data) -> Chosen:
+    from uproar.models.estimators import EstimatorLearner, check_estimator_fits
+
+    check_estimator_fits(estimator, data)
+    learner = EstimatorLearner(estimator, len(data.class_names))
+    notes = ("training: processes (one estimator for each arm)", learner.note)
+    return Chosen(learner, learner, digest_of(estimator), tuple(note for note in notes if note))
+
+
+def _of_trained(model: Any, data: Data, recipe: Recipe, device: torch.device) -> Chosen:
+    note = "the model is trained already: ROAR, KAR and mask-only, which train anew, are skipped"
+    if not isinstance(model, nn.Module):
+        frozen = FrozenLearner(model, data.outputs)
+        return Chosen(frozen, frozen, digest_of(model), (note,), frozen.given())
+    sample, labels = _sample(data, device)
+    module = adapted(model.to(device), form_of(model, sample, outputs=data.outputs, task=data.task))
+    frozen = FrozenLearner(module, data.outputs)
+    way, why = choose_way(lambda: module, sample, labels, recipe)
+    once = FineTunedLearner(module, "sequential" if way == "sequential" else "stacked")
+    notes = (note, f"retrain-once fine-tunes copies of it: {once.way} ({why})")
+    return Chosen(frozen, once, module_digest(model), notes, frozen.given())
+
+
+def _of_factory(
+    factory: Factory, data: Data, training: str, recipe: Recipe, device: torch.device
+) -> Chosen:
+    sample, labels = _sample(data, device)
+    module = initialise(factory, 0).to(device)
+    form = form_of(module, sample, outputs=data.outputs, task=data.task)
+    notes: tuple[str, ...] = ()
+    if form not in {"logits", "values"}:
+        factory = partial(_adapted, factory, form)
+        notes = (f"the model answers with {form}: taken as such",)
+    way: Way
+    if recipe.optimiser == "least-squares" or training == "auto":
+        way, why = choose_way(factory, sample, labels, recipe)
+        notes = (*notes, f"training: {way} ({why})")
+    else:
+        check_way(training, factory, sample, labels)
+        way = training  # type: ignore[assignment]
+    learner = TorchLearner(factory, way, device)
+    return Chosen(learner, learner, module_digest(initialise(factory, 0)), notes)
+
+
+def _sample(data: Data, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return a few examples of train, and their labels."""
+    part = data.train.inputs[:SAMPLE], data.train.labels[:SAMPLE]
+    return torch.from_numpy(part[0]).to(device), torch.from_numpy(part[1]).to(device)
+
+
+def _adapted(factory: Factory, form: Any) -> nn.Module:
+    return adapted(factory(), form)
+
+
+def module_digest(module: nn.Module) -> str:
+    """Hash architecture, weights, and the code of the module's own classes."""
+    parts = [repr(module)]
+    for name, value in module.state_dict().items():
+        parts.append(f"{name}:{hashlib.sha256(value.cpu().numpy().tobytes()).hexdigest()}")
+    own = {type(part) for part in module.modules()}
+    parts += sorted(
+        digest_of(kind.forward)
+        for kind in own
+        if kind.__module__.partition(".")[0] not in {"torch", "uproar", "transformers"}
+    )
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]

@@ -1,0 +1,25 @@
+"""Which registered models work for which kinds of data."""
+
+from __future__ import annotations
+
+from uproar.dataset import Data
+from uproar.models import MODELS
+from uproar.types import UproarError, find
+
+PLURALS = {"image": "images", "table": "tables", "text": "text", "series": "series"}
+
+
+def require_kind(model: str, data: Data) -> None:
+    """Refuse data of a kind that a registered model does not work for.
+
+    :raises UproarError: which names the kinds that it works for, and the models for these data.
+    """
+    entry = find(model, MODELS, "model")
+    if not entry.data_kinds or data.kind in entry.data_kinds:
+        return
+    wanted = " or ".join(PLURALS[kind] for kind in entry.data_kinds)
+    fitting = [e.name for e in MODELS if not e.data_kinds or data.kind in e.data_kinds]
+    raise UproarError(
+        f"model {model!r} needs {wanted}, but data {data.name!r} are {PLURALS[data.kind]}; "
+        f"use {' or '.join(map(repr, fitting)) or 'a model of your own'}"
+    )

@@ -1,0 +1,59 @@
+"""torch's global generators: what modules draw from, and what all threads of a process share."""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from jaxtyping import Shaped
+from torch import Tensor, nn
+
+# Whoever seeds them holds this until they are put back; the same thread may do so again within.
+GLOBAL_GENERATORS = threading.RLock()
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Seed the generators of the CPU and of ``device`` within, and put them back afterwards.
+
+    One thread at a time: others wait at the door, so that what is drawn depends on the seed alone.
+
+    >>> with seeded(0, torch.device("cpu")):
+    ...     first = torch.rand(())
+    >>> with seeded(0, torch.device("cpu")):
+    ...     bool(torch.rand(()) == first)
+    True
+    """
+    devices = [device] if device.type == "cuda" else []
+    with GLOBAL_GENERATORS, torch.random.fork_rng(devices):
+        # Not torch.manual_seed, which seeds every GPU, and fork_rng puts one back.
+        torch.default_generator.manual_seed(seed)
+        for gpu in devices:
+            with torch.cuda.device(gpu):
+                torch.cuda.manual_seed(seed)
+        yield
+
+
+def draws_random_numbers(module: nn.Module, inputs: Shaped[Tensor, "examples *shape"]) -> bool:
+    """Say whether the module draws random numbers while it is trained, as dropout does.
+
+    Decided by a forward pass of a copy in training mode: whether it moves a global generator.
+    Cells that train such a module wait for one another, see :func:`seeded`.
+
+    >>> draws_random_numbers(nn.Dropout(), torch.ones(2, 3))
+    True
+    """
+    probe = copy.deepcopy(module).train()
+    with seeded(0, inputs.device), torch.no_grad():
+        before = _states(inputs.device)
+        probe(inputs)
+        after = _states(inputs.device)
+    return any(not torch.equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+def _states(device: torch.device) -> list[Tensor]:
+    gpu = [torch.cuda.get_rng_state(device)] if device.type == "cuda" else []
+    return [torch.get_rng_state(), *gpu]

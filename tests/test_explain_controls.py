@@ -8,9 +8,8 @@ import torch
 from torch import Tensor, nn
 
 import oracles
-from uproar.explain.controls import KnownRanking, Random, input_magnitude, sobel
+from uproar.explain.controls import Random, input_magnitude, sobel
 from uproar.models.trained import TrainedModel
-from uproar.ranking import rank
 from uproar.types import Skipped
 
 TARGET = torch.tensor([0])
@@ -22,8 +21,8 @@ class Untouchable(nn.Module):
 
 
 def untouchable(feature_axes: int, black: float = 0.0) -> TrainedModel:
-    value = torch.tensor(black)
-    return TrainedModel(Untouchable(), value, value, value + 1, feature_axes)
+    value, kind = torch.tensor(black), "image" if feature_axes == 2 else "table"
+    return TrainedModel(Untouchable(), value, value, value + 1, feature_axes, kind)
 
 
 def seeded(seed: int) -> torch.Generator:
@@ -83,23 +82,3 @@ def test_random_differs_from_call_to_call_of_one_generator() -> None:
 def test_random_refuses_a_negative_draw() -> None:
     with pytest.raises(ValueError, match="draw must be at least 0, got -1"):
         Random(-1)
-
-
-@pytest.mark.parametrize("shape", [(2, 3, 2, 2), (2, 2, 2)])
-def test_known_ranking_is_the_same_for_every_example(shape: tuple[int, ...]) -> None:
-    targets = torch.zeros(2, dtype=torch.int64)
-    got = KnownRanking((3, 0, 2, 1))(untouchable(2), torch.zeros(shape), targets, seeded(0)).numpy()
-    importance = got.sum(1) if len(shape) == 4 else got
-    assert got.shape == shape
-    assert rank(importance).tolist() == [[[1, 3], [2, 0]]] * 2
-
-
-@pytest.mark.parametrize("order", [(0, 0), (1, 2), (0, 2)])
-def test_known_ranking_refuses_what_is_no_ranking(order: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match="every feature from 0 to 1 once"):
-        KnownRanking(order)
-
-
-def test_known_ranking_refuses_other_features() -> None:
-    with pytest.raises(ValueError, match=r"rank the 4 features of inputs of shape \(1, 4\), got 2"):
-        KnownRanking((1, 0))(untouchable(1), torch.zeros(1, 4), TARGET, seeded(0))

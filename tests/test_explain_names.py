@@ -15,21 +15,23 @@ from uproar.explain import DEFAULT_EXPLAINERS, EXPLAINERS
 from uproar.explain.names import ExplainerName, parse
 from uproar.types import UproarError
 
-ESTIMATORS = [entry.name for entry in EXPLAINERS if entry.kind == "estimator"]
+ESTIMATORS = {entry.name: entry for entry in EXPLAINERS if entry.kind == "estimator"}
 
 
 @st.composite
 def names(draw: st.DrawFn) -> str:
     """Any valid name, with parameters in any order."""
     base = draw(st.sampled_from([*ESTIMATORS, "mine"]))
-    ensemble = draw(st.sampled_from(["", "sg", "sgsq", "var"]))
+    of_function = base in ESTIMATORS and ESTIMATORS[base].scope == "global"
+    ensemble = "" if of_function else draw(st.sampled_from(["", "sg", "sgsq", "var"]))
     aggregation = draw(st.sampled_from(["", "abs", "sq"]))
     options = []
     if base == "ig":
-        options += [
-            f"steps={draw(st.integers(1, 10**6))}",
-            f"baseline={draw(st.sampled_from(['black', 'mean', 'zero']))}",
-        ]
+        options.append(f"steps={draw(st.integers(1, 10**6))}")
+    if base in {"ig", "occlusion"}:
+        options.append(f"baseline={draw(st.sampled_from(['black', 'mean', 'zero']))}")
+    if base == "permutation":
+        options.append(f"repeats={draw(st.integers(1, 10**6))}")
     if ensemble:
         options += [
             f"samples={draw(st.integers(1, 10**6))}",
@@ -72,6 +74,10 @@ def test_parts_of_a_full_name() -> None:
         ("sg-grad:noise=-0.0", "sg-grad:noise=0"),
         ("random:draw=3", "random:draw=3"),
         ("sq-var-input-x-grad", "sq-var-input-x-grad"),
+        ("abs-sg-occlusion:baseline=mean", "abs-sg-occlusion:baseline=mean"),
+        ("occlusion:baseline=black", "occlusion"),
+        ("abs-permutation:repeats=9", "abs-permutation:repeats=9"),
+        ("sq-tree-shap", "sq-tree-shap"),
     ],
 )
 def test_canonical_form(name: str, canonical: str) -> None:
@@ -160,6 +166,11 @@ def test_explainers_of_ones_own_can_be_wrapped() -> None:
         ("abs-sobel", "'abs-sobel' means nothing: 'sobel' is a control"),
         ("sg-sobel", "use 'sobel'"),
         ("var-input-magnitude", "means nothing"),
+        ("sg-permutation", "'permutation' explains the whole function, .*; use 'permutation'"),
+        ("abs-sg-permutation", "'abs-sg-permutation' means nothing: .*; use 'abs-permutation'"),
+        ("permutation:repeats=0", "repeats must be a whole number of at least 1, got '0'"),
+        ("occlusion:baseline=grey", "baseline must be one of black, mean, zero, got 'grey'"),
+        ("permutatin", "unknown explainer 'permutatin': did you mean 'permutation'"),
     ],
 )
 def test_refusals(name: str, message: str) -> None:

@@ -6,8 +6,10 @@ the squared and the absolute importance rank the features identically.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
-from jaxtyping import Float, Float32
+from jaxtyping import Float, Float32, Int
 
 from uproar.explain import AGGREGATIONS
 from uproar.types import find
@@ -47,15 +49,20 @@ def aggregate(
     aggregation: str,
     *,
     feature_axes: int,
+    groups: Int[np.ndarray, "values"] | None = None,
+    feature_shape: tuple[int, ...] = (),
 ) -> Float32[np.ndarray, "examples *features"]:
     """Return the importance: the values of an attribution, summed over channels.
 
     ``sum_c a_c`` for the plain aggregation (the empty name), ``sum_c |a_c|`` for ``abs`` and
-    ``sum_c a_c**2`` for ``sq``; inputs without a channel axis have one channel.
+    ``sum_c a_c**2`` for ``sq``; inputs without a channel axis have one channel. Where ``groups``
+    says which values make up a feature, the sum is over those.
 
     :param attribution: (examples, *feature_shape) or (examples, channels, *feature_shape).
     :param aggregation: empty, or a name in ``AGGREGATIONS``.
-    :param feature_axes: number of axes of ``feature_shape``.
+    :param feature_axes: number of trailing axes of an attribution that are features.
+    :param groups: the feature of every value of a flattened example; by default the channel layout.
+    :param feature_shape: of the features that ``groups`` names.
     :returns: (examples, *feature_shape) float32.
     :raises ValueError: when the attribution has neither of the two numbers of axes, or when a sum
         is too large for float32.
@@ -66,17 +73,32 @@ def aggregate(
     (array([[ 2., -1.]], dtype=float32), array([[ 2., 13.]], dtype=float32))
     """
     channel_axes = attribution.ndim - 1 - feature_axes
-    if channel_axes not in {0, 1}:
+    if groups is None and channel_axes not in {0, 1}:
         raise ValueError(
             f"attribution must have {feature_axes} feature axes after the examples, and at most "
             f"one channel axis before them, got shape {attribution.shape}"
         )
     transform = find(aggregation, AGGREGATIONS, "aggregation").load() if aggregation else signed
     values = transform(attribution.astype(np.float64))
-    importance = values.sum(axis=1) if channel_axes else values
+    if groups is not None:
+        importance = _summed(values.reshape(len(values), -1), groups, feature_shape)
+    else:
+        importance = values.sum(axis=1) if channel_axes else values
     if len(importance) and np.abs(importance).max() > np.finfo(np.float32).max:
         raise ValueError(
             f"importance (aggregation {aggregation!r}) is too large for float32: "
             f"{np.abs(importance).max():.3g}; scale the attribution down"
         )
     return np.asarray(importance, dtype=np.float32)
+
+
+def _summed(
+    values: Float[np.ndarray, "examples values"],
+    groups: Int[np.ndarray, "values"],
+    feature_shape: tuple[int, ...],
+) -> Float[np.ndarray, "examples *features"]:
+    """Return the sum of the values of every feature."""
+    order = np.argsort(groups, kind="stable")
+    starts = np.searchsorted(groups[order], np.arange(math.prod(feature_shape)))
+    sums = np.add.reduceat(values[:, order], starts, axis=1)
+    return np.asarray(sums.reshape(len(values), *feature_shape))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -63,13 +62,13 @@ def sobel(
     :returns: attribution of the shape of ``inputs``, never negative.
     :raises Skipped: when the features are not pixels.
 
-    >>> model = TrainedModel(torch.nn.Flatten(), *[torch.zeros(1, 2, 2)] * 3, 2)
+    >>> model = TrainedModel(torch.nn.Flatten(), *[torch.zeros(1, 2, 2)] * 3, 2, "image")
     >>> image = torch.tensor([[[[0.0, 1.0], [0.0, 1.0]]]])  # a vertical edge
     >>> sobel(model, image, torch.tensor([0]), torch.Generator())
     tensor([[[[4., 4.],
               [4., 4.]]]])
     """
-    if model.feature_axes != 2:
+    if model.kind != "image":
         raise Skipped("sobel needs images: an edge is defined between neighbouring pixels")
     images = inputs.flatten(0, -3)[:, None]  # (examples * channels, 1, height, width)
     padded = functional.pad(images, (1, 1, 1, 1), mode="replicate")
@@ -97,52 +96,4 @@ def input_magnitude(
     >>> input_magnitude(model, torch.tensor([[0.0, 3.0]]), torch.tensor([0]), torch.Generator())
     tensor([[1., 2.]])
     """
-    return (inputs - model.black).abs()
-
-
-@dataclass(frozen=True)
-class KnownRanking:
-    """The same ranking for every example: for data whose important features are known.
-
-    The feature at position ``p`` of ``order`` gets the importance ``(features - p) / channels``
-    in each channel, so that its channels sum to ``features - p``.
-
-    :param order: indices of all features (row by row), from the most to the least important.
-    :raises ValueError: when ``order`` is not a permutation, or not one of the model's features.
-
-    >>> model = TrainedModel(torch.nn.Flatten(), torch.zeros(3), torch.zeros(3), torch.ones(3), 1)
-    >>> explainer = KnownRanking(order=(2, 0, 1))
-    >>> explainer(model, torch.zeros(1, 3), torch.tensor([0]), torch.Generator())
-    tensor([[2., 1., 3.]])
-    """
-
-    order: tuple[int, ...]
-
-    def __post_init__(self) -> None:
-        if sorted(self.order) != list(range(len(self.order))):
-            raise ValueError(
-                f"order must hold every feature from 0 to {len(self.order) - 1} once, "
-                f"got {self.order!r}"
-            )
-
-    def __call__(
-        self,
-        model: TrainedModel,
-        inputs: Float[Tensor, "examples *shape"],
-        targets: Int[Tensor, "examples"],  # noqa: ARG002 - part of the contract of explainers
-        generator: torch.Generator,  # noqa: ARG002 - part of the contract of explainers
-    ) -> Float[Tensor, "examples *shape"]:
-        """Return the known ranking of the shape of ``inputs``."""
-        features_shape = inputs.shape[inputs.ndim - model.feature_axes :]
-        features = math.prod(features_shape)
-        if features != len(self.order):
-            raise ValueError(
-                f"order must rank the {features} features of inputs of shape "
-                f"{tuple(inputs.shape)}, got {len(self.order)}"
-            )
-        channels = math.prod(inputs.shape[1:]) // features
-        importance = torch.empty(features, dtype=inputs.dtype, device=inputs.device)
-        importance[list(self.order)] = torch.arange(
-            features, 0, -1, dtype=inputs.dtype, device=inputs.device
-        )
-        return (importance / channels).view(features_shape).expand_as(inputs).clone()
+    return (inputs - model.baseline(inputs)).abs()

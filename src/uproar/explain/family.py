@@ -122,7 +122,8 @@ def _explained(
     targets: Tensor,
 ) -> Iterator[Explained]:
     """Run the shared passes block by block, and reduce and aggregate them for every name."""
-    feature_shape = inputs.shape[inputs.ndim - model.feature_axes :]
+    feature_shape = model.shape_of_features(inputs)
+    groups = None if model.groups is None else model.groups.cpu().numpy()
     importance = [np.empty((len(inputs), *feature_shape), np.float32) for _ in names]
     seconds = np.zeros(len(names))
     size = rows_per_pass(inputs)
@@ -134,7 +135,11 @@ def _explained(
             begun = _now(inputs)
             reduced = _reduction(name)(moments).cpu().numpy()
             importance[position][block] = aggregate(
-                reduced, name.aggregation, feature_axes=model.feature_axes
+                reduced,
+                name.aggregation,
+                feature_axes=model.feature_axes,
+                groups=groups,
+                feature_shape=feature_shape,
             )
             seconds[position] += _now(inputs) - begun
     for name, values, spent in zip(names, importance, seconds, strict=True):

@@ -104,7 +104,7 @@ class IntegratedGradients:
         generator: torch.Generator,  # noqa: ARG002 - part of the contract of explainers
     ) -> Float[Tensor, "examples *shape"]:
         """Return the attribution, of the shape of ``inputs``, signed."""
-        start = self._start(model, inputs)
+        start = model.baseline(inputs, self.baseline)
         way = inputs - start
         total = torch.zeros_like(inputs)
         # Steps are pooled only as far as they fit in one pass, so memory does not grow with them.
@@ -115,11 +115,6 @@ class IntegratedGradients:
             slopes = model.gradient(points, targets.repeat(len(steps)))
             total += slopes.view(len(steps), *inputs.shape).sum(0)
         return way * total / self.steps
-
-    def _start(self, model: TrainedModel, inputs: Tensor) -> Tensor:
-        if self.baseline == "zero":
-            return torch.zeros_like(inputs)
-        return (model.black if self.baseline == "black" else model.mean).expand_as(inputs)
 
 
 def guided_backpropagation(
@@ -148,12 +143,12 @@ def guided_backpropagation(
     >>> guided_backpropagation(model, torch.ones(1, 1), torch.tensor([0]), torch.Generator())
     tensor([[5.]])
     """
-    with _guided(model.module) as used:
+    with _guided(model.network) as used:
         attribution = model.gradient(inputs, targets)
     if not used:
         raise Skipped(
             "guided backpropagation needs a model whose forward pass uses nn.ReLU modules; "
-            f"{type(model.module).__name__} uses none (functional ReLUs do not count)"
+            f"{type(model.network).__name__} uses none (functional ReLUs do not count)"
         )
     return attribution
 

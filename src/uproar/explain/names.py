@@ -18,7 +18,7 @@ from uproar.types import Entry, UproarError, find, unknown
 Value = int | float | str
 Parameters = tuple[tuple[str, Value], ...]
 
-_LEAST = {"steps": 1, "samples": 1, "noise": 0, "draw": 0}
+_LEAST = {"steps": 1, "samples": 1, "noise": 0, "draw": 0, "repeats": 1}
 _CHOICES = {"baseline": BASELINES}
 
 
@@ -102,7 +102,8 @@ def parse(name: str, extra_bases: Sequence[str] = ()) -> ExplainerName:
     :param name: ``[abs-|sq-][sg-|sgsq-|var-]base[:key=value]...``, parameters in any order.
     :param extra_bases: names of explainers that are not registered here.
     :raises UproarError: when a part is unknown, a value is of the wrong type or out of range, or
-        the combination means nothing (an ensemble or an aggregation of a control).
+        the combination means nothing (an ensemble or an aggregation of a control, an ensemble of
+        an explanation of the whole function).
 
     >>> parse("abs-sg-ig:steps=50")  # doctest: +NORMALIZE_WHITESPACE
     ExplainerName(base='ig', base_parameters=(('steps', 50), ('baseline', 'black')), ensemble='sg',
@@ -117,11 +118,7 @@ def parse(name: str, extra_bases: Sequence[str] = ()) -> ExplainerName:
             unknown(stem, _composed_names(extra_bases), "explainer", listed=_known(extra_bases))
         )
     entry = _base_entry(base)
-    if entry.kind == "control" and (ensemble or aggregation):
-        raise UproarError(
-            f"explainer {stem!r} means nothing: {base!r} is a control, which has no sign to take "
-            f"away and no model to add noise to; use {base!r}"
-        )
+    _check_wrappers(entry, ensemble, aggregation)
     ensemble_defaults = find(ensemble, ENSEMBLES, "ensemble").parameters if ensemble else ()
     given = _options(name, options, (*entry.parameters, *ensemble_defaults))
     return ExplainerName(
@@ -131,6 +128,20 @@ def parse(name: str, extra_bases: Sequence[str] = ()) -> ExplainerName:
         ensemble_parameters=tuple((key, given.get(key, value)) for key, value in ensemble_defaults),
         aggregation=aggregation,
     )
+
+
+def _check_wrappers(entry: Entry, ensemble: str, aggregation: str) -> None:
+    base, stem = entry.name, "-".join(filter(None, [aggregation, ensemble, entry.name]))
+    if entry.kind == "control" and (ensemble or aggregation):
+        raise UproarError(
+            f"explainer {stem!r} means nothing: {base!r} is a control, which has no sign to take "
+            f"away and no model to add noise to; use {base!r}"
+        )
+    if entry.scope == "global" and ensemble:
+        raise UproarError(
+            f"explainer {stem!r} means nothing: {base!r} explains the whole function, not an input "
+            f"that noise could be added to; use {'-'.join(filter(None, [aggregation, base]))!r}"
+        )
 
 
 def _prefix(text: str, registry: Sequence[Entry]) -> tuple[str, str]:
@@ -165,6 +176,7 @@ def _composed_names(extra_bases: Sequence[str]) -> list[str]:
         for ensemble in ensembles
         for aggregation in aggregations
         if entry.kind != "control" or not ensemble + aggregation
+        if entry.scope != "global" or not ensemble
     ]
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from uproar.conclusions import SCORES, Conclusions, conclude
+from uproar.conclusions import COMPARED, Conclusions, conclude
 from uproar.protocols import CURVES
 from uproar.results import Evidence
 from uproar.spec import Spec
@@ -39,7 +39,7 @@ def found(**changes: object) -> Evidence:
     }
     mask = {name: answers(0.1, 0.1, repeats=2) for name in ("good", "bad", "random")}
     mask["leaky"] = answers(0.1, 0.9, repeats=2)
-    correct = {
+    scores = {
         ("roar", "mean"): removing,
         ("kar", "mean"): keeping,
         ("mask-only", ""): mask,
@@ -54,7 +54,7 @@ def found(**changes: object) -> Evidence:
         for name, direction in curves.items()
         if name != "mask-only"
     }
-    values = {"inner": INNER, "correct": correct, "ends": ends}
+    values = {"inner": INNER, "scores": scores, "ends": ends}
     return Evidence(**(values | changes))
 
 
@@ -90,9 +90,9 @@ def test_verdicts_of_retraining_are_withheld_where_the_mask_leaks() -> None:
         index="protocol", columns="explainer", values="verdict", aggfunc="first"
     )
     better, worse = "better than random", "worse than random"
-    assert verdicts["good"].to_dict() == dict.fromkeys(SCORES, better)
-    assert verdicts["bad"].to_dict() == dict.fromkeys(SCORES, worse)
-    assert verdicts["random"].to_dict() == dict.fromkeys(SCORES, "reference")
+    assert verdicts["good"].to_dict() == dict.fromkeys(COMPARED, better)
+    assert verdicts["bad"].to_dict() == dict.fromkeys(COMPARED, worse)
+    assert verdicts["random"].to_dict() == dict.fromkeys(COMPARED, "reference")
     assert verdicts["leaky"].to_dict() == {
         "roar": "withheld: mask leaks",
         "kar": "withheld: mask leaks",
@@ -134,7 +134,7 @@ def test_pairs_and_agreement() -> None:
         ("retrain-once", "no-retrain"),
     ]
     assert rho.to_numpy() == pytest.approx(1.0)
-    assert set(conclusions.detectable) == set(SCORES)
+    assert set(conclusions.detectable) == set(COMPARED)
     assert all(0 < value < 1 for value in conclusions.detectable.values())
 
 
@@ -142,12 +142,12 @@ def test_the_same_evidence_gives_the_same_conclusions() -> None:
     assert concluded().to_json() == concluded().to_json()
 
 
-def test_a_score_needs_random_and_all_its_curves() -> None:
-    correct = dict(found().correct)
-    correct["roar", "mean"] = {k: v for k, v in correct["roar", "mean"].items() if k != "random"}
-    kept = correct["retrain-once-kept", "mean"]
-    correct["retrain-once-kept", "mean"] = {k: v for k, v in kept.items() if k != "bad"}
-    conclusions = concluded(found(correct=correct))
+def test_a_protocol_needs_random_and_all_its_curves() -> None:
+    scores = dict(found().scores)
+    scores["roar", "mean"] = {k: v for k, v in scores["roar", "mean"].items() if k != "random"}
+    kept = scores["retrain-once-kept", "mean"]
+    scores["retrain-once-kept", "mean"] = {k: v for k, v in kept.items() if k != "bad"}
+    conclusions = concluded(found(scores=scores))
     listed = conclusions.gains.groupby("protocol")["explainer"].apply(set).to_dict()
     assert listed == {
         "kar": {"good", "bad", "leaky", "random"},
@@ -158,7 +158,7 @@ def test_a_score_needs_random_and_all_its_curves() -> None:
 
 
 def test_without_evidence_all_tables_are_empty_and_have_their_columns() -> None:
-    conclusions = concluded(found(correct={}, ends={}))
+    conclusions = concluded(found(scores={}, ends={}))
     full = concluded()
     for name, table in vars(conclusions).items():
         if isinstance(table, pd.DataFrame):
@@ -169,16 +169,16 @@ def test_without_evidence_all_tables_are_empty_and_have_their_columns() -> None:
 
 def unattainable() -> dict:
     """Random is at the end point already, so that nothing can be normalised: NaN."""
-    correct = found().correct
+    scores = found().scores
     flat = {name: answers(0.1, 0.1) for name in ("good", "bad", "leaky", "random")}
-    return {"correct": {**correct, ("roar", "mean"): flat}}
+    return {"scores": {**scores, ("roar", "mean"): flat}}
 
 
-@pytest.mark.parametrize("changes", [{}, unattainable(), {"correct": {}, "ends": {}}])
+@pytest.mark.parametrize("changes", [{}, unattainable(), {"scores": {}, "ends": {}}])
 def test_json_and_back(changes: dict) -> None:
     conclusions = concluded(found(**changes))
     assert conclusions.gains["normalised"].isna().any() == (
-        "correct" in changes and "ends" not in changes
+        "scores" in changes and "ends" not in changes
     )
     text = json.dumps(conclusions.to_json(), allow_nan=False)
     again = Conclusions.from_json(json.loads(text))
@@ -191,8 +191,8 @@ def test_json_and_back(changes: dict) -> None:
 def test_removals_are_told_apart_and_agreement_is_that_of_the_first() -> None:
     evidence = found()
     both = {
-        **evidence.correct,
-        **{(curve, "zero"): v for (curve, removal), v in evidence.correct.items() if removal},
+        **evidence.scores,
+        **{(curve, "zero"): v for (curve, removal), v in evidence.scores.items() if removal},
     }
     ends = {
         **evidence.ends,
@@ -200,9 +200,91 @@ def test_removals_are_told_apart_and_agreement_is_that_of_the_first() -> None:
     }
     spec = SPEC.model_copy(update={"removals": ("zero", "mean")})
     conclusions = conclude(
-        spec, found(correct=both, ends=ends), majority_rate=0.1, base_accuracy=0.9
+        spec, found(scores=both, ends=ends), majority_rate=0.1, base_accuracy=0.9
     )
     counts = conclusions.gains.groupby("removal").size()
     assert counts.to_dict() == {"mean": 16, "zero": 16}
     assert len(conclusions.agreement) == 4
     assert len(conclusions.pairs) == 12
+
+
+WITHOUT_RETRAINING = ("retrain-once-removed", "retrain-once-kept", "no-retrain")
+
+
+@pytest.mark.parametrize("curves", [WITHOUT_RETRAINING, ("no-retrain",), ("kar",)])
+def test_what_was_not_run_is_left_out(curves: tuple[str, ...]) -> None:
+    """A pretrained model that cannot be retrained has no ROAR, no KAR and no leak control."""
+    everything, whole = found(), concluded()
+    wanted = [(curve, "mean") for curve in curves]
+    conclusions = concluded(
+        found(
+            scores={key: everything.scores[key] for key in wanted},
+            ends={key: everything.ends[key] for key in wanted},
+        )
+    )
+    protocols = [name for name, parts in COMPARED.items() if set(parts) <= set(curves)]
+    assert conclusions.gains["protocol"].unique().tolist() == protocols
+    assert conclusions.leaks.empty
+    assert list(conclusions.detectable) == protocols
+    assert set(conclusions.pairs["protocol"]) == set(protocols)
+    pairs = conclusions.agreement[["first", "second"]].values.tolist()
+    assert pairs == ([["retrain-once", "no-retrain"]] if len(protocols) == 2 else [])
+    # What was run says what it says among the others; no verdict is withheld without the control.
+    columns = ["protocol", "explainer", "gain", "low", "high", "p_holm"]
+    same = whole.gains[whole.gains["protocol"].isin(protocols)].reset_index(drop=True)
+    pd.testing.assert_frame_equal(conclusions.gains[columns], same[columns])
+    assert "withheld: mask leaks" not in set(conclusions.gains["verdict"])
+    assert Conclusions.from_json(conclusions.to_json()).to_json() == conclusions.to_json()
+
+
+def squared(*r2: float, repeats: int = REPEATS) -> np.ndarray:
+    """Real scores of one base model with these means: errors of one size, for all examples."""
+    shape = (len(r2), repeats, EXAMPLES)
+    wave = np.where(np.arange(EXAMPLES) % 2, 0.1, -0.1)
+    return (np.array(r2)[:, None, None] + np.broadcast_to(wave, shape)).astype(np.float32)[None]
+
+
+def test_conclusions_of_real_scores() -> None:
+    removing = {
+        "good": squared(0.25, -0.5),
+        "bad": squared(0.8, 0.4),
+        "leaky": squared(0.25, -0.5),
+        "random": squared(0.6, 0.2),
+    }
+    mask = {name: squared(0.0, -0.1, repeats=2) for name in ("good", "bad", "random")}
+    mask["leaky"] = squared(0.0, 0.7, repeats=2)
+    conclusions = conclude(
+        SPEC,
+        found(
+            scores={("roar", "mean"): removing, ("mask-only", ""): mask},
+            ends={("roar", "mean"): squared(0.8, -0.5)},
+        ),
+        majority_rate=-0.01,
+        base_accuracy=0.8,
+    )
+    gains = conclusions.gains.set_index("explainer")
+    assert gains.loc["good", "gain"] == pytest.approx(0.375 * 0.35 + 0.25 * 0.7)
+    assert gains.loc["bad", "gain"] == pytest.approx(0.375 * -0.2 + 0.25 * -0.2)
+    attainable = 0.375 * (0.6 + 0.5) + 0.25 * (0.2 + 0.5)
+    assert gains.loc["good", "normalised"] == pytest.approx(0.30625 / attainable)
+    assert gains["verdict"].to_dict() == {
+        "good": "better than random",
+        "bad": "worse than random",
+        "leaky": "withheld: mask leaks",
+        "random": "reference",
+    }
+    told = conclusions.leaks.loc[conclusions.leaks["leaks"].astype(bool)]
+    assert told[["explainer", "fraction"]].values.tolist() == [["leaky", 0.75]]
+    curve = conclusions.curves.query("explainer == 'good'")
+    assert curve["value"].tolist() == pytest.approx([0.8, 0.25, -0.5, -0.5])
+    # A wave of 0.1 over 100 examples has standard error 0.01005, and t(0.975, 99) is 1.984.
+    assert (curve["high"] - curve["value"]).tolist() == pytest.approx([0.01994] * 4, abs=1e-5)
+    json.dumps(conclusions.to_json(), allow_nan=False)
+
+
+def test_what_random_masks_tell_withholds_no_verdict() -> None:
+    everything = found()
+    mask = dict.fromkeys(("good", "bad", "random"), answers(0.5, 0.5, repeats=2))
+    mask["leaky"] = answers(0.5, 0.9, repeats=2)
+    conclusions = concluded(found(scores={**everything.scores, ("mask-only", ""): mask}))
+    assert set(conclusions.leaks.query("leaks")["explainer"]) == {"leaky"}

@@ -1,4 +1,4 @@
-"""Outcomes to the tidy table and to evidence, from answers that are written by hand."""
+"""Outcomes to the tidy table and to evidence, from scores that are written by hand."""
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ def plan(**values: object) -> Plan:
     return Plan(Spec.from_mapping(given | values).checked())
 
 
-def outcomes(subject: Plan, keep: Keep = lambda _: True) -> dict[Job, Outcome]:
+def outcomes(
+    subject: Plan, keep: Keep = lambda _: True, dtype: type = np.bool_
+) -> dict[Job, Outcome]:
     """Answer every curve: one example more is right at each further fraction and repeat."""
     found = {}
     for job in filter(keep, subject.prospective_jobs()):
@@ -38,8 +40,8 @@ def outcomes(subject: Plan, keep: Keep = lambda _: True) -> dict[Job, Outcome]:
             continue
         repeats = {"mask-only": 2, "no-retrain": 1}.get(job.protocol, 2)
         right = np.add.outer(np.arange(len(job.fractions)), np.arange(repeats))
-        correct = np.arange(EXAMPLES) < right[..., None]
-        found[job] = Outcome({}, dict.fromkeys(CURVES[job.protocol], correct))
+        scores = (np.arange(EXAMPLES) < right[..., None]).astype(dtype)
+        found[job] = Outcome({}, dict.fromkeys(CURVES[job.protocol], scores))
     return found
 
 
@@ -90,6 +92,40 @@ def test_rows_of_one_curve_are_those_that_were_measured() -> None:
     }
 
 
+def test_accuracies_have_no_squared_error() -> None:
+    subject = plan()
+    facts = {"task": "classification", "score": "accuracy", "label_variance": None}
+    for known in ({}, {subject.data_job(): Outcome(facts)}, {subject.data_job(): Outcome({})}):
+        table = tidy(subject, outcomes(subject) | known)
+        assert set(table["score"]) == {"accuracy"}
+        assert table["mse"].dtype == np.float64
+        assert table["mse"].isna().all()
+
+
+def test_real_scores_are_r2_and_come_with_the_squared_error_in_units_of_the_label() -> None:
+    subject = plan(protocols="roar,mask-only")
+    facts = {"task": "regression", "score": "R²", "label_variance": 80.0}
+    found = outcomes(subject, dtype=np.float32) | {subject.data_job(): Outcome(facts)}
+    table = tidy(subject, found)
+    assert set(table["score"]) == {"r2"}
+    shown = table.query("explainer == 'all' and removal == 'mean'")
+    assert shown[["value", "mse"]].values.tolist() == [[0, 80], [0.25, 60], [0.25, 60], [0.5, 40]]
+    assert set(table.query("protocol == 'mask-only'")["mse"]) == {80.0, 60.0, 40.0}
+    # Nobody has said the variance: R² stands, the squared error does not exist.
+    table = tidy(subject, outcomes(subject, dtype=np.float32))
+    assert set(table["score"]) == {"r2"}
+    assert table["mse"].isna().all()
+
+
+def test_real_scores_are_averaged_in_double_precision() -> None:
+    subject = plan(protocols="no-retrain", base_models=1)
+    scores = np.full((2, 1, 100_000), 0.1, dtype=np.float32)
+    scores[..., 0] = -3e6
+    (job, *_) = (job for job in subject.prospective_jobs() if job.protocol == "no-retrain")
+    table = tidy(subject, {job: Outcome({}, {"no-retrain": scores})})
+    assert table["value"][0] == pytest.approx(scores[0].astype(np.float64).mean(), rel=1e-12)
+
+
 def test_the_order_does_not_depend_on_the_order_of_the_outcomes() -> None:
     subject = plan()
     found = outcomes(subject)
@@ -106,7 +142,7 @@ def test_the_ends_of_kar_are_those_of_roar_the_other_way_round() -> None:
     )
     assert end.fractions == (0.0, 1.0)
     assert end.direction == "higher"
-    assert end.correct.sum(-1).tolist() == [[1, 2], [0, 1]]
+    assert end.scores.sum(-1).tolist() == [[1, 2], [0, 1]]
     # What was measured for KAR's sake is not shown as ROAR.
     assert set(tidy(subject, outcomes(subject))["protocol"]) == {"kar"}
 
@@ -117,14 +153,22 @@ def test_a_table_of_nothing_has_all_columns() -> None:
     assert table.empty
 
 
+@pytest.mark.parametrize("dtype", [np.bool_, np.float32])
+def test_evidence_keeps_the_type_of_the_scores(dtype: type) -> None:
+    subject = plan()
+    found = evidence(subject, outcomes(subject, dtype=dtype))
+    stacks = [stack for by_name in found.scores.values() for stack in by_name.values()]
+    assert {stack.dtype for stack in [*stacks, *found.ends.values()]} == {np.dtype(dtype)}
+
+
 def test_evidence_stacks_base_models() -> None:
     subject = plan()
     found = evidence(subject, outcomes(subject))
     assert found.inner == (0.25, 0.5)
-    assert set(found.correct["roar", "mean"]) == {"grad", "random"}
-    assert found.correct["roar", "mean"]["grad"].shape == (2, 2, 2, EXAMPLES)
-    assert found.correct["no-retrain", "zero"]["grad"].shape == (2, 2, 1, EXAMPLES)
-    assert found.correct["mask-only", ""]["grad"].shape == (2, 2, 2, EXAMPLES)
+    assert set(found.scores["roar", "mean"]) == {"grad", "random"}
+    assert found.scores["roar", "mean"]["grad"].shape == (2, 2, 2, EXAMPLES)
+    assert found.scores["no-retrain", "zero"]["grad"].shape == (2, 2, 1, EXAMPLES)
+    assert found.scores["mask-only", ""]["grad"].shape == (2, 2, 2, EXAMPLES)
     assert found.ends["roar", "mean"].shape == (1, 2, 2, EXAMPLES)
     assert found.ends["kar", "mean"].sum(-1).tolist() == [[[1, 2], [0, 1]]]
     assert found.ends["no-retrain", "mean"].shape == (2, 2, 1, EXAMPLES)
@@ -141,8 +185,8 @@ def test_an_explainer_that_lacks_a_base_model_is_left_out_there_and_nowhere_else
             lambda job: (job.protocol, job.explainer, job.base) != ("kar", "grad", base),
         ),
     )
-    assert set(found.correct["kar", "mean"]) == {"random"}
-    assert set(found.correct["roar", "mean"]) == {"grad", "random"}
+    assert set(found.scores["kar", "mean"]) == {"random"}
+    assert set(found.scores["roar", "mean"]) == {"grad", "random"}
 
 
 def test_curves_without_their_shared_ends_are_left_out() -> None:
@@ -154,5 +198,5 @@ def test_curves_without_their_shared_ends_are_left_out() -> None:
     found = evidence(subject, kept)
     gone = {("roar", "mean"), ("kar", "mean"), ("no-retrain", "zero")}  # KAR ends as ROAR does
     everything = evidence(subject, outcomes(subject))
-    assert set(found.correct) == set(everything.correct) - gone
+    assert set(found.scores) == set(everything.scores) - gone
     assert set(found.ends) == set(everything.ends) - gone

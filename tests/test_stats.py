@@ -116,6 +116,57 @@ def test_perfect_explainer_has_normalised_gain_one(direction, best) -> None:
     assert gain / attainable == pytest.approx(1)
 
 
+def real_scores(seed: int, shape=(2, 5, 3, 7)) -> np.ndarray:
+    """What squared errors with heavy tails make: at most 1, now and then far below 0."""
+    return (1 - 0.5 * generator(seed).standard_t(3, size=shape) ** 2).astype(np.float32)
+
+
+@given(ascending, st.sampled_from(["lower", "higher"]), st.integers(0, 99))
+def test_gains_of_real_scores_are_the_areas_between_the_curves(fractions, direction, seed) -> None:
+    shape = (2, len(fractions), 2, 3)
+    ours, theirs = real_scores(seed, shape), real_scores(seed + 100, shape)
+    if fractions[0] == 0:
+        ours[:, 0] = theirs[:, 0]  # the shared point
+    found = example_gains(ours, theirs, fractions, direction=direction)
+    assert found.dtype == np.float64
+    assert found == pytest.approx(
+        oracles.example_gains(ours, theirs, fractions, direction), rel=1e-9, abs=1e-9
+    )
+
+
+def test_gain_of_real_scores_by_hand() -> None:
+    ours = np.array([0.5, -3.0], dtype=np.float32).reshape(1, 2, 1, 1)
+    theirs = np.array([0.75, 0.25], dtype=np.float32).reshape(1, 2, 1, 1)
+    # Weights 0.5 and 0.25; random is better by 0.25 and by 3.25.
+    gains = example_gains(ours, theirs, [0.5, 1.0], direction="lower")
+    assert gains.tolist() == [[[0.5 * 0.25 + 0.25 * 3.25]]]
+    assert attainable_gain(theirs, -0.25, [0.5, 1.0], direction="lower") == 0.5 * 1 + 0.25 * 0.5
+
+
+@pytest.mark.parametrize("direction", ["lower", "higher"])
+@pytest.mark.parametrize("number", [np.float32, np.float64])
+def test_answers_as_numbers_have_the_gains_of_answers(direction, number) -> None:
+    ours, theirs = answers(1), answers(2)
+    gains = example_gains(ours, theirs, FRACTIONS, direction=direction)
+    for first, second in [(number, number), (number, bool), (bool, number)]:
+        again = example_gains(
+            ours.astype(first), theirs.astype(second), FRACTIONS, direction=direction
+        )
+        assert again == pytest.approx(gains, abs=1e-15)
+    assert attainable_gain(
+        theirs.astype(number), 0.1, FRACTIONS, direction=direction
+    ) == pytest.approx(attainable_gain(theirs, 0.1, FRACTIONS, direction=direction))
+
+
+def test_real_scores_are_averaged_in_double_precision() -> None:
+    reference = np.full((1, 1, 1, 300_000), 0.1, dtype=np.float32)
+    reference[..., 0] = -3e6
+    exact = float(reference.astype(np.float64).mean())
+    assert attainable_gain(reference, 0.0, [0.5], direction="higher") == pytest.approx(
+        -exact * trapezoid_weights([0.5])[0], rel=1e-9
+    )
+
+
 def test_gain_errors_show_what_arrived() -> None:
     with pytest.raises(ValueError, match=r"got \(2, 5, 3, 7\) and \(2, 5, 3, 6\)"):
         example_gains(answers(0), answers(0)[..., :6], FRACTIONS, direction="lower")

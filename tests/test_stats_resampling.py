@@ -166,6 +166,21 @@ def test_false_positives_with_base_models() -> None:
     assert (p_values(gains) <= 0.05).mean() <= 0.07
 
 
+@pytest.mark.parametrize("degrees", [1000, 3])
+@pytest.mark.parametrize("repeats", [1, 5])
+def test_false_positives_with_squared_errors(degrees, repeats) -> None:
+    """Two rankings whose models err alike, about Gaussian and about heavy-tailed labels (t3)."""
+    random, worlds, examples = generator(15), 600, 200
+    noise = random.standard_t(degrees, size=(worlds, 1, 1, 1, examples))
+    # What a ranking does to the answer to an example is the same in all repeats, but for a part.
+    shape = (worlds, 2, 1, repeats, examples)
+    off = 0.4 * random.normal(size=(worlds, 2, 1, 1, examples)) + 0.2 * random.normal(size=shape)
+    scores = (1 - 0.5 * (noise - off) ** 2).astype(np.float32).astype(np.float64)
+    found = p_values(scores[:, 0] - scores[:, 1])
+    assert (found <= 0.05).mean() <= 0.07
+    assert (found <= 0.01).mean() <= 0.025
+
+
 def test_plain_bootstrap_errs_more_often() -> None:
     gains = simulated(1200, (1, 5, 50), repeat=1.0, example=0.0, both=0.0)
     means = gains.mean(axis=(1, 3))

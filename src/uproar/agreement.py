@@ -26,7 +26,7 @@ def distinguishable_pairs(
 
     :param gains: explainer -> (base_models, repeats, examples), the reference among them.
     :returns: first second difference p_holm distinguishable, where ``first`` has the larger gain
-        and difference is first less second, in accuracy x fraction.
+        and difference is first less second, in score x fraction.
     :raises ValueError: when shapes differ, or the reference is missing or not zero.
 
     >>> ours = np.array([[[0.1, 0.2, 0.1, 0.2, 0.1]]])

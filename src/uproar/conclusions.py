@@ -10,16 +10,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from uproar.accuracy import accuracy_interval, leaking, leaks
 from uproar.agreement import agreement, distinguishable_pairs
+from uproar.intervals import score_interval
+from uproar.leaks import leaking, leaks
 from uproar.protocols import CURVES
-from uproar.results import Correct, Evidence
+from uproar.results import Evidence, Scores
 from uproar.seeding import generator_of
 from uproar.spec import REFERENCE, Spec
 from uproar.stats import Comparison, attainable_gain, compare_with_random, example_gains
 
-# What is compared with random, and the curves that it is the mean of.
-SCORES = {
+# The protocols that are compared with random, and the curves whose mean gain is theirs.
+COMPARED = {
     "roar": ("roar",),
     "kar": ("kar",),
     "retrain-once": ("retrain-once-removed", "retrain-once-kept"),
@@ -28,7 +29,7 @@ SCORES = {
 DIRECTIONS = {name: direction for curve in CURVES.values() for name, direction in curve.items()}
 # The verdicts of these come from models that were trained on the explainer's own masks.
 CAN_LEAK = ("roar", "kar")
-VERSION = 1  # raised when a conclusion changes its meaning
+VERSION = 2  # raised when a conclusion changes its meaning
 
 
 @dataclass(frozen=True)
@@ -64,44 +65,52 @@ class Conclusions:
         }
         # The store sorts names; tables list the protocols in the order of a fresh conclusion.
         known = values["detectable"]
-        detectable = {score: known[score] for score in SCORES if score in known}
+        detectable = {name: known[name] for name in COMPARED if name in known}
         return cls(**tables, detectable=detectable)
+
+
+Gains = Mapping[str, NDArray[np.float64]]  # explainer -> (base_models, repeats, examples)
 
 
 def conclude(
     spec: Spec, found: Evidence, *, majority_rate: float, base_accuracy: float
 ) -> Conclusions:
-    """Draw all conclusions from the evidence.
+    """Draw all conclusions from the evidence; what was not run is left out.
 
-    :param majority_rate: accuracy of always answering the most frequent class.
-    :param base_accuracy: accuracy of the base models, the scale of leaks where nothing was
-        retrained with all features present.
+    :param majority_rate: test score of always giving the best answer of train.
+    :param base_accuracy: mean score of the base models (R² for values), the scale of leaks where
+        nothing was retrained with all features present.
     """
     clean = found.ends.get(("roar", spec.removals[0]))
     leak_table = leaks(
-        found.correct.get(("mask-only", ""), {}),
+        found.scores.get(("mask-only", ""), {}),
         found.inner,
         majority_rate=majority_rate,
-        clean_accuracy=base_accuracy if clean is None else float(clean[:, 0].mean()),
+        clean_score=base_accuracy if clean is None else float(clean[:, 0].mean(dtype=np.float64)),
+        reference=REFERENCE,
     )
-    comparisons = {
-        (score, removal): comparison
+    all_gains = {
+        (protocol, removal): gains
         for removal in spec.removals
-        for score in SCORES
-        if (comparison := _compare(spec, found, score, removal, leaking(leak_table)))
+        for protocol in COMPARED
+        if (gains := _gains(found, protocol, removal))
     }
-    first = {score: c for (score, removal), c in comparisons.items() if removal == spec.removals[0]}
+    comparisons = {
+        (protocol, removal): _compare(spec, found, protocol, removal, gains, leaking(leak_table))
+        for (protocol, removal), gains in all_gains.items()
+    }
+    first = {name: c for (name, removal), c in comparisons.items() if removal == spec.removals[0]}
     wanted = [pair for pair in _PAIRS if set(pair) <= set(first)]
     return Conclusions(
         gains=_gain_table(comparisons),
         curves=_curve_table(found),
         leaks=leak_table,
-        pairs=_pair_table(spec, found, first),
+        pairs=_pair_table({name: all_gains[name, spec.removals[0]] for name in first}),
         agreement=agreement(first, wanted, reference=REFERENCE),
         # There is none where random has been compared with nothing.
         detectable={
-            score: c.smallest_detectable
-            for score, c in first.items()
+            name: c.smallest_detectable
+            for name, c in first.items()
             if np.isfinite(c.smallest_detectable)
         },
     )
@@ -115,9 +124,9 @@ _PAIRS = (
 )
 
 
-def _gains(found: Evidence, score: str, removal: str) -> dict[str, NDArray[np.float64]]:
-    """Return the per-example gains of every explainer that has all curves of the score."""
-    tables = [found.correct.get((curve, removal), {}) for curve in SCORES[score]]
+def _gains(found: Evidence, protocol: str, removal: str) -> Gains:
+    """Return the per-example gains of every explainer that has all curves of the protocol."""
+    tables = [found.scores.get((curve, removal), {}) for curve in COMPARED[protocol]]
     if not all(REFERENCE in table for table in tables):
         return {}
     return {
@@ -126,7 +135,7 @@ def _gains(found: Evidence, score: str, removal: str) -> dict[str, NDArray[np.fl
                 example_gains(
                     table[explainer], table[REFERENCE], found.inner, direction=DIRECTIONS[curve]
                 )
-                for curve, table in zip(SCORES[score], tables, strict=True)
+                for curve, table in zip(COMPARED[protocol], tables, strict=True)
             ],
             axis=0,
         )
@@ -136,18 +145,21 @@ def _gains(found: Evidence, score: str, removal: str) -> dict[str, NDArray[np.fl
 
 
 def _compare(
-    spec: Spec, found: Evidence, score: str, removal: str, leaky: frozenset[str]
-) -> Comparison | None:
-    gains = _gains(found, score, removal)
-    if not gains:
-        return None
-    attainable = float(np.mean([_attainable(found, curve, removal) for curve in SCORES[score]]))
+    spec: Spec,
+    found: Evidence,
+    protocol: str,
+    removal: str,
+    gains: Gains,
+    leaky: frozenset[str],
+) -> Comparison:
+    curves = COMPARED[protocol]
+    attainable = float(np.mean([_attainable(found, curve, removal) for curve in curves]))
     return compare_with_random(
         gains,
         attainable=attainable,
         # The same draws for all protocols, so that their agreement can be bootstrapped too.
         generator=generator_of("bootstrap", removal, spec.seed),
-        leaking=leaky if score in CAN_LEAK else frozenset(),
+        leaking=leaky if protocol in CAN_LEAK else frozenset(),
         reference=REFERENCE,
         # Holm's first step needs p-values below 0.05 / explainers.
         draws=max(spec.bootstrap_draws, 50 * len(gains)),
@@ -156,10 +168,10 @@ def _compare(
 
 def _attainable(found: Evidence, curve: str, removal: str) -> float:
     """Return the gain of an explainer whose curve is at its best from the first fraction on."""
-    ends = found.ends[curve, removal].mean((0, 2, 3))
+    ends = found.ends[curve, removal].mean((0, 2, 3), dtype=np.float64)
     best = ends.min() if DIRECTIONS[curve] == "lower" else ends.max()
     return attainable_gain(
-        found.correct[curve, removal][REFERENCE],
+        found.scores[curve, removal][REFERENCE],
         float(best),
         found.inner,
         direction=DIRECTIONS[curve],
@@ -168,8 +180,8 @@ def _attainable(found: Evidence, curve: str, removal: str) -> float:
 
 def _gain_table(comparisons: Mapping[tuple[str, str], Comparison]) -> pd.DataFrame:
     tables = [
-        comparison.table.assign(protocol=score, removal=removal)
-        for (score, removal), comparison in comparisons.items()
+        comparison.table.assign(protocol=protocol, removal=removal)
+        for (protocol, removal), comparison in comparisons.items()
     ]
     columns = ["protocol", "removal", "explainer", "gain", "low", "high", "normalised"]
     columns += ["p_value", "p_holm", "verdict", "rank", "rank_low", "rank_high"]
@@ -181,36 +193,34 @@ def _gain_table(comparisons: Mapping[tuple[str, str], Comparison]) -> pd.DataFra
 def _curve_table(found: Evidence) -> pd.DataFrame:
     """Return every curve with its interval, the shared ends included, for all but mask-only."""
     rows, stacks = [], []
-    for (curve, removal), by_explainer in found.correct.items():
+    for (curve, removal), by_explainer in found.scores.items():
         if curve == "mask-only":
             continue
         ends = found.ends[curve, removal]
         shared = {0.0: ends[:, 0], 1.0: ends[:, 1]}
-        for explainer, correct in by_explainer.items():
-            points = shared | {f: correct[:, i] for i, f in enumerate(found.inner)}
-            for fraction, answers in sorted(points.items()):
-                rows.append((curve, removal, explainer, fraction, correct.shape[2]))
-                stacks.append(answers)
+        for explainer, scores in by_explainer.items():
+            points = shared | {f: scores[:, i] for i, f in enumerate(found.inner)}
+            for fraction, point in sorted(points.items()):
+                rows.append((curve, removal, explainer, fraction, scores.shape[2]))
+                stacks.append(point)
     table = pd.DataFrame(rows, columns=["protocol", "removal", "explainer", "fraction", "repeats"])
     return table.join(_intervals(stacks))
 
 
-def _intervals(stacks: list[Correct]) -> pd.DataFrame:
+def _intervals(stacks: list[Scores]) -> pd.DataFrame:
     """Return value, low and high of every point, those of one shape at once."""
     result = np.empty((len(stacks), 3))
-    flat = [answers.reshape(-1, answers.shape[-1]) for answers in stacks]
-    for shape in {answers.shape for answers in flat}:
-        where = [i for i, answers in enumerate(flat) if answers.shape == shape]
-        result[where] = np.stack(accuracy_interval(np.stack([flat[i] for i in where])), axis=1)
+    flat = [scores.reshape(-1, scores.shape[-1]) for scores in stacks]
+    for shape in {scores.shape for scores in flat}:
+        where = [i for i, scores in enumerate(flat) if scores.shape == shape]
+        result[where] = np.stack(score_interval(np.stack([flat[i] for i in where])), axis=1)
     return pd.DataFrame(result, columns=["value", "low", "high"])
 
 
-def _pair_table(spec: Spec, found: Evidence, comparisons: Mapping[str, Comparison]) -> pd.DataFrame:
+def _pair_table(gains: Mapping[str, Gains]) -> pd.DataFrame:
     tables = [
-        distinguishable_pairs(_gains(found, score, spec.removals[0]), reference=REFERENCE).assign(
-            protocol=score
-        )
-        for score in comparisons
+        distinguishable_pairs(of_protocol, reference=REFERENCE).assign(protocol=protocol)
+        for protocol, of_protocol in gains.items()
     ]
     columns = ["protocol", "first", "second", "difference", "p_holm", "distinguishable"]
     if not tables:

@@ -141,7 +141,7 @@ def gain_draws(
     Each level has a random stream of its own: two calls with equal generators resample the same
     examples, whatever the number of repeats, so draws of two protocols are paired.
 
-    :param gains: (explainers, base_models, repeats, examples) in accuracy x fraction.
+    :param gains: (explainers, base_models, repeats, examples) in score x fraction.
     :param draws: number of draws.
     :returns: (draws, explainers).
 
@@ -196,7 +196,7 @@ def smallest_detectable(
     Student's t at each explainer's degrees of freedom: the bar is that of Holm's first step.
 
     :param gains: (explainers, base_models, repeats, examples), without the reference.
-    :returns: accuracy x fraction; NaN without explainers.
+    :returns: score x fraction; NaN without explainers.
 
     >>> round(smallest_detectable(np.array([[[[-1.0, 0.0, 1.0]]]])), 3)  # 0.577 * (4.303 + 1.061)
     3.097

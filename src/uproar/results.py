@@ -1,9 +1,10 @@
-"""Outcomes to one tidy table, and to the arrays of correct answers that statistics start from."""
+"""Outcomes to one tidy table, and to the arrays of scores that statistics start from."""
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,23 +26,25 @@ COLUMNS = (
     "fraction",
     "repeat",
     "value",
+    "score",
+    "mse",
     "direction",
     "n",
     "versions",
 )
 
-Correct = NDArray[np.bool_]  # (base_models, fractions, repeats, examples)
+Scores = NDArray[np.bool_] | NDArray[np.float32]  # (base_models, fractions, repeats, examples)
 
 
 @dataclass(frozen=True)
 class Curve:
-    """One explainer's correct answers under one protocol and removal, from one base model."""
+    """One explainer's scores under one protocol and removal, from one base model."""
 
     name: str  # what tables call it: roar, retrain-once-kept, …
     direction: str
     job: Job
     fractions: tuple[float, ...]
-    correct: Correct  # (fractions, repeats, examples)
+    scores: Scores  # (fractions, repeats, examples)
 
 
 def curves(outcomes: Mapping[Job, Outcome]) -> Iterator[Curve]:
@@ -59,13 +62,16 @@ def curves(outcomes: Mapping[Job, Outcome]) -> Iterator[Curve]:
 def tidy(plan: Plan, outcomes: Mapping[Job, Outcome]) -> pd.DataFrame:
     """Return one row per measurement, in an order that depends on the spec alone.
 
-    The accuracies at the fractions 0 and 1 are the same for all explainers and stand once, with
-    the explainer ``all``. ``n`` counts the test examples.
+    The scores at the fractions 0 and 1 are the same for all explainers and stand once, with the
+    explainer ``all``. ``value`` is the mean over the ``n`` test examples of what ``score`` names,
+    ``accuracy`` or ``r2``. ``mse`` is the mean squared error in the label's own units, squared:
+    ``(1 - r2) * variance of the test labels``; NaN for classes.
     """
     spec, wanted = plan.spec, {name for p in plan.spec.protocols for name in CURVES[p]}
-    rows = [row for c in curves(outcomes) if c.name in wanted for row in _rows(plan, c)]
+    variance = _label_variance(plan, outcomes)
+    rows = [row for c in curves(outcomes) if c.name in wanted for row in _rows(plan, c, variance)]
     table = pd.DataFrame(rows, columns=list(COLUMNS))
-    table = table.astype({"base_model": "Int64", "repeat": "int64", "n": "int64"})
+    table = table.astype({"base_model": "Int64", "repeat": "int64", "mse": "float64", "n": "int64"})
     names = [name for protocol in CURVES.values() for name in protocol]
     order = {
         "protocol": pd.Categorical(table["protocol"], names).codes,
@@ -80,24 +86,34 @@ def tidy(plan: Plan, outcomes: Mapping[Job, Outcome]) -> pd.DataFrame:
     )
 
 
-def _rows(plan: Plan, curve: Curve) -> Iterator[tuple[object, ...]]:
+def _label_variance(plan: Plan, outcomes: Mapping[Job, Outcome]) -> float:
+    """Return the variance of the test labels in their own units; NaN when nobody has said it."""
+    known = outcomes.get(plan.data_job())
+    variance = None if known is None else known.values.get("label_variance")
+    return float("nan") if variance is None else float(variance)
+
+
+def _rows(plan: Plan, curve: Curve, variance: float) -> Iterator[tuple[object, ...]]:
     """Yield one row per fraction and repeat, in the order of :data:`COLUMNS`."""
     job = curve.job
     versions = plan.versions(job.explainer, job.protocol, job.removal)
-    about = (plan.spec.data, plan.spec.model, job.base, job.explainer, curve.name, job.removal)
-    for fraction, by_repeat in zip(curve.fractions, curve.correct, strict=True):
-        for repeat, answers in enumerate(by_repeat):
-            value = float(answers.mean())
-            yield *about, fraction, repeat, value, curve.direction, answers.size, versions
+    about = (plan.spec.data_name, plan.spec.model, job.base, job.explainer, curve.name, job.removal)
+    for fraction, by_repeat in zip(curve.fractions, curve.scores, strict=True):
+        for repeat, scores in enumerate(by_repeat):
+            value = float(scores.mean(dtype=np.float64))
+            measured = ("accuracy", math.nan)
+            if scores.dtype != np.bool_:
+                measured = ("r2", (1 - value) * variance)
+            yield *about, fraction, repeat, value, *measured, curve.direction, scores.size, versions
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """Correct answers by (curve, removal) and explainer, ready for statistics."""
+    """Scores by (curve, removal) and explainer, ready for statistics."""
 
     inner: tuple[float, ...]
-    correct: Mapping[tuple[str, str], Mapping[str, Correct]]
-    ends: Mapping[tuple[str, str], Correct]  # the fractions are 0 and 1
+    scores: Mapping[tuple[str, str], Mapping[str, Scores]]
+    ends: Mapping[tuple[str, str], Scores]  # the fractions are 0 and 1
 
 
 def evidence(plan: Plan, outcomes: Mapping[Job, Outcome]) -> Evidence:
@@ -105,21 +121,19 @@ def evidence(plan: Plan, outcomes: Mapping[Job, Outcome]) -> Evidence:
 
     Explainers that lack one of them are left out, and so are curves without their shared ends.
     """
-    parts: dict[tuple[str, str], dict[str, dict[int, Correct]]] = defaultdict(
+    parts: dict[tuple[str, str], dict[str, dict[int, Scores]]] = defaultdict(
         lambda: defaultdict(dict)
     )
     for curve in curves(outcomes):
         key = curve.name, curve.job.removal
-        parts[key][curve.job.explainer][curve.job.base or 0] = curve.correct
+        parts[key][curve.job.explainer][curve.job.base or 0] = curve.scores
     bases = plan.spec.base_models
-    ends = {
-        key: np.stack(list(by_base[ALL].values()))
-        for key, by_base in parts.items()
-        if ALL in by_base
+    ends: dict[tuple[str, str], Scores] = {
+        key: _stacked(by_base[ALL].values()) for key, by_base in parts.items() if ALL in by_base
     }
-    correct = {
+    scores = {
         key: {
-            explainer: np.stack([by_base[explainer][base] for base in range(bases)])
+            explainer: _stacked(by_base[explainer][base] for base in range(bases))
             for explainer in plan.spec.explainers
             if len(by_base.get(explainer, {})) == bases
         }
@@ -127,4 +141,10 @@ def evidence(plan: Plan, outcomes: Mapping[Job, Outcome]) -> Evidence:
         if key in ends or key[0] == "mask-only"
     }
     assert all(array.shape[1] == len(ENDS) for array in ends.values())
-    return Evidence(plan.inner, correct, ends)
+    return Evidence(plan.inner, scores, ends)
+
+
+def _stacked(of_bases: Iterable[Scores]) -> Scores:
+    # Base models are scored alike, so that the type is that of the first.
+    stacked: Scores = np.stack(list(of_bases))  # type: ignore[assignment]
+    return stacked

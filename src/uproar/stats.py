@@ -1,7 +1,9 @@
-"""From per-example correctness to gains, intervals and verdicts.
+"""From per-example scores to gains, intervals and verdicts.
 
-START HERE: :func:`example_gains`, then :func:`compare_with_random`. Accuracies along a curve and
-of the mask alone have :func:`accuracy_interval` and :func:`leaks`.
+START HERE: :func:`example_gains`, then :func:`compare_with_random`. A score is whether the answer
+was right, or one example's part of R² (:func:`uproar.scoring.example_scores`). Mean scores along a
+curve have :func:`uproar.intervals.score_interval`, those of the mask alone
+:func:`uproar.leaks.leaks`.
 """
 
 from __future__ import annotations
@@ -18,6 +20,10 @@ from numpy.typing import NDArray
 from uproar.resampling import gain_draws, holm, smallest_detectable, stack_gains
 
 Direction = Literal["lower", "higher"]
+Scores = (
+    Bool[np.ndarray, "base fractions repeats examples"]
+    | Float[np.ndarray, "base fractions repeats examples"]
+)
 
 BETTER = "better than random"
 SAME = "indistinguishable from random"
@@ -58,8 +64,8 @@ def _sign(direction: Direction) -> int:
 
 
 def example_gains(
-    correct: Bool[np.ndarray, "base fractions repeats examples"],
-    reference: Bool[np.ndarray, "..."],
+    scores: Scores,
+    reference: Scores,
     fractions: Sequence[float],
     *,
     direction: Direction,
@@ -68,10 +74,11 @@ def example_gains(
 
     Positive is good: reference less explainer where a ``lower`` curve is better (ROAR, all
     curves of removing), explainer less reference where a ``higher`` one is (KAR, all curves of
-    keeping). The mean over everything is the *gain*, in accuracy x fraction. Where removing and
-    keeping make one score (retrain-once), average their two arrays.
+    keeping). The mean over everything is the *gain*, in score x fraction: accuracy x fraction
+    for classes, R² x fraction for values. Where removing and keeping make one gain (retrain-once),
+    average their two arrays.
 
-    :param correct: (base_models, fractions, repeats, examples), whether the answer was right.
+    :param scores: (base_models, fractions, repeats, examples), bool or real.
     :param reference: the same for the reference, with the same repeats and examples.
     :param fractions: of the second axis; see :func:`trapezoid_weights`.
     :raises ValueError: when shapes differ or the fractions are not those of the second axis.
@@ -80,20 +87,22 @@ def example_gains(
     >>> example_gains(wrong, right, [0.5, 1.0], direction="lower").round(3).tolist()
     [[[0.75, 0.75, 0.75]]]
     """
-    if correct.ndim != 4 or correct.shape != reference.shape:
+    if scores.ndim != 4 or scores.shape != reference.shape:
         raise ValueError(
-            "correct and reference must both be (base_models, fractions, repeats, examples), got "
-            f"{correct.shape} and {reference.shape}"
+            "scores and reference must both be (base_models, fractions, repeats, examples), got "
+            f"{scores.shape} and {reference.shape}"
         )
-    if correct.shape[1] != len(fractions):
-        raise ValueError(f"got {len(fractions)} fractions for {correct.shape[1]} points of a curve")
-    difference = correct.astype(np.int8) - reference.astype(np.int8)
+    if scores.shape[1] != len(fractions):
+        raise ValueError(f"got {len(fractions)} fractions for {scores.shape[1]} points of a curve")
+    right_or_wrong = scores.dtype == reference.dtype == np.bool_
+    number = np.int8 if right_or_wrong else np.float64  # exact either way, and answers stay small
+    difference = scores.astype(number) - reference.astype(number)
     areas = np.tensordot(trapezoid_weights(fractions), difference, axes=(0, 1))
     return np.asarray(_sign(direction) * areas + 0.0)  # no negative zeros in tables
 
 
 def attainable_gain(
-    reference: Bool[np.ndarray, "base fractions repeats examples"],
+    reference: Scores,
     best: float,
     fractions: Sequence[float],
     *,
@@ -102,12 +111,12 @@ def attainable_gain(
     """Return the gain of a perfect explainer, by which gains are normalised.
 
     Its curve has the value ``best`` from the smallest fraction on: for ``lower`` the floor, the
-    accuracy with everything removed; for ``higher`` the ceiling, the accuracy with everything
+    mean score with everything removed; for ``higher`` the ceiling, the mean score with everything
     kept. A normalised gain is not clipped: it may pass 1 by chance, or fall far below -1.
 
-    :param reference: (base_models, fractions, repeats, examples), correctness of the reference.
-    :param best: accuracy at the end point, at fraction 1.
-    :returns: accuracy x fraction; not positive when the reference is already at the end point.
+    :param reference: (base_models, fractions, repeats, examples), scores of the reference.
+    :param best: mean score at the end point, at fraction 1.
+    :returns: score x fraction; not positive when the reference is already at the end point.
 
     Paper: Madsen et al. 2022, relative area between curves (RACU), there up to fraction 1 and
     clipped in code.
@@ -115,7 +124,7 @@ def attainable_gain(
     >>> attainable_gain(np.ones((1, 2, 1, 3), bool), 0.1, [0.5, 1.0], direction="lower")
     0.675
     """
-    curve = reference.mean(axis=(0, 2, 3))
+    curve = reference.mean(axis=(0, 2, 3), dtype=np.float64)
     return float(trapezoid_weights(fractions) @ (_sign(direction) * (best - curve)))
 
 

@@ -9,7 +9,9 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from uproar.report.content import Gallery, ReportContent
+from report_galleries import make_gallery
+from uproar.report.content import ReportContent
+from uproar.types import Kind, Task
 
 EXPLAINERS = (
     *("random", "edge", "magnitude", "grad", "ig", "gb", "abs-grad", "abs-ig", "abs-gb"),
@@ -18,6 +20,7 @@ EXPLAINERS = (
 )
 FRACTIONS = (0.1, 0.3, 0.5, 0.7, 0.9)
 PROTOCOLS = ("roar", "kar", "retrain-once-removed", "retrain-once-kept", "no-retrain")
+JUDGED = ("roar", "kar", "retrain-once", "no-retrain")
 HOSTILE = (
     "<script>alert(1)</script>",
     '"><img src=x onerror=alert(1)>',
@@ -33,12 +36,16 @@ def make_content(
     explainers: Sequence[str] = EXPLAINERS,
     removals: Sequence[str] = ("mean",),
     protocols: Sequence[str] = PROTOCOLS,
-    kind: str = "image",
+    kind: Kind = "image",
+    task: Task = "classification",
     class_names: Sequence[str] = tuple("0123456789"),
     side: int = 8,
+    patch: int = 1,
 ) -> ReportContent:
     """Return a complete content; ``protocols`` left out have no curves and no gains."""
-    judged = [name for name in ("roar", "kar", "retrain-once") if _was_run(name, protocols)]
+    judged = [name for name in JUDGED if _was_run(name, protocols)]
+    regression = task == "regression"
+    answers = tuple(f"{1.7 * place - 2:.2f}" for place in range(7)) if regression else class_names
     gains = _gains(explainers, removals, judged)
     return ReportContent(
         spec_toml='[data]\nname = "digits"\n\n[run]\nrepeats = 5\n',
@@ -46,31 +53,44 @@ def make_content(
         data={
             "name": "digits",
             "kind": kind,
+            "task": task,
+            "score": "R²" if regression else "accuracy",
             "train": 1149,
             "validation": 288,
             "test": 360,
-            "features": side * side if kind == "image" else 11,
-            "classes": len(class_names),
-            "majority_rate": 0.1014,
+            "features": {"image": (-(-side // patch)) ** 2, "table": 11, "text": 64, "series": 120}[
+                kind
+            ],
+            "input_shape": {
+                "image": (1, side, side),
+                "table": (19,),
+                "text": (64,),
+                "series": (3, 120),
+            }[kind],
+            "patch": patch,
+            "vocabulary": 9000 if kind == "text" else None,
+            "classes": 0 if regression else len(class_names),
+            "majority_rate": -0.0012 if regression else 0.1014,
         },
         model={
             "name": "mlp",
             "parameters": 26122,
-            "accuracy": 0.9712,
-            "low": 0.9528,
-            "high": 0.9861,
+            "accuracy": 0.8134 if regression else 0.9712,
+            "low": 0.7902 if regression else 0.9528,
+            "high": 0.8311 if regression else 0.9861,
+            "mse": 12.34 if regression else None,
             "base_models": 1,
             "training": "adam, 30 epochs",
         },
         leaderboard=_leaderboard(explainers),
         gains=gains,
-        curves=_curves(explainers, removals, protocols),
+        curves=_curves(explainers, removals, protocols, task),
         leaks=_leaks(explainers, removals),
         pairs=_pairs(explainers, judged),
         agreement=_agreement(judged, len(explainers)),
         detectable={name: 0.011 + 0.004 * place for place, name in enumerate(judged)},
         explainers=_described(explainers),
-        gallery=_gallery(explainers, kind, class_names, side),
+        gallery=make_gallery(explainers, kind, answers, side=side, patch=patch),
         skipped=(("deeplift", "the model has a residual sum that DeepLIFT has no rule for"),),
         failed=(
             (
@@ -102,9 +122,12 @@ def _was_run(protocol: str, protocols: Sequence[str]) -> bool:
 
 def _gain(name: str, protocol: str) -> float:
     gain = quality(name)
-    return {"roar": -gain - 0.05 if gain else 0.0, "kar": gain * 0.8, "retrain-once": gain}[
-        protocol
-    ]
+    return {
+        "roar": -gain - 0.05 if gain else 0.0,
+        "kar": gain * 0.8,
+        "retrain-once": gain,
+        "no-retrain": gain * 0.4,
+    }[protocol]
 
 
 def _verdict(name: str, protocol: str) -> str:
@@ -159,8 +182,16 @@ def _accuracy(name: str, protocol: str, fraction: float) -> float:
     return float(np.clip(value, 0.08, 0.975))
 
 
+def _score(name: str, protocol: str, fraction: float, task: Task) -> float:
+    """Return the accuracy of a point, or an R² that falls below zero without retraining."""
+    accuracy = _accuracy(name, protocol, fraction)
+    if task == "classification":
+        return accuracy
+    return 0.9 * (accuracy - 0.1) - (2.6 * fraction if protocol == "no-retrain" else 0.03)
+
+
 def _curves(
-    explainers: Sequence[str], removals: Sequence[str], protocols: Sequence[str]
+    explainers: Sequence[str], removals: Sequence[str], protocols: Sequence[str], task: Task
 ) -> pd.DataFrame:
     return pd.DataFrame(
         [
@@ -169,9 +200,9 @@ def _curves(
                 "removal": removal,
                 "explainer": name,
                 "fraction": fraction,
-                "value": _accuracy(name, protocol, fraction),
-                "low": _accuracy(name, protocol, fraction) - 0.015,
-                "high": _accuracy(name, protocol, fraction) + 0.015,
+                "value": _score(name, protocol, fraction, task),
+                "low": _score(name, protocol, fraction, task) - 0.015,
+                "high": _score(name, protocol, fraction, task) + 0.015,
                 "repeats": 5,
             }
             for removal in removals
@@ -262,40 +293,3 @@ def _timings(explainers: Sequence[str]) -> pd.DataFrame:
     rows = [("explain", name, "explain", _seconds(name)) for name in explainers]
     rows += [("retrain", f"group {number}", "train", 41.5) for number in range(8)]
     return pd.DataFrame(rows, columns=["kind", "cell", "stage", "seconds"])
-
-
-def _gallery(
-    explainers: Sequence[str], kind: str, class_names: Sequence[str], side: int
-) -> Gallery:
-    generator = np.random.default_rng(7)
-    examples = 8
-    shape = (side, side) if kind == "image" else (11,)
-    maps = {
-        name: _smooth(generator.normal(size=(examples, *shape)), name).astype(np.float32)
-        for name in explainers
-    }
-    labels = tuple(class_names[index % len(class_names)] for index in range(examples))
-    inputs = np.stack([_stroke(side, index) for index in range(examples)])[:, None]
-    table = generator.normal(size=(examples, 11)).astype(np.float32)
-    return Gallery(
-        inputs=inputs if kind == "image" else table,
-        labels=labels,
-        targets=(*labels[:-1], labels[0]),
-        importance=maps,
-        feature_names=() if kind == "image" else tuple(f"column {place}" for place in range(11)),
-        value_range=(0.0, 1.0) if kind == "image" else None,
-    )
-
-
-def _smooth(noise: np.ndarray, name: str) -> np.ndarray:
-    """Return noise that looks like importance: neighbours alike, unsigned if so named."""
-    mixed = noise if name == "random" else noise + np.roll(noise, 1, -1) + np.roll(noise, 1, -2)
-    unsigned = name.startswith(("abs", "sq", "sgsq", "var", "edge", "magn"))
-    return mixed**2 if unsigned else mixed
-
-
-def _stroke(side: int, index: int) -> np.ndarray:
-    """Return a ring or an ellipse: something to recognise under a heat map."""
-    rows, columns = np.mgrid[:side, :side] / (side - 1) * 2 - 1
-    radius = np.hypot(rows, columns * (1 + index / 4))
-    return np.exp(-(((radius - 0.65) / 0.22) ** 2)).astype(np.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from report_content import EXPLAINERS, HOSTILE, make_content
+from report_galleries import make_gallery
 from uproar.report import html
 
 pytestmark = pytest.mark.slow
@@ -187,5 +189,51 @@ def test_hostile_names_do_nothing_and_nothing_overflows(
 def test_no_overflow_on_a_phone(browser: Browser, plain: Path) -> None:
     tab = opened(browser, plain, width=390)
     assert tab.page.evaluate("document.documentElement.scrollWidth") == 390
+    tab.assert_quiet()
+    tab.page.context.close()
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_long_texts_with_hostile_tokens_stay_inside(
+    browser: Browser, tmp_path: Path, width: int
+) -> None:
+    words = ("", *HOSTILE, "x" * 400, *(f"word{number}" for number in range(300)))
+    gallery = make_gallery(EXPLAINERS[:5], "text", HOSTILE, words=words)
+    content = make_content(kind="text", explainers=EXPLAINERS[:5])
+    path = tmp_path / "report.html"
+    html.write(dataclasses.replace(content, gallery=gallery), path)
+    tab = opened(browser, path, width=width)
+    tokens = tab.page.locator(".example").first.locator(".tokens").first
+    assert tokens.locator(".token").all_inner_texts()[: len(HOSTILE) - 1] == list(HOSTILE[:-1])
+    assert tab.page.evaluate("document.documentElement.scrollWidth") <= width
+    tab.assert_quiet()
+    tab.page.context.close()
+
+
+def test_the_outlines_of_tokens_can_be_switched_off(browser: Browser, tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    html.write(make_content(kind="text", explainers=EXPLAINERS[:5]), path)
+    tab = opened(browser, path)
+    line = "getComputedStyle(document.querySelector('.token.top')).textDecorationLine"
+    assert tab.page.evaluate(line) == "underline"
+    tab.page.locator("#outlines").uncheck()
+    assert tab.page.evaluate(line) == "none"
+    tab.assert_quiet()
+    tab.page.context.close()
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_series_are_drawn_from_end_to_end(browser: Browser, tmp_path: Path, width: int) -> None:
+    path = tmp_path / "report.html"
+    html.write(make_content(kind="series", task="regression", explainers=EXPLAINERS[:5]), path)
+    tab = opened(browser, path, width=width)
+    chart = tab.page.locator(".series").first
+    box = chart.bounding_box()
+    line = chart.locator("use").bounding_box()
+    assert box is not None
+    assert line is not None
+    assert line["width"] > 0.95 * box["width"]
+    assert line["height"] > 0.8 * box["height"]
+    assert tab.page.evaluate("document.documentElement.scrollWidth") <= width
     tab.assert_quiet()
     tab.page.context.close()

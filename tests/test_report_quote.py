@@ -78,7 +78,24 @@ def test_without_withheld_verdicts_nothing_is_said_of_leaks() -> None:
 
 
 def test_without_protocols_there_is_no_verdict() -> None:
-    assert "there is no verdict" in sentence(make_content(protocols=("no-retrain",)))
+    assert "there is no verdict" in sentence(make_content(protocols=()))
+
+
+def test_without_retraining_the_evidence_is_called_weak() -> None:
+    assert sentence(make_content(protocols=("no-retrain",))) == (
+        "On digits (mlp, 97.1 % accurate), 16 of 21 beat random without retraining; ig is best "
+        "(gain 0.11, 95 % interval 0.10 to 0.12), though 4 others cannot be told from it. The "
+        "model was not made for inputs without some features, so that this is weak evidence."
+    )
+
+
+def test_regression_speaks_of_r_squared() -> None:
+    assert sentence(make_content(task="regression")).startswith("On digits (mlp, R² 0.81), 0 of 21")
+
+
+def test_kar_alone_has_its_say() -> None:
+    said = sentence(make_content(protocols=("kar",)))
+    assert "18 of 21 beat random under KAR; ig is best (gain 0.21," in said
 
 
 def test_several_removals_are_named() -> None:

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from uproar.report.cast import ranking_protocol, sorted_by_gain
+from uproar.report.cast import ranking_protocol, shown_protocols, sorted_by_gain
 from uproar.report.records import Record, Report, by_explainer, matching
+from uproar.report.score import Score, score_of
 from uproar.report.verdicts import RANDOM, Verdict, verdict_of
-from uproar.report.wording import MISSING, duration, interval, is_missing, number, percent
+from uproar.report.wording import MISSING, duration, interval, is_missing, number
 
 Row = dict[str, Any]
 
@@ -36,25 +37,21 @@ class Bar:
 def leaderboard(report: Report, removal: str | None, seconds: Mapping[str, float]) -> list[Row]:
     """Return the rows of one removal operator, best first."""
     gains = matching(report.gains, removal=removal)
-    by_protocol = {
-        protocol: by_explainer(matching(gains, protocol=protocol))
-        for protocol in ("roar", "kar", "retrain-once")
-    }
+    shown = shown_protocols(report, removal)
+    found = {name: by_explainer(matching(gains, protocol=name)) for name in shown}
+    scales = {name: _scale(list(rows.values())) for name, rows in found.items()}
     leaks = matching(report.leaks, removal=removal)
     kinds = {str(row["name"]): str(row["kind"]) for row in report.explainers}
-    scale = _scale(list(by_protocol["retrain-once"].values()))
-    ranks = by_protocol[ranking_protocol(report, removal)]
+    ranks = by_explainer(matching(gains, protocol=ranking_protocol(report, removal)))
+    score = score_of(report.content.data)
     return [
         {
             "name": name,
             "kind": kinds.get(name, ""),
-            "roar_verdict": _verdict(by_protocol["roar"], name),
-            "roar": _gain(by_protocol["roar"].get(name), name),
-            "kar": _gain(by_protocol["kar"].get(name), name),
-            "once": _gain(by_protocol["retrain-once"].get(name), name),
-            "bar": _bar(by_protocol["retrain-once"].get(name), scale),
-            "once_verdict": _verdict(by_protocol["retrain-once"], name),
-            "mask": _mask_only([row for row in leaks if row["explainer"] == name]),
+            "verdicts": {key: _verdict(rows, name) for key, rows in found.items()},
+            "gains": {key: _gain(rows.get(name), name) for key, rows in found.items()},
+            "bars": {key: _bar(rows.get(name), scales[key]) for key, rows in found.items()},
+            "mask": _mask_only([row for row in leaks if row["explainer"] == name], score),
             "rank": _rank(ranks.get(name)),
             "seconds": Cell(duration(seconds.get(name)), "", _sortable(seconds.get(name))),
         }
@@ -115,14 +112,14 @@ def _bar(row: Record | None, scale: tuple[float, float]) -> Bar | None:
     return Bar(*places)
 
 
-def _mask_only(rows: Sequence[Record]) -> Cell:
-    """Return the highest accuracy that the mask alone gives over the fractions."""
+def _mask_only(rows: Sequence[Record], score: Score) -> Cell:
+    """Return the highest score that the mask alone gives over the fractions."""
     known = [row for row in rows if not is_missing(row["accuracy"])]
     if not known:
         return Cell(MISSING, "", "")
     worst = max(known, key=lambda row: float(row["accuracy"]))
     note = "⚠ leaks" if any(bool(row["leaks"]) for row in known) else ""
-    return Cell(percent(worst["accuracy"]), note, _sortable(worst["accuracy"]))
+    return Cell(score.text(worst["accuracy"]), note, _sortable(worst["accuracy"]))
 
 
 def _rank(row: Record | None) -> Cell:

@@ -42,10 +42,25 @@ class Cast:
         return "dash" if name == RANDOM else DASHES[self.slots[name] // COLOURS % len(DASHES)]
 
 
+# The first that was run orders the page: it leaks least, or is the best that there is.
+RANKING = ("retrain-once", "roar", "kar", "no-retrain")
+
+
 def ranking_protocol(report: Report, removal: str | None = None) -> str:
-    """Return the protocol that orders the page: retrain-once where it was run, else ROAR."""
-    rows = matching(report.gains, protocol="retrain-once", removal=removal)
-    return "retrain-once" if rows else "roar"
+    """Return the protocol that orders the page: retrain-once, else ROAR, KAR, no retraining."""
+    run = {str(row["protocol"]) for row in matching(report.gains, removal=removal)}
+    return next((protocol for protocol in RANKING if protocol in run), "roar")
+
+
+def shown_protocols(report: Report, removal: str | None = None) -> tuple[str, ...]:
+    """Return the protocols that get a column: those that were run, but for no retraining.
+
+    The model is not made for inputs without some features, so that it has a say only where
+    nothing else was run.
+    """
+    run = {str(row["protocol"]) for row in matching(report.gains, removal=removal)}
+    shown = tuple(name for name in ("roar", "kar", "retrain-once") if name in run)
+    return shown or tuple(run & {"no-retrain"})
 
 
 def sorted_by_gain(report: Report, removal: str | None) -> list[str]:

@@ -10,17 +10,29 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from uproar.types import Kind
+
 
 @dataclass(frozen=True)
 class Gallery:
-    """Examples with their importance maps."""
+    """Examples with their importance maps.
 
-    inputs: NDArray[np.float32]  # (examples, *input_shape): (channels, height, width) or (columns,)
-    labels: tuple[str, ...]  # true class name of each example
-    targets: tuple[str, ...]  # class name that the base model predicts, which is explained
+    Images whose features are patches have an importance per patch, (rows, columns), where the last
+    row and column may be cut by the border. Importance of text is padded to the longest example.
+    """
+
+    inputs: NDArray[np.float32] | NDArray[np.int64]  # (examples, *input_shape)
+    labels: tuple[str, ...]  # true class of each example, or its true value as text
+    targets: tuple[str, ...]  # class or value that the base model predicts, which is explained
     importance: Mapping[str, NDArray[np.float32]]  # explainer -> (examples, *feature_shape)
-    feature_names: tuple[str, ...]  # of tables; empty for images
+    feature_names: tuple[str, ...]  # columns of tables, channels of series; may be empty
     value_range: tuple[float, float] | None  # of images
+    kind: Kind
+    # Of every example: its tokens in order, or the values of a table's columns as people wrote
+    # them; empty where the inputs speak for themselves.
+    texts: tuple[tuple[str, ...], ...] = ()
+    patch: int = 1  # side in pixels of the squares that are the features of images
+    present: NDArray[np.bool_] | None = None  # text: (examples, length), where the tokens are
 
 
 @dataclass(frozen=True)
@@ -29,11 +41,15 @@ class ReportContent:
 
     spec_toml: str  # the complete spec, as written to spec.toml
     command: str  # the command line that reproduces the run
-    data: Mapping[str, Any]  # name kind train validation test features classes majority_rate
-    model: Mapping[str, Any]  # name parameters accuracy low high base_models training
+    data: Mapping[str, Any]  # name kind train validation test features classes majority_rate;
+    #                          optional: task, score ("accuracy" or "R²", which is then what every
+    #                          accuracy below is), input_shape, patch, vocabulary (its size)
+    model: Mapping[str, Any]  # name parameters accuracy low high base_models training;
+    #                           optional: mse, in the units of the labels
     leaderboard: pd.DataFrame  # one row per explainer, the columns of leaderboard.csv
     gains: pd.DataFrame  # protocol removal explainer gain low high normalised p_value p_holm
-    #                      verdict rank rank_low rank_high
+    #                      verdict rank rank_low rank_high;
+    #                      protocols: roar kar retrain-once no-retrain
     curves: pd.DataFrame  # protocol removal explainer fraction value low high repeats;
     #                       protocols: roar kar retrain-once-removed retrain-once-kept no-retrain
     leaks: pd.DataFrame  # removal explainer fraction accuracy low high leaks(bool)

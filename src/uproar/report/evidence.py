@@ -7,7 +7,8 @@ from typing import Any
 
 from uproar.report.cast import Cast
 from uproar.report.records import Record, Report, matching
-from uproar.report.wording import count, interval, is_missing, number, percent
+from uproar.report.score import Score, score_of
+from uproar.report.wording import count, interval, is_missing, number
 
 PROTOCOL_NAMES: Mapping[str, str] = {
     "roar": "ROAR",
@@ -29,7 +30,7 @@ def protocol_name(protocol: str) -> str:
 
 
 def leak_table(report: Report, cast: Cast, removal: str) -> dict[str, Any] | None:
-    """Return fractions and rows of mask-only accuracy; ``heat`` runs from majority rate to 1."""
+    """Return fractions and rows of mask-only scores; ``heat`` runs from the same answer to 1."""
     leaks = matching(report.leaks, removal=removal)
     if not leaks:
         return None
@@ -38,8 +39,12 @@ def leak_table(report: Report, cast: Cast, removal: str) -> dict[str, Any] | Non
     present = {name for name, _ in cells}
     majority = report.content.data.get("majority_rate")
     floor = 0.0 if is_missing(majority) else float(str(majority))
+    score = score_of(report.content.data)
     rows = [
-        {"name": name, "cells": [_heat(cells.get((name, share)), floor) for share in fractions]}
+        {
+            "name": name,
+            "cells": [_heat(cells.get((name, share)), floor, score) for share in fractions],
+        }
         for name in cast.ordered
         if name in present
     ]
@@ -48,14 +53,14 @@ def leak_table(report: Report, cast: Cast, removal: str) -> dict[str, Any] | Non
     return {"fractions": fractions, "rows": rows, "summary": summary, "leaking": len(leaking)}
 
 
-def _heat(row: Record | None, floor: float) -> dict[str, Any]:
+def _heat(row: Record | None, floor: float, score: Score) -> dict[str, Any]:
     if row is None or is_missing(row["accuracy"]):
         return {"text": "\N{EN DASH}", "title": "not measured", "heat": 0, "leaks": False}
     accuracy = float(row["accuracy"])
     heat = (accuracy - floor) / max(1 - floor, 1e-9)
     return {
         "text": number(accuracy, 2),
-        "title": f"mask alone: {percent(accuracy)}, 95 % interval "
+        "title": f"mask alone: {score.text(accuracy)}, 95 % interval "
         f"{interval(row.get('low'), row.get('high'))}",
         "heat": round(min(max(heat, 0.0), 1.0), 3),
         "leaks": bool(row["leaks"]),

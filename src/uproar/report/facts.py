@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+from uproar.report.cast import shown_protocols
+from uproar.report.evidence import protocol_name
 from uproar.report.records import Report, matching
+from uproar.report.score import score_of
 from uproar.report.verdicts import RANDOM, VERDICTS, Verdict, counted
-from uproar.report.wording import interval, is_missing, percent
+from uproar.report.wording import compact, count, is_missing
 
 Fact = tuple[str, str, str]  # term, value, smaller note
 
@@ -14,12 +18,13 @@ Fact = tuple[str, str, str]  # term, value, smaller note
 def facts(report: Report) -> list[Fact]:
     """Return the facts that are known, each as term, value and note."""
     data, model = report.content.data, report.content.model
+    score = score_of(data)
     candidates = (
         _data(report),
         _model(report),
         (
-            "Majority rate",
-            percent(data.get("majority_rate")),
+            score.reference_title,
+            score.text(data.get("majority_rate")),
             "always the same answer",
         ),
         _explainers(report),
@@ -37,12 +42,13 @@ def facts(report: Report) -> list[Fact]:
 def tallies(report: Report, removal: str | None) -> list[tuple[str, int, list[Tally]]]:
     """Return, per protocol, how many explainers were judged and how many got each verdict."""
     found = []
-    for protocol, name in (("roar", "ROAR"), ("kar", "KAR"), ("retrain-once", "Retrain-once")):
+    for protocol in shown_protocols(report, removal):
         rows = matching(report.gains, protocol=protocol, removal=removal)
         counts = counted(row for row in rows if row["explainer"] != RANDOM)
         parts = [(verdict, counts[verdict.key]) for verdict in VERDICTS if counts[verdict.key]]
         if parts:
-            found.append((name, sum(amount for _, amount in parts), parts))
+            name = protocol_name(protocol)
+            found.append((name[0].upper() + name[1:], sum(amount for _, amount in parts), parts))
     return found
 
 
@@ -63,22 +69,53 @@ def _data(report: Report) -> Fact:
     notes = []
     if all(size is not None for size in sizes):
         notes.append(" / ".join(f"{size:,}" for size in sizes) + " examples")
-    if data.get("features") is not None:
-        notes.append(f"{data['features']} features")
-    if amount is not None:
+    notes += shapes(data)
+    if score_of(data).regression:
+        notes.append("a value to predict")
+    elif amount is not None:
         notes.append(f"{amount} classes")
     return "Data", _known(data.get("name")), ", ".join(notes)
 
 
+def shapes(data: Mapping[str, Any]) -> list[str]:
+    """Return what one example is made of, in the words of its kind.
+
+    >>> shapes({"kind": "image", "input_shape": (3, 32, 32), "features": 64, "patch": 4})
+    ['32 × 32 × 3 pixels', '64 features, patches of 4 × 4']
+    >>> shapes({"kind": "text", "input_shape": (64,), "features": 64, "vocabulary": 9000})
+    ['up to 64 tokens', 'vocabulary of 9,000']
+    >>> shapes({"kind": "table", "features": 11})
+    ['11 features']
+    """
+    shape, features = tuple(data.get("input_shape") or ()), data.get("features")
+    kind, patch = data.get("kind"), int(data.get("patch") or 1)
+    known = [] if features is None else [f"{features:,} features"]
+    if kind == "image" and len(shape) == 3:
+        channels = f" × {shape[0]}" if shape[0] > 1 else ""
+        if patch > 1:
+            known = [f"{text}, patches of {patch} × {patch}" for text in known]
+        return [f"{shape[1]} × {shape[2]}{channels} pixels", *known]
+    if kind == "text" and len(shape) == 1:
+        words = data.get("vocabulary")
+        return [f"up to {shape[0]:,} tokens", *([f"vocabulary of {words:,}"] if words else [])]
+    if kind == "series" and len(shape) == 2:
+        return [f"{count(shape[0], 'channel', 'channels')} × {shape[1]:,} steps", *known]
+    if kind == "table" and len(shape) == 1 and features is not None:
+        encoded = [] if shape[0] == features else [f"encoded as {shape[0]:,} values"]
+        return [f"{features:,} columns", *encoded]
+    return known
+
+
 def _model(report: Report) -> Fact:
-    model = report.content.model
+    model, score = report.content.model, score_of(report.content.data)
     notes = []
     if not is_missing(model.get("accuracy")):
-        text = f"{percent(model['accuracy'])} accurate"
+        text = score.described(model["accuracy"])
         if not is_missing(model.get("low")) and not is_missing(model.get("high")):
-            low, high = 100 * float(model["low"]), 100 * float(model["high"])
-            text += f" ({interval(low, high, 1)})"
+            text += f" ({score.interval(model['low'], model['high'])})"
         notes.append(text)
+    if not is_missing(model.get("mse")):
+        notes.append(f"mean squared error {compact(model['mse'])}")
     if not is_missing(model.get("parameters")):
         notes.append(f"{int(model['parameters']):,} parameters")
     return "Model", _known(model.get("name")), ", ".join(notes)
@@ -92,7 +129,8 @@ def _explainers(report: Report) -> Fact:
 
 
 def _most_repeats(report: Report) -> str:
-    counts = [row.get("repeats") for row in report.curves]
+    retrained = [row for row in report.curves if row["protocol"] != "no-retrain"]
+    counts = [row.get("repeats") for row in retrained]
     known = [int(str(value)) for value in counts if not is_missing(value)]
     return str(max(known)) if known else ""
 

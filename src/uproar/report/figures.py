@@ -12,25 +12,28 @@ from typing import Any
 from uproar.report.cast import Cast
 from uproar.report.plotly_text import label, value
 from uproar.report.records import Record, Report, matching
+from uproar.report.score import Score, score_of
 from uproar.report.verdicts import RANDOM
 from uproar.report.wording import interval, is_missing
 
 Figure = dict[str, Any]
 
 _HOVER = (
-    "<b>%{customdata[0]}</b><br>fraction %{x:.2f}<br>accuracy %{y:.3f}"
+    "<b>%{customdata[0]}</b><br>fraction %{x:.2f}<br>SCORE %{y:.3f}"
     "<br>95 % interval %{customdata[1]}<br>%{customdata[2]}<extra></extra>"
 )
+_LOWEST_SHARED = -1.0  # a chart with an R² below this would press all others flat
 
 
 def curve_figure(report: Report, cast: Cast, protocol: str, removal: str) -> Figure | None:
-    """Return accuracy against fraction, a line and a band per explainer; None when not run."""
+    """Return score against fraction, a line and a band per explainer; None when not run."""
     of_removal = matching(report.curves, removal=removal)
     rows = matching(of_removal, protocol=protocol)
     if not rows:
         return None
     # Random first: its band lies behind all others.
     names = sorted({str(row["explainer"]) for row in rows}, key=lambda name: _depth(cast, name))
+    score = score_of(report.content.data)
     traces: list[Figure] = []
     for name in names:
         points = sorted(_of(rows, name), key=lambda row: float(row["fraction"]))
@@ -41,15 +44,18 @@ def curve_figure(report: Report, cast: Cast, protocol: str, removal: str) -> Fig
             "name": label(name, 32),
             "legendgroup": str(cast.ordered.index(name)),
         }
-        traces += [_band(points, shared), _line(points, shared, cast, name)]
+        traces += [_band(points, shared), _line(points, shared, cast, name, score)]
     kept = protocol in {"kar", "retrain-once-kept"}
-    layout = layout_of(f"fraction of features {'kept' if kept else 'removed'}", "test accuracy")
+    layout = layout_of(
+        f"fraction of features {'kept' if kept else 'removed'}", f"test {score.name}"
+    )
     layout["xaxis"] |= {"range": [-0.02, 1.02], "tickvals": [0, 0.2, 0.4, 0.6, 0.8, 1]}
-    # One scale for all protocols, so that charts can be compared by eye.
-    layout["yaxis"] |= {"range": _accuracy_range(of_removal), "tickformat": ".0%"}
+    layout["yaxis"] |= {"range": _score_range(rows, of_removal)}
+    if not score.regression:
+        layout["yaxis"] |= {"tickformat": ".0%"}
     majority = report.content.data.get("majority_rate")
     if not is_missing(majority):
-        layout |= _level(float(str(majority)), at_right=kept)
+        layout |= _level(float(str(majority)), score.reference, at_right=kept)
     return {"data": traces, "layout": layout}
 
 
@@ -61,7 +67,7 @@ def _of(rows: Sequence[Record], name: str) -> list[Record]:
     return [row for row in rows if row["explainer"] == name]
 
 
-def _line(points: Sequence[Record], shared: Figure, cast: Cast, name: str) -> Figure:
+def _line(points: Sequence[Record], shared: Figure, cast: Cast, name: str, score: Score) -> Figure:
     repeats = [row.get("repeats") for row in points]
     return shared | {
         "meta": shared["meta"] | {"part": "line"},
@@ -78,7 +84,7 @@ def _line(points: Sequence[Record], shared: Figure, cast: Cast, name: str) -> Fi
         "mode": "lines+markers",
         "line": {"dash": cast.dash(name), "width": 2},
         "marker": {"symbol": cast.symbol(name), "size": 7 if name != RANDOM else 5},
-        "hovertemplate": _HOVER,
+        "hovertemplate": _HOVER.replace("SCORE", score.name),
         "connectgaps": False,
     }
 
@@ -101,16 +107,29 @@ def _band(points: Sequence[Record], shared: Figure) -> Figure:
     }
 
 
-def _accuracy_range(rows: Sequence[Record]) -> list[float]:
-    values = [
-        float(row[key])
-        for row in rows
-        for key in ("value", "low", "high")
-        if not is_missing(row.get(key))
+def _score_range(rows: Sequence[Record], of_removal: Sequence[Record]) -> list[float]:
+    """Return one scale for all protocols, so that charts can be compared by eye.
+
+    R² has no lower bound: charts that reach far below zero get a scale of their own.
+    """
+    charts: dict[str, list[float]] = {}
+    for row in of_removal:
+        charts.setdefault(str(row["protocol"]), []).extend(_heights(row))
+    own = charts[str(rows[0]["protocol"])]
+    shared = [
+        height
+        for heights in charts.values()
+        if min(heights, default=0.0) >= _LOWEST_SHARED
+        for height in heights
     ]
+    values = own if min(own, default=0.0) < _LOWEST_SHARED else shared
     low, high = min(values, default=0.0), max(values, default=1.0)
     margin = max(0.04 * (high - low), 0.01)
     return [round(low - margin, 4), round(high + margin, 4)]
+
+
+def _heights(row: Record) -> list[float]:
+    return [float(row[key]) for key in ("value", "low", "high") if not is_missing(row.get(key))]
 
 
 def layout_of(x_title: str, y_title: str) -> Figure:
@@ -127,8 +146,8 @@ def layout_of(x_title: str, y_title: str) -> Figure:
     }
 
 
-def _level(height: float, *, at_right: bool) -> Figure:
-    """Return a line at the majority rate, its name on the side where the curves are high."""
+def _level(height: float, name: str, *, at_right: bool) -> Figure:
+    """Return a line at what the same answer reaches, named where the curves are high."""
     line = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": height, "y1": height}
     note = {
         "xref": "paper",
@@ -136,7 +155,7 @@ def _level(height: float, *, at_right: bool) -> Figure:
         "xanchor": "right" if at_right else "left",
         "y": height,
         "yanchor": "bottom",
-        "text": "majority rate",
+        "text": name,
         "showarrow": False,
         "font": {"size": 11},
     }

@@ -1,67 +1,60 @@
-"""The gallery: examples with what each explainer calls important, as pictures or as bars."""
+"""The gallery: examples with what each explainer calls important, in the form of their kind."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from uproar import ranking
-from uproar.report import pixels
+from uproar.report import series
+from uproar.report.bars import FeatureBar, bars, entries
 from uproar.report.cast import Cast
 from uproar.report.content import Gallery
+from uproar.report.pictures import Frame, frame_of, heat, input_of
 from uproar.report.records import Report
-from uproar.report.wording import number
+from uproar.report.tokens import Token, tokens
+from uproar.types import Kind
 
 OUTLINED = 0.1  # share of features, the most important ones, that is marked
-LISTED = 5  # features of a table that are listed
-
-
-@dataclass(frozen=True)
-class FeatureBar:
-    """One feature of a table: ``width`` is its importance in percent of the largest shown."""
-
-    name: str
-    text: str
-    width: float
-    negative: bool
 
 
 @dataclass(frozen=True)
 class Panel:
-    """What one explainer says of one example: a picture with an outline, or bars, or why not."""
+    """What one explainer says of one example, in the form of the data's kind, or why not."""
 
     explainer: str
     picture: str = ""
     path: str = ""
     alt: str = ""
     bars: tuple[FeatureBar, ...] = ()
+    tokens: tuple[Token, ...] = ()
+    shades: tuple[series.Shade, ...] = ()
     problem: str = ""
 
 
 @dataclass(frozen=True)
 class ExampleRow:
-    """One example: its class, the class that is explained, the input, and a panel per explainer."""
+    """One example: its label, the answer that is explained, the input, a panel per explainer."""
 
     label: str
     target: str
-    picture: str
-    values: tuple[tuple[str, str], ...]
     panels: tuple[Panel, ...]
+    picture: str = ""
+    values: tuple[tuple[str, str], ...] = ()
+    drawing: series.Drawing | None = None
 
 
 @dataclass(frozen=True)
 class GalleryView:
-    """The gallery as the page draws it; ``height`` and ``width`` are those of the pictures."""
+    """The gallery as the page draws it; ``frame`` has the sizes of pictures."""
 
-    explainers: tuple[tuple[str, bool], ...]  # (name, signed)
+    kind: Kind
+    explainers: Mapping[str, bool]  # name -> signed
     rows: tuple[ExampleRow, ...]
-    pictures: bool
-    height: int = 0
-    width: int = 0
-    reduced_from: tuple[int, ...] = field(default=())
+    frame: Frame | None
+    channels: int
 
 
 def gallery_view(report: Report, cast: Cast) -> GalleryView | None:
@@ -72,19 +65,15 @@ def gallery_view(report: Report, cast: Cast) -> GalleryView | None:
     names = [name for name in cast.ordered if name in gallery.importance]
     names += [name for name in gallery.importance if name not in cast.ordered]
     signs = _signs(report, gallery.importance)
-    # Tables have one axis of features; the shape of a map, not of an input, tells them apart.
-    pictures = next(iter(gallery.importance.values())).ndim == 3
-    rows = tuple(
-        _row(gallery, index, names, signs, pictures=pictures)
-        for index in range(len(gallery.inputs))
+    frame = frame_of(gallery) if gallery.kind == "image" else None
+    examples = range(len(gallery.inputs))
+    return GalleryView(
+        kind=gallery.kind,
+        explainers={name: signs[name] for name in names},
+        rows=tuple(_row(gallery, index, names, signs, frame) for index in examples),
+        frame=frame,
+        channels=len(gallery.inputs[0]) if gallery.kind == "series" else 0,
     )
-    explainers = tuple((name, signs[name]) for name in names)
-    if not pictures:
-        return GalleryView(explainers, rows, pictures=False)
-    original = gallery.inputs.shape[-2:]
-    height, width = pixels.reduced(np.zeros(original, dtype=np.float32)).shape
-    cut = original if (height, width) != original else ()
-    return GalleryView(explainers, rows, True, height, width, cut)
 
 
 def _signs(report: Report, importance: Mapping[str, NDArray[np.float32]]) -> dict[str, bool]:
@@ -97,57 +86,60 @@ def _signs(report: Report, importance: Mapping[str, NDArray[np.float32]]) -> dic
 
 
 def _row(
-    gallery: Gallery, index: int, names: list[str], signs: Mapping[str, bool], *, pictures: bool
+    gallery: Gallery, index: int, names: list[str], signs: Mapping[str, bool], frame: Frame | None
 ) -> ExampleRow:
-    example = gallery.inputs[index]
+    """Return one example with its panels, in the form that its kind asks for."""
+    label, target = gallery.labels[index], gallery.targets[index]
     maps = {name: gallery.importance[name][index] for name in names}
-    if pictures:
-        planes = example if example.ndim == 3 else example[None]
-        return ExampleRow(
-            gallery.labels[index],
-            gallery.targets[index],
-            pixels.input_picture(planes, gallery.value_range),
-            (),
-            tuple(_picture_panel(name, maps[name], signed=signs[name]) for name in names),
-        )
-    features = gallery.feature_names or tuple(f"feature {place}" for place in range(len(example)))
-    return ExampleRow(
-        gallery.labels[index],
-        gallery.targets[index],
-        "",
-        tuple((name, number(entry, 2)) for name, entry in zip(features, example, strict=True)),
-        tuple(_bar_panel(name, maps[name], features) for name in names),
-    )
+    if frame is not None:
+        panels = tuple(_picture_panel(name, maps[name], frame, signs[name]) for name in names)
+        return ExampleRow(label, target, panels, picture=input_of(gallery, index))
+    if gallery.kind == "text":
+        present = None if gallery.present is None else gallery.present[index]
+        words = gallery.texts[index]
+        panels = tuple(_token_panel(name, maps[name], present, words) for name in names)
+        return ExampleRow(label, target, panels)
+    if gallery.kind == "series":
+        drawing = series.drawing(gallery.inputs[index], gallery.feature_names)
+        panels = tuple(_series_panel(name, maps[name], drawing) for name in names)
+        return ExampleRow(label, target, panels, drawing=drawing)
+    values = entries(gallery, index)
+    panels = tuple(_bar_panel(name, maps[name], values) for name in names)
+    return ExampleRow(label, target, panels, values=values)
 
 
-def _picture_panel(name: str, importance: NDArray[np.float32], *, signed: bool) -> Panel:
-    if not np.isfinite(importance).all():
-        return Panel(name, problem="not a number")
-    small = pixels.reduced(importance)
-    ranks = ranking.rank(small[None])
-    row, column = np.unravel_index(int(ranks[0].argmin()), small.shape)
-    return Panel(
-        name,
-        picture=pixels.heat_picture(small, signed=signed),
-        path=pixels.outline(ranking.removed_mask(ranks, OUTLINED)[0]),
-        alt=f"most important pixel in row {row + 1}, column {column + 1}",
-    )
+def _unusable(name: str, importance: NDArray[np.float32]) -> Panel | None:
+    return None if np.isfinite(importance).all() else Panel(name, problem="not a number")
 
 
-def _bar_panel(name: str, importance: NDArray[np.float32], features: tuple[str, ...]) -> Panel:
-    if not np.isfinite(importance).all():
-        return Panel(name, problem="not a number")
-    top = np.argsort(ranking.rank(importance[None])[0])[:LISTED]
-    largest = float(np.abs(importance[top]).max()) or 1.0
-    return Panel(
-        name,
-        bars=tuple(
-            FeatureBar(
-                features[place],
-                number(importance[place], 3),
-                round(100 * abs(float(importance[place])) / largest, 1),
-                bool(importance[place] < 0),
-            )
-            for place in top.tolist()
-        ),
-    )
+def _picture_panel(name: str, importance: NDArray[np.float32], frame: Frame, signed: bool) -> Panel:
+    if problem := _unusable(name, importance):
+        return problem
+    picture, path, alt = heat(importance, frame, OUTLINED, signed=signed)
+    return Panel(name, picture=picture, path=path, alt=alt)
+
+
+def _bar_panel(
+    name: str, importance: NDArray[np.float32], values: tuple[tuple[str, str], ...]
+) -> Panel:
+    return _unusable(name, importance) or Panel(name, bars=bars(importance, values))
+
+
+def _token_panel(
+    name: str,
+    importance: NDArray[np.float32],
+    present: NDArray[np.bool_] | None,
+    words: tuple[str, ...],
+) -> Panel:
+    own = importance if present is None else importance[present]
+    if not words:
+        return Panel(name, problem="no tokens")
+    return _unusable(name, own) or Panel(name, tokens=tokens(words, own, OUTLINED))
+
+
+def _series_panel(name: str, importance: NDArray[np.float32], drawing: series.Drawing) -> Panel:
+    if problem := _unusable(name, importance):
+        return problem
+    rows = importance if importance.ndim == 2 else importance[None]
+    path, alt = series.edges(rows, drawing.height, OUTLINED)
+    return Panel(name, shades=series.shades(rows, drawing.height), path=path, alt=alt)

@@ -14,12 +14,25 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from uproar.report import board, cast, cost, evidence, facts, figures, gallery, pairs, quote
+from uproar.report import (
+    board,
+    cast,
+    cost,
+    evidence,
+    facts,
+    figures,
+    gallery,
+    outcomes,
+    pairs,
+    quote,
+    series,
+)
 from uproar.report.content import ReportContent
 from uproar.report.plotly_text import embedded_json
 from uproar.report.records import Report, removals, report_of
+from uproar.report.score import Score, score_of
 from uproar.report.verdicts import VERDICTS
-from uproar.report.wording import duration, is_missing, percent
+from uproar.report.wording import duration, is_missing
 
 CURVES = (
     ("roar", "ROAR", "Most important features removed, model retrained. Lower is better."),
@@ -74,6 +87,7 @@ def render(content: ReportContent) -> str:
         for number, removal in enumerate(removals(report))
     ]
     matrices = _matrices(report, roles, drawn)
+    score = score_of(content.data)
     scripts = [Markup(_plotly()), *(Markup(_asset(name)) for name in _SCRIPTS)]  # noqa: S704 - ours
     page: str = _template().render(
         content=content,
@@ -85,7 +99,10 @@ def render(content: ReportContent) -> str:
         agreements=evidence.agreements(report),
         detectable=evidence.detectable_gains(report),
         gallery=gallery.gallery_view(report, roles),
-        majority=_majority(report),
+        series=series,
+        score=score,
+        majority=_majority(report, score),
+        skipped=outcomes.grouped(content.skipped),
         explainers=report.explainers,
         times=evidence.stage_times(report),
         verdicts=VERDICTS,
@@ -134,9 +151,9 @@ def write(content: ReportContent, path: str | os.PathLike[str]) -> None:
         raise
 
 
-def _majority(report: Report) -> str:
+def _majority(report: Report, score: Score) -> str:
     rate = report.content.data.get("majority_rate")
-    return "" if is_missing(rate) else percent(rate)
+    return "" if is_missing(rate) else score.text(rate)
 
 
 def _block(
@@ -160,6 +177,7 @@ def _block(
         "removal": removal,
         "rows": board.leaderboard(report, removal, seconds),
         "protocol": cast.ranking_protocol(report, removal),
+        "columns": cast.shown_protocols(report, removal),
         "tallies": facts.tallies(report, removal),
         "charts": charts,
         "leaks": leaks,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import functools
 import io
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
@@ -70,23 +71,42 @@ def _address(picture: Image.Image) -> str:
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
-def outline(mask: Bool[np.ndarray, "height width"]) -> str:
+def patch_edges(patches: int, patch: int, side: int) -> list[int]:
+    """Return where patches begin and end on a side of the picture; the border cuts the last.
+
+    >>> patch_edges(3, 4, 10)
+    [0, 4, 8, 10]
+    """
+    return [min(place * patch, side) for place in range(patches + 1)]
+
+
+def outline(
+    mask: Bool[np.ndarray, "height width"],
+    *,
+    rows: Sequence[int] | None = None,
+    columns: Sequence[int] | None = None,
+) -> str:
     """Return the borders of the true region as an SVG path in units of one pixel.
+
+    :param rows: where the rows of the mask begin and end, (height + 1,), when they are larger than
+        a pixel; likewise ``columns``.
 
     >>> outline(np.array([[True, True], [False, False]]))
     'M0,0h2M0,1h2M0,0v1M2,0v1'
     """
+    y = range(len(mask) + 1) if rows is None else rows
+    x = range(mask.shape[1] + 1) if columns is None else columns
     padded = np.pad(mask, 1)
     level = padded[1:, 1:-1] != padded[:-1, 1:-1]
     upright = padded[1:-1, 1:] != padded[1:-1, :-1]
-    across = [f"M{start},{line}h{length}" for line, start, length in _runs(level)]
-    down = [f"M{line},{start}v{length}" for line, start, length in _runs(upright.T)]
+    across = [f"M{x[start]},{y[line]}h{x[end] - x[start]}" for line, start, end in _runs(level)]
+    down = [f"M{x[line]},{y[start]}v{y[end] - y[start]}" for line, start, end in _runs(upright.T)]
     return "".join(across + down)
 
 
 def _runs(edges: Bool[np.ndarray, "lines places"]) -> list[tuple[int, int, int]]:
-    """Return (line, start, length) of every run of true values."""
+    """Return (line, start, end) of every run of true values."""
     steps = np.diff(np.pad(edges.astype(np.int8), ((0, 0), (1, 1))), axis=1)
     lines, starts = np.nonzero(steps == 1)
     ends = np.nonzero(steps == -1)[1]
-    return list(zip(lines.tolist(), starts.tolist(), (ends - starts).tolist(), strict=True))
+    return list(zip(lines.tolist(), starts.tolist(), ends.tolist(), strict=True))

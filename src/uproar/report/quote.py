@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from uproar.report.cast import ranking_protocol
 from uproar.report.records import Record, Report, matching, removals
+from uproar.report.score import score_of
 from uproar.report.verdicts import RANDOM, counted
-from uproar.report.wording import count, interval, is_missing, number, percent
+from uproar.report.wording import count, interval, is_missing, number
 
 
 def quote(report: Report) -> str:
@@ -17,7 +18,7 @@ def quote(report: Report) -> str:
     roar = _judged(gains, "roar")
     once = _judged(gains, "retrain-once")
     if not roar and not once:
-        return f"{subject}, neither ROAR nor retrain-once was run, so that there is no verdict."
+        return _without_both(report, subject, gains)
     sentences = [f"{subject}, {_roar(roar)}"] if roar else []
     if once:
         opening = "Under retrain-once, which leaks far less," if roar else f"{subject},"
@@ -26,6 +27,21 @@ def quote(report: Report) -> str:
     elif _beaten(roar):
         sentences.append(f"By ROAR, {_best(report, roar)}")
     return " ".join(sentences)
+
+
+def _without_both(report: Report, subject: str, gains: list[Record]) -> str:
+    """Return what a run can say that has neither ROAR nor retrain-once."""
+    kar = _judged(gains, "kar")
+    untouched = _judged(gains, "no-retrain")
+    if kar:
+        return f"{subject}, {_beating(kar)} under KAR; {_best(report, kar)}"
+    if untouched:
+        return (
+            f"{subject}, {_beating(untouched)} without retraining; {_best(report, untouched)} "
+            "The model was not made for inputs without some features, so that this is weak "
+            "evidence."
+        )
+    return f"{subject}, neither ROAR nor retrain-once was run, so that there is no verdict."
 
 
 def _judged(gains: list[Record], protocol: str) -> list[Record]:
@@ -37,7 +53,8 @@ def _subject(report: Report, removal: str | None) -> str:
     data = report.content.data.get("name", "the data")
     model = report.content.model.get("name", "the model")
     accuracy = report.content.model.get("accuracy")
-    described = model if is_missing(accuracy) else f"{model}, {percent(accuracy)} accurate"
+    score = score_of(report.content.data)
+    described = model if is_missing(accuracy) else f"{model}, {score.described(accuracy)}"
     operator = f" with removal by {removal}" if removal else ""
     return f"On {data} ({described}){operator}"
 
@@ -99,7 +116,7 @@ def _precise(gain: float) -> str:
 
 
 def _repeats(report: Report) -> int:
-    counts = [row.get("repeats") for row in report.curves]
+    counts = [row.get("repeats") for row in report.curves if row["protocol"] != "no-retrain"]
     return max((int(str(value)) for value in counts if not is_missing(value)), default=0)
 
 

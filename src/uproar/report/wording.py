@@ -33,6 +33,15 @@ def number(value: Any, digits: int = 3, *, signed: bool = False) -> str:
     return text.replace("-", "\N{MINUS SIGN}")
 
 
+def compact(value: Any) -> str:
+    """Return a number of any size with three significant digits and a true minus sign.
+
+    >>> compact(1234567.0), compact(0.000123), compact(12.0)
+    ('1.23e+06', '0.000123', '12')
+    """
+    return MISSING if is_missing(value) else f"{value:.3g}".replace("-", "\N{MINUS SIGN}")
+
+
 def percent(share: Any, digits: int = 1) -> str:
     """Return a share in [0, 1] as a percentage.
 

@@ -29,10 +29,13 @@
   document.querySelectorAll(".filter").forEach((box) => {
     const rows = [...document.getElementById(box.dataset.table).tBodies[0].rows];
     const found = box.closest(".tools").querySelector("output");
+    const headings = [...document.querySelectorAll(`#${box.dataset.table} thead th`)];
+    // Name, kind and the verdicts, not the numbers.
+    const searched = headings.filter((heading) => /^name$|^kind$|verdict$/.test(heading.dataset.key));
+    const columns = searched.map((heading) => heading.cellIndex);
     box.addEventListener("input", () => {
       const wanted = box.value.trim().toLowerCase();
-      // Name, kind and the two verdicts, not the numbers.
-      const text = (row) => [0, 1, 2, 6].map((cell) => valueOf(row, cell)).join(" ").toLowerCase();
+      const text = (row) => columns.map((cell) => valueOf(row, cell)).join(" ").toLowerCase();
       rows.forEach((row) => { row.hidden = !text(row).includes(wanted); });
       const shown = rows.filter((row) => !row.hidden).length;
       found.textContent = wanted ? `${shown} of ${rows.length} shown` : "";

@@ -23,13 +23,15 @@ import torch
 from torch import nn
 
 from uproar.data import load
+from uproar.dataset import Data, Split
 from uproar.models.architectures import cnn, mlp
-from uproar.models.training import Way, choose_way, initialise
+from uproar.models.training import TorchLearner, Way, choose_way, initialise
 from uproar.protocols.roar import roar
 from uproar.protocols.setting import Ranking, Setting, prepare
 from uproar.ranking import rank, removed_mask
 from uproar.remove.fill import mean
-from uproar.types import Data, Recipe, Split
+from uproar.remove.removal import apply
+from uproar.types import Recipe
 
 FRACTIONS = (0.1, 0.3, 0.5, 0.7, 0.9)
 SEEDS = (0, 1, 2, 3, 4)
@@ -61,7 +63,7 @@ def operations(module: nn.Module, examples: int, recipe: Recipe) -> float:
 
 def random_ranking(data: Data, seed: int) -> Ranking:
     generator = np.random.default_rng(seed)
-    return Ranking(
+    return Ranking.of(
         *(
             rank(generator.random((len(part), *data.feature_shape), dtype=np.float32))
             for part in (data.train, data.test)
@@ -71,13 +73,12 @@ def random_ranking(data: Data, seed: int) -> Ranking:
 
 def setting_of(data: Data, architecture: Callable[[Data], nn.Module], recipe: Recipe) -> Setting:
     factory = partial(architecture, data)
-    sample = torch.from_numpy(data.train.inputs[:2])
+    sample = torch.from_numpy(data.train.inputs[:2]), torch.from_numpy(data.train.labels[:2])
     return prepare(
         data,
-        mean(data.train.inputs, feature_axes=len(data.feature_shape)),
-        factory=factory,
+        mean(data),
+        learner=TorchLearner(factory, choose_way(factory, *sample)[0]),
         recipe=recipe,
-        way=choose_way(factory, sample)[0],
         device=torch.device("cpu"),
         generator=np.random.default_rng(0),
     )
@@ -102,13 +103,18 @@ def _plain_loop(
     threads: int,
 ) -> tuple[float, list[float]]:
     torch.set_num_threads(threads)
-    fill = mean(data.train.inputs, feature_axes=len(data.feature_shape))
+    fill = mean(data)
     generator = np.random.default_rng(0)
     begun, accuracies = time.perf_counter(), []
     for fraction in fractions:
         train, test = (
-            torch.from_numpy(fill(part.inputs, removed_mask(ranks, fraction), generator))
-            for part, ranks in zip((data.train, data.test), ranking.parts, strict=True)
+            torch.from_numpy(
+                apply(
+                    *(fill, data, part.inputs, removed_mask(ranks.values, fraction)),
+                    generator=generator,
+                )
+            )
+            for part, ranks in ((data.train, ranking.train), (data.test, ranking.test))
         )
         model = train_plainly(setting, train, torch.from_numpy(data.train.labels), seed)
         with torch.no_grad():
@@ -120,7 +126,7 @@ def _plain_loop(
 def train_plainly(
     setting: Setting, inputs: torch.Tensor, labels: torch.Tensor, seed: int
 ) -> nn.Module:
-    recipe, model = setting.recipe, initialise(setting.factory, seed)
+    recipe, model = setting.recipe, initialise(setting.learner.factory, seed)
     optimiser = torch.optim.Adam(model.parameters(), recipe.learning_rate)
     steps = recipe.epochs * -(-len(labels) // recipe.batch_size)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
@@ -137,7 +143,7 @@ def train_plainly(
 
 def ours(setting: Setting, rankings: list[Ranking]) -> tuple[float, list[np.ndarray]]:
     """Train fractions × seeds of every ranking, groups side by side as a run does."""
-    workers = 1 if setting.way == "sequential" else CORES
+    workers = 1 if setting.learner.way == "sequential" else CORES
 
     def group(ranking: Ranking) -> np.ndarray:
         torch.set_num_threads(1)
@@ -153,7 +159,7 @@ def dense_row(data: Data, recipe: Recipe, repeats: int) -> dict[str, Any]:
     """Compare for one recipe of the MLP, the three measurements in turn, and take medians."""
     setting = setting_of(data, mlp, recipe)
     rankings = [random_ranking(data, seed) for seed in range(2 * CORES)]
-    work = operations(initialise(setting.factory, 0), len(data.train), recipe)
+    work = operations(initialise(setting.learner.factory, 0), len(data.train), recipe)
     trainings = len(rankings) * len(FRACTIONS) * len(SEEDS)
     ratios, shares, plain_ms, our_ms, gaps = [], [], [], [], []
     for repeat in range(repeats + 1):
@@ -214,14 +220,15 @@ def convolution_rows(repeats: int = 3) -> list[dict[str, Any]]:
         row = {"images": f"{side} × {side} × {channels}", "plain loop, ms": round(1e3 * base, 1)}
         for way, spent in ways.items():
             row[f"{way}, times faster"] = round(base / statistics.median(spent), 2)
-        rows.append(row | {"chosen": setting.way})
+        rows.append(row | {"chosen": setting.learner.way})
     return rows
 
 
 def _one_way(setting: Setting, ranking: Ranking, way: Way) -> float:
     torch.set_num_threads(CORES)
     begun = time.perf_counter()
-    roar(replace(setting, way=way), ranking, fractions=FRACTIONS, seeds=SEEDS)
+    learner = replace(setting.learner, way=way)
+    roar(replace(setting, learner=learner), ranking, fractions=FRACTIONS, seeds=SEEDS)
     return time.perf_counter() - begun
 
 

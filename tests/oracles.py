@@ -115,6 +115,67 @@ def channel_sum(attribution: np.ndarray, transform: Callable[[float], float]) ->
     return importance
 
 
+def occlusion(
+    output: Callable[[np.ndarray], float], x: np.ndarray, baseline: np.ndarray, groups: np.ndarray
+) -> np.ndarray:
+    """Fall of the output when the values of one feature come from the baseline, one by one."""
+    falls = []
+    for feature in range(int(groups.max()) + 1):
+        hidden = x.ravel().copy()
+        for value in range(len(hidden)):
+            if groups[value] == feature:
+                hidden[value] = baseline.ravel()[value]
+        falls.append(output(x) - output(hidden.reshape(x.shape)))
+    return np.array(falls)
+
+
+def permutation_importance(
+    score: Callable[[np.ndarray], float],
+    inputs: np.ndarray,
+    groups: np.ndarray,
+    orders: Sequence[Sequence[int]],
+) -> np.ndarray:
+    """Score of the inputs less the mean score after each reordering of one feature's values."""
+    falls = []
+    for feature in range(int(groups.max()) + 1):
+        scores = []
+        for order in orders:
+            shuffled = inputs.reshape(len(inputs), -1).copy()
+            for example, source in enumerate(order):
+                for value in range(len(groups)):
+                    if groups[value] == feature:
+                        given = inputs.reshape(len(inputs), -1)
+                        shuffled[example, value] = given[source, value]
+            scores.append(score(shuffled.reshape(inputs.shape)))
+        falls.append(score(inputs) - statistics.mean(scores))
+    return np.array(falls)
+
+
+def tree_answer(node: dict, x: np.ndarray, known: set[int]) -> float:
+    """Answer of a tree that knows some values; at other splits both sides, by their cover."""
+    if "leaf" in node:
+        return float(node["leaf"])
+    yes, no = (
+        next(child for child in node["children"] if child["nodeid"] == node[side])
+        for side in ("yes", "no")
+    )
+    feature = int(node["split"].removeprefix("f"))
+    if feature in known:
+        return tree_answer(yes if x[feature] < node["split_condition"] else no, x, known)
+    sides = [tree_answer(child, x, known) * child["cover"] for child in (yes, no)]
+    return sum(sides) / (yes["cover"] + no["cover"])
+
+
+def shapley_values(answer: Callable[[set[int]], float], players: int) -> np.ndarray:
+    """Mean contribution of every player over all orders in which they may come."""
+    total = np.zeros(players)
+    for order in itertools.permutations(range(players)):
+        for position, player in enumerate(order):
+            before = set(order[:position])
+            total[player] += answer(before | {player}) - answer(before)
+    return total / math.factorial(players)
+
+
 # --- statistics -----------------------------------------------------------------------------------
 
 
@@ -127,12 +188,12 @@ def area(fractions: list[float], values: list[float]) -> float:
     return total
 
 
-def example_gains(correct, reference, fractions, direction):
+def example_gains(scores, reference, fractions, direction):
     """Build both curves of every example and take the area between them."""
-    base_models, _, repeats, examples = correct.shape
+    base_models, _, repeats, examples = scores.shape
     gains = np.zeros((base_models, repeats, examples))
     for b, r, e in np.ndindex(gains.shape):
-        ours = [float(value) for value in correct[b, :, r, e]]
+        ours = [float(value) for value in scores[b, :, r, e]]
         theirs = [float(value) for value in reference[b, :, r, e]]
         if direction == "lower":
             ours, theirs = theirs, ours
@@ -189,6 +250,51 @@ def accuracy_interval(correct: np.ndarray, level: float) -> tuple[float, float, 
     square = float(scipy.stats.t.ppf(1 - level / 2, degrees)) ** 2 / answers
     low, high = sorted(np.roots([1 + square, -(2 * mean + square), mean**2]).real)
     return mean, float(low), float(high)
+
+
+def real_interval(scores: np.ndarray, level: float) -> tuple[float, float, float]:
+    """Student's interval of the mean of scores (repeats, examples) that never exceed 1."""
+    mean = statistics.mean(float(score) for score in scores.ravel())
+    error, degrees = error_and_degrees(scores[None].astype(float))
+    half = float(scipy.stats.t.ppf(1 - level / 2, degrees)) * error
+    return mean, mean - half, min(mean + half, 1.0)
+
+
+def leaks(
+    ours: np.ndarray,
+    theirs: np.ndarray,
+    *,
+    majority_rate: float,
+    clean_score: float,
+    margin: float,
+    level: float,
+) -> bool:
+    """Whether real scores (repeats, examples) surpass both bars, each by its whole interval."""
+
+    def bar(known: float) -> float:
+        return known + margin * (clean_score - known) if clean_score > known else known
+
+    mine = np.array([[statistics.mean(map(float, answers)) for answers in ours.T]])
+    random = np.array([[statistics.mean(map(float, answers)) for answers in theirs.T]])
+    _, low, _ = real_interval(mine, level)
+    # The interval of x - bar(r), where bar(r) is taken of every example.
+    share = margin if clean_score > random.mean() else 0.0
+    _, beyond, _ = real_interval(mine - (random + share * (clean_score - random)), level)
+    return low > bar(majority_rate) and beyond > 0
+
+
+def example_scores(outputs: np.ndarray, labels: np.ndarray) -> list[list[float | bool]]:
+    """Score one answer at a time: right or wrong, or one less its share of the variance."""
+    found: list[list[float | bool]] = []
+    for arm in outputs:
+        if labels.dtype == np.int64:
+            found.append([list(o).index(max(o)) == y for o, y in zip(arm, labels, strict=True)])
+            continue
+        values = [float(label) for label in labels]
+        variance = statistics.pvariance(values)
+        errors = [float(o[0]) - y for o, y in zip(arm, values, strict=True)]
+        found.append([1 - error * error / variance for error in errors])
+    return found
 
 
 def spearman(first: list[float], second: list[float]) -> float:
@@ -278,6 +384,44 @@ def data_order(examples: int, batch_size: int, epochs: int, seed: int) -> list[t
     return batches
 
 
+def rate(schedule: str, step: int, steps: int) -> float:
+    """Share of the learning rate at a step."""
+    if schedule == "constant":
+        return 1.0
+    if schedule == "cosine":
+        return (1 + math.cos(math.pi * step / steps)) / 2
+    epoch = 90 * Fraction(step, steps)  # of the 90 that the paper's schedule is written for
+    if epoch < 5:
+        return float(epoch / 5)
+    if epoch < 30:
+        return 1.0
+    if epoch < 60:
+        return 0.1
+    return 0.01 if epoch < 80 else 0.001
+
+
+def parameters_with_decay(module: torch.nn.Module, decay: float) -> list[dict]:
+    """One group for each layer's own parameters; those of normalisation do not decay."""
+    scaling = (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d, torch.nn.LayerNorm, torch.nn.GroupNorm)
+    seen: list[torch.Tensor] = []
+    groups = []
+    for layer in module.modules():
+        own = [p for p in layer.parameters(recurse=False) if not any(p is q for q in seen)]
+        groups.append({"params": own, "weight_decay": 0 if isinstance(layer, scaling) else decay})
+        seen += own
+    return groups
+
+
+def loss(outputs: torch.Tensor, labels: torch.Tensor, smoothing: float) -> torch.Tensor:
+    """Squared error of values; cross-entropy of classes with a share of the label for each."""
+    if labels.dtype == torch.float32:
+        return ((outputs[:, 0] - labels) ** 2).sum() / len(labels)
+    classes = outputs.shape[1]
+    wanted = (1 - smoothing) * torch.eye(classes)[labels] + smoothing / classes
+    shares = outputs.exp() / outputs.exp().sum(1, keepdim=True)
+    return -(wanted * shares.log()).sum() / len(labels)
+
+
 def trained(
     module: torch.nn.Module,
     inputs: np.ndarray,
@@ -290,31 +434,23 @@ def trained(
     epochs: int,
     batch_size: int,
     weight_decay: float,
+    label_smoothing: float,
 ) -> dict[str, torch.Tensor]:
     """Train one module on inputs that are degraded already, as any tutorial does it."""
     x, y = torch.tensor(inputs), torch.tensor(labels)
     order = data_order(len(x), batch_size, epochs, seed)
+    groups = parameters_with_decay(module, weight_decay)
     if optimiser == "sgd":
-        update = torch.optim.SGD(
-            module.parameters(),
-            learning_rate,
-            momentum=0.9,
-            nesterov=True,
-            weight_decay=weight_decay,
-            foreach=False,
-        )
+        update = torch.optim.SGD(groups, learning_rate, momentum=0.9, nesterov=True, foreach=False)
     else:
-        update = torch.optim.Adam(
-            module.parameters(), learning_rate, weight_decay=weight_decay, foreach=False
-        )
-    criterion = torch.nn.CrossEntropyLoss()
+        update = torch.optim.Adam(groups, learning_rate, foreach=False)
+    torch.manual_seed(seed)  # what dropout draws from
     module.train()
     for step, batch in enumerate(order):
-        share = 1.0 if schedule == "constant" else (1 + math.cos(math.pi * step / len(order))) / 2
         for group in update.param_groups:
-            group["lr"] = learning_rate * share
+            group["lr"] = learning_rate * rate(schedule, step, len(order))
         update.zero_grad()
-        criterion(module(x[batch]), y[batch]).backward()
+        loss(module(x[batch]), y[batch], label_smoothing).backward()
         update.step()
     return {name: value.detach().clone() for name, value in module.state_dict().items()}
 
@@ -322,7 +458,8 @@ def trained(
 def least_squares(inputs: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
     """Weights (values + 1, classes) of the smallest norm but for the intercept, in the last row."""
     flat = inputs.reshape(len(inputs), -1).astype(np.float64)
-    wanted = np.eye(classes)[labels]
+    is_value = labels.dtype == np.float32
+    wanted = labels.astype(np.float64)[:, None] if is_value else np.eye(classes)[labels]
     centre, level = flat.mean(0), wanted.mean(0)
     weights = np.linalg.lstsq(flat - centre, wanted - level, rcond=1e-6)[0]
     return np.vstack([weights, level - centre @ weights])
@@ -343,3 +480,82 @@ def correct(module: torch.nn.Module, inputs: np.ndarray, labels: np.ndarray) -> 
     with torch.no_grad():
         answers = [int(module(torch.tensor(one[None]))[0].argmax()) for one in inputs]
     return np.array(answers) == labels
+
+
+# --- removals -------------------------------------------------------------------------------------
+
+
+def neighbour_means(image: np.ndarray, removed: np.ndarray) -> np.ndarray:
+    """Solve, for one channel, that each removed pixel is the weighted mean of its neighbours."""
+    height, width = image.shape
+    unknowns = [place for place in np.ndindex(height, width) if removed[place]]
+    matrix, right = np.zeros((len(unknowns), len(unknowns))), np.zeros(len(unknowns))
+    for line, (y, x) in enumerate(unknowns):
+        neighbours = [
+            ((y + i, x + j), 1 / 12 if i and j else 1 / 6)
+            for i, j in itertools.product((-1, 0, 1), repeat=2)
+            if (i or j) and 0 <= y + i < height and 0 <= x + j < width
+        ]
+        total = sum(weight for _, weight in neighbours)
+        matrix[line, line] = 1
+        for place, weight in neighbours:
+            if removed[place]:
+                matrix[line, unknowns.index(place)] -= weight / total
+            else:
+                right[line] += weight / total * float(image[place])
+    result = image.astype(float)
+    for place, value in zip(unknowns, np.linalg.solve(matrix, right), strict=True):
+        result[place] = value
+    return result
+
+
+def conditional_mean(train: np.ndarray, row: np.ndarray, removed: np.ndarray) -> np.ndarray:
+    """Regress the removed values of one row on the kept ones, with the covariance of train."""
+    mean, covariance = train.mean(0), np.cov(train.T, bias=True)
+    gone, kept = np.flatnonzero(removed), np.flatnonzero(~removed)
+    result = row.astype(float)
+    result[gone] = mean[gone]
+    if len(kept):
+        weights = np.linalg.pinv(covariance[np.ix_(kept, kept)], rcond=1e-9) @ (row - mean)[kept]
+        result[gone] += covariance[np.ix_(gone, kept)] @ weights
+    return result
+
+
+def interpolated(series: np.ndarray, removed: np.ndarray, otherwise: float) -> np.ndarray:
+    """Walk from each removed step of one channel to the nearest kept ones on either side."""
+    kept = [step for step in range(len(series)) if not removed[step]]
+    result = series.astype(float)
+    for step in range(len(series)):
+        if not removed[step]:
+            continue
+        before = [other for other in kept if other < step][-1:]
+        after = [other for other in kept if other > step][:1]
+        if before and after:
+            (a,), (b,) = before, after
+            share = (step - a) / (b - a)
+            result[step] = (1 - share) * float(series[a]) + share * float(series[b])
+        else:
+            nearest = before or after
+            result[step] = float(series[nearest[0]]) if nearest else otherwise
+    return result
+
+
+def gaussian_blur(image: np.ndarray, deviation: float) -> np.ndarray:
+    """Blur one channel by a sum over all pixels within four deviations, mirrored at the border."""
+
+    def mirrored(place: int, side: int) -> int:
+        place %= 2 * side
+        return place if place < side else 2 * side - 1 - place
+
+    height, width = image.shape
+    down, across = (int(4 * deviation * side + 0.5) for side in image.shape)
+    result = np.zeros(image.shape)
+    for y, x in np.ndindex(height, width):
+        total = 0.0
+        for i, j in itertools.product(range(-down, down + 1), range(-across, across + 1)):
+            squares = (i / (deviation * height)) ** 2 + (j / (deviation * width)) ** 2
+            weight = math.exp(-squares / 2)
+            total += weight
+            result[y, x] += weight * float(image[mirrored(y + i, height), mirrored(x + j, width)])
+        result[y, x] /= total
+    return result

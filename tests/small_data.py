@@ -11,12 +11,14 @@ import numpy as np
 import torch
 from torch import nn
 
+from uproar.dataset import Data, Split
 from uproar.models import architectures
 from uproar.models.batches import Ranked, SharedInputs
+from uproar.models.training import TorchLearner
 from uproar.protocols.setting import Ranking, Setting, prepare
 from uproar.ranking import rank
 from uproar.remove import fill
-from uproar.types import Data, Recipe, Split
+from uproar.types import Recipe
 
 torch.set_num_threads(1)  # more threads only wait for each other over so little work
 
@@ -55,7 +57,7 @@ def importances(data: Data, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 
 def ranking(data: Data, seed: int = 0) -> Ranking:
-    return Ranking(*(rank(values) for values in importances(data, seed)))
+    return Ranking.of(*(rank(values) for values in importances(data, seed)))
 
 
 def setting(
@@ -68,10 +70,9 @@ def setting(
 ) -> Setting:
     return prepare(
         data,
-        getattr(fill, removal)(data.train.inputs, feature_axes=len(data.feature_shape)),
-        factory=factory(model, data),
+        getattr(fill, removal)(data),
+        learner=TorchLearner(factory(model, data), way),
         recipe=recipe or Recipe(epochs=2),
-        way=way,
         device=torch.device("cpu"),
         generator=np.random.default_rng(5),
     )
@@ -87,7 +88,7 @@ def ranked(data: Data, counts: tuple[int, ...], *, fill_each: bool = False) -> R
     fill = torch.full((1, values[1]), 0.25)
     if fill_each:
         fill = torch.randn(values, generator=torch.Generator().manual_seed(9))
-    ranks = ranking(data).train.reshape(len(data.train), -1)
+    ranks = ranking(data).train.values.reshape(len(data.train), -1)
     inputs = torch.from_numpy(data.train.inputs.reshape(values))
     shared = SharedInputs(inputs, fill, data.features, data.input_shape)
     return Ranked(shared, torch.from_numpy(ranks), counts)

@@ -95,8 +95,10 @@ def test_constant_inputs(tmp_path):
 
 
 def test_inputs_of_the_wrong_shape(tmp_path):
-    assert "inputs must be (examples, columns) or (examples, channels, height, width), got" in (
-        refused(tmp_path, (INPUTS[:160, :, None], LABELS[:160]))
+    assert "must be (examples, columns)" in refused(tmp_path, (INPUTS[:160, 0], LABELS[:160]))
+    # One step of a series is one feature, whatever the number of channels.
+    assert refused(tmp_path, (INPUTS[:160, :, None], LABELS[:160])) == (
+        "feature_shape (1,) has fewer than 2 features to rank"
     )
     assert "test: one input has shape (3,), in train it has (4,)" in refused(
         tmp_path, test=(INPUTS[160:, :3], LABELS[160:])
@@ -124,9 +126,9 @@ def test_a_model_that_does_not_fit(tmp_path):
             out=tmp_path / "run",
             log=silent,
         )
-    with pytest.raises(UproarError, match=r"the model must return logits of shape \(2, 2\)"):
+    with pytest.raises(UproarError, match=r"shape \(64, 2\), one per class, .* got \(64, 3\)"):
         evaluate(
-            lambda: nn.Linear(4, 1),
+            lambda: nn.Linear(4, 3),
             *((INPUTS, LABELS), (INPUTS, LABELS)),
             out=tmp_path / "run",
             log=silent,
@@ -191,7 +193,7 @@ def test_a_bad_spec_is_refused_before_anything_is_written(values, expected, tmp_
 
 
 def test_an_image_model_for_a_table(tmp_path):
-    with pytest.raises(UproarError, match="model 'cnn' needs images, but data 'breast-cancer'"):
+    with pytest.raises(UproarError, match="'cnn' needs images or series, but data 'breast-cancer' are"):
         run({**TUMOURS, "model": "cnn"}, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

@@ -19,59 +19,79 @@ REGISTRIES = ("data", "explain", "models", "protocols", "remove")
 # ("data.*"). Every line names lines above it alone, so that there is no way round.
 ALLOWED = {
     "types": (),
+    "dataset": ("types",),
+    "scoring": (),
     "seeding": (),
     "ranking": (),
-    "data.*": ("types", "seeding"),
-    "models.*": ("types",),
+    "data.*": ("types", "dataset", "seeding"),
+    "models.*": ("types", "dataset", "seeding"),
     # An explainer is handed a trained model; leaves know nothing else of each other.
     "explain.*": ("types", "seeding", "models.trained"),
-    "remove.*": ("types",),
-    "protocols.*": ("types", "ranking", "models.batches", "models.training"),
+    "remove.*": ("types", "dataset"),
+    "protocols.*": (
+        *("types", "dataset", "ranking", "scoring"),
+        *("models.batches", "models.learner", "models.training", "remove.removal"),
+    ),
     "resampling": (),
     "stats": ("resampling",),
-    "accuracy": ("resampling",),
+    "intervals": ("resampling",),
+    "leaks": ("intervals",),
     "agreement": ("resampling", "stats"),
     "run.*": ("types",),
     # Pictures show the features that ranking puts first.
-    "report.*": ("ranking",),
+    "report.*": ("types", "ranking"),
     # Registries and names alone, which import no torch.
-    "spec": ("types", *REGISTRIES, "explain.names"),
+    "defaults": ("types", *REGISTRIES),
+    "spec": ("types", "defaults", *REGISTRIES, "explain.names"),
     "device": ("types",),
     "job": ("run.*",),
     "plan": ("types", "seeding", "spec", "job", *REGISTRIES, "explain.names", "run.*"),
     "results": ("job", "plan", "protocols", "run.*"),
     "conclusions": (
         *("seeding", "protocols", "spec", "results"),
-        *("stats", "accuracy", "agreement"),
+        *("stats", "intervals", "leaks", "agreement"),
     ),
     "testing": (
-        *("types", "seeding", "data.*", "explain.*", "remove.*", "models.*", "protocols.*"),
+        *("types", "dataset", "seeding", "ranking"),
+        *("data.*", "explain.*", "remove.*", "models.*", "protocols.*"),
     ),
-    "explanations": ("types", "seeding", "ranking", "models.*", "explain.*", "run.*"),
+    "explanations": ("types", "dataset", "seeding", "ranking", "models.*", "explain.*", "run.*"),
+    "answers": ("dataset", "scoring", "models.*", "explain.*"),
     "workbench": (
-        *("types", "seeding", "job", "plan", "explanations", "run.*"),
+        *("types", "dataset", "seeding", "job", "plan", "answers", "explanations", "run.*"),
         *("data.*", "models.*", "protocols.*", "remove.*"),
     ),
     "result": (
-        *("types", "spec", "job", "plan", "results", "conclusions", "accuracy"),
+        *("types", "spec", "job", "plan", "results", "conclusions", "intervals"),
         *("run.*", "report.*", "presentation"),
     ),
     # Made from a result, which it receives; result imports it on use.
     "presentation": ("types", "job", "plan", "results", "run.*", "report.*", "result"),
     "outputs": ("result", "run.*"),
     "terminal": ("types", "result", *REGISTRIES),
+    "preconditions": ("types", "dataset", "spec", "job", "plan", "remove", "run.*"),
     "benchmark": (
-        *("types", "spec", "device", "job", "plan", "result", "outputs", "workbench"),
+        *("types", "dataset", "spec", "device", "job", "plan", "preconditions"),
+        *("result", "outputs", "workbench"),
         *("data.*", "models.*", "run.*"),
     ),
-    "cost": ("benchmark", "job", "plan", "workbench", "protocols.*", "run.*"),
-    "evaluation": (
-        *("types", "spec", "result", "benchmark"),
-        *("data.*", "explain", "models.training"),
+    "cost": (
+        *("types", "benchmark", "job", "plan", "workbench"),
+        *("models.*", "protocols.*", "run.*"),
     ),
-    "cli": ("types", "spec", "result", "outputs", "terminal", "benchmark", "cost", "run.*"),
+    "evaluation": (
+        *("types", "dataset", "defaults", "spec", "result", "benchmark"),
+        *("data.*", "models.choice"),
+    ),
+    "drafting": ("types", "defaults", "preconditions", "data.*", "models"),
+    "flags": ("types", "spec"),
+    "cli": (
+        *("types", "flags", "spec", "result", "outputs", "terminal", "benchmark", "cost"),
+        *("drafting", "run.*"),
+    ),
     "__main__": ("cli",),
-    "": ("types", "spec", "result", "benchmark", "evaluation"),  # names that are looked up on use
+    # Names that are looked up on use.
+    "": ("types", "dataset", "data", "spec", "result", "benchmark", "evaluation"),
 }
 MUTUAL = {("result", "presentation")}
 WITH_TORCH = (
@@ -79,7 +99,10 @@ WITH_TORCH = (
     "models.*",
     "explain.*",
     "protocols.*",
+    "remove.*",
+    "scoring",
     "testing",
+    "answers",
     "explanations",
     "workbench",
 )

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from small_data import CLASSES, ranking, setting, small
-from uproar.accuracy import leaking, leaks
+from uproar.dataset import Data, Split
+from uproar.leaks import leaking, leaks
 from uproar.protocols import CURVES, PROTOCOLS
 from uproar.protocols.leakage import mask_only
 from uproar.protocols.perturb import no_retrain
@@ -16,7 +17,7 @@ from uproar.protocols.retrain_once import retrain_once, train_once
 from uproar.protocols.roar import kar, roar
 from uproar.protocols.setting import Ranking, Setting, arms
 from uproar.ranking import rank
-from uproar.types import Data, Recipe, Split
+from uproar.types import Recipe
 
 RECIPE = Recipe(learning_rate=0.01, epochs=4, batch_size=32)
 SEEDS = (3, 4)
@@ -64,10 +65,11 @@ def test_curves_have_their_names_shape_and_type(name: str, layout: str) -> None:
 def test_a_protocol_repeats_itself_and_does_not_change_its_arguments(name: str) -> None:
     data = small("grey")
     subject, ranks = setting(data, recipe=RECIPE, removal="noise"), ranking(data)
-    before = [subject.train.inputs.clone(), subject.train.fill.clone(), *map(np.copy, ranks.parts)]
+    parts = (ranks.train.values, ranks.test.values)
+    before = [subject.train.inputs.clone(), subject.train.fill.clone(), *map(np.copy, parts)]
     first = RUN[name](subject, ranks, (0.5,), SEEDS)
     again = RUN[name](subject, ranks, (0.5,), SEEDS)
-    after = [subject.train.inputs, subject.train.fill, *ranks.parts]
+    after = [subject.train.inputs, subject.train.fill, *parts]
     assert all((first[curve] == again[curve]).all() for curve in first)
     assert all((x == y).all() for x, y in zip(before, after, strict=True))
 
@@ -136,7 +138,7 @@ def test_equal_rankings_have_equal_curves_whatever_the_importance_was() -> None:
     data = small("grey")
     subject = setting(data, recipe=RECIPE)
     values = np.random.default_rng(0).random((2, 70, 4, 3))
-    rankings = [Ranking(rank(v), rank(v[:40])) for v in (values[0], values[0] ** 3 - 1)]
+    rankings = [Ranking.of(rank(v), rank(v[:40])) for v in (values[0], values[0] ** 3 - 1)]
     one, other = (roar(subject, r, fractions=(0.5,), seeds=SEEDS) for r in rankings)
     assert (one == other).all()
 
@@ -150,7 +152,7 @@ def coded(data: Data) -> Ranking:
             importance[example, 2 * label : 2 * label + 2] = 1
         return rank(importance)
 
-    return Ranking(code(data.train), code(data.test))
+    return Ranking.of(code(data.train), code(data.test))
 
 
 def test_an_explainer_that_encodes_the_label_is_found_out_by_its_mask() -> None:
@@ -164,7 +166,7 @@ def test_an_explainer_that_encodes_the_label_is_found_out_by_its_mask() -> None:
         {"adversary": adversary[None], "fair": fair[None]},
         [1 / 3],
         majority_rate=data.majority_rate,
-        clean_accuracy=0.9,
+        clean_score=0.9,
     )
     assert leaking(table) == {"adversary"}
     # Plain ROAR takes the label in the mask for information left in the inputs.

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from uproar.dataset import Data
 from uproar.explain.gradients import IntegratedGradients
 from uproar.explanations import as_trained
 from uproar.protocols.leakage import mask_only
@@ -14,7 +15,6 @@ from uproar.protocols.roar import kar, roar
 from uproar.protocols.setting import Ranking, Setting, arms
 from uproar.ranking import rank
 from uproar.testing import toy_setting
-from uproar.types import Data
 
 pytestmark = pytest.mark.slow
 FRACTIONS = (0.1, 0.3, 0.5, 0.7, 0.9)
@@ -30,20 +30,21 @@ def digits() -> tuple[Setting, Data]:
 def random_ranking(data: Data) -> Ranking:
     generator = np.random.default_rng(0)
     shapes = [(len(part), *data.feature_shape) for part in (data.train, data.test)]
-    return Ranking(*(rank(generator.random(shape)) for shape in shapes))
+    return Ranking.of(*(rank(generator.random(shape)) for shape in shapes))
 
 
 def integrated_gradients(setting: Setting, data: Data) -> Ranking:
     """Explain what a base model predicts, and rank by absolute importance."""
-    state = setting.fit(arms(setting.train, random_ranking(data).train, [0]), [7])
-    model = as_trained(data, setting.factory, state, torch.device("cpu"))
+    state = setting.fit(arms(setting.train, random_ranking(data).train, [0.0]), [7])
+    answering = setting.learner.answering(state)
+    model = as_trained(data, answering, torch.device("cpu")).model
     parts = []
     for part in (data.train, data.test):
         inputs = torch.from_numpy(part.inputs)
         explain = IntegratedGradients()
         attribution = explain(model, inputs, model(inputs).argmax(1), torch.Generator())
         parts.append(rank(attribution.abs().sum(1).numpy()))
-    return Ranking(*parts)
+    return Ranking.of(*parts)
 
 
 def test_random_keeping_is_random_removing_of_the_rest(digits: tuple[Setting, Data]) -> None:

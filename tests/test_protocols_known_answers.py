@@ -57,7 +57,7 @@ def accuracies(data_name: str, ranking_name: str) -> dict[str, np.ndarray]:
     for seed in range(DRAWS):
         setting, data = toy_setting(data_name, seed=seed)
         ranking = known_ranking(data, f"{ranking_name}-ranking")
-        base = setting.fit(arms(setting.train, ranking.train, [0]), [0])
+        base = setting.fit(arms(setting.train, ranking.train, [0.0]), [0])
         retrained = roar(setting, ranking, fractions=REMOVED, seeds=[0])
         asked = no_retrain(setting, base, ranking, fractions=REMOVED)
         curves["retrained"].append(retrained.mean((1, 2)))
@@ -128,7 +128,7 @@ def test_with_noise_of_its_own_every_informative_column_counts() -> None:
 def test_accuracies_of_one_draw_are_those_of_numpy(name: str, order: str) -> None:
     setting, data = toy_setting(name, seed=2)
     ranking = known_ranking(data, f"{order}-ranking")
-    columns = dict(data.known_rankings)[f"{order}-ranking"]
+    columns = np.argsort(-data.known_importance[f"{order}-ranking"][0][0], kind="stable")
     steps = (0, 2, 4, 9, 15)
     correct = roar(setting, ranking, fractions=[k / COLUMNS for k in steps], seeds=[0])
     fill = data.train.inputs.mean(0, dtype=np.float64).astype(np.float32)

@@ -10,12 +10,13 @@ import torch
 
 import oracles
 from small_data import factory, importances, ranking, setting, small
+from uproar.dataset import Data
 from uproar.protocols.leakage import mask_only
 from uproar.protocols.perturb import no_retrain
 from uproar.protocols.retrain_once import retrain_once, train_once
 from uproar.protocols.roar import kar, roar
 from uproar.protocols.setting import Setting, arms
-from uproar.types import Data, Recipe
+from uproar.types import Recipe
 
 FRACTIONS = (0.0, 0.25, 0.5, 0.9, 1.0)
 SEEDS = (3, 4)
@@ -106,7 +107,7 @@ def test_no_retrain_asks_the_given_models(removal: str, keep: bool) -> None:
     data = small("grey")
     subject = setting(data, recipe=ADAM, removal=removal)
     ranks = ranking(data)
-    states = subject.fit(arms(subject.train, ranks.train, [0, 0]), SEEDS)
+    states = subject.fit(arms(subject.train, ranks.train, [0.0, 0.0]), SEEDS)
     correct = no_retrain(subject, states, ranks, fractions=FRACTIONS, keep=keep)
     for fraction, by_model in zip(FRACTIONS, correct, strict=True):
         _, test = inputs_of(data, subject, fraction, keep=keep)

@@ -5,19 +5,19 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
+from typing import get_args
 
 import pytest
 
-import uproar.data
-import uproar.protocols
-import uproar.remove
 from small_data import public
 from uproar.data import DATA
+from uproar.defaults import MODEL_OF_KIND, defaults, removal_of
 from uproar.explain import AGGREGATIONS, ENSEMBLES, EXPLAINERS
 from uproar.models import MODELS
+from uproar.preconditions import fitting_removals
 from uproar.protocols import CURVES, PROTOCOLS
 from uproar.remove import REMOVALS
-from uproar.types import Entry
+from uproar.types import Entry, Kind, Source, find
 
 REGISTRIES = {
     "data": DATA,
@@ -27,19 +27,26 @@ REGISTRIES = {
     "protocols": PROTOCOLS,
 }
 ENTRIES = [(what, entry) for what, registry in REGISTRIES.items() for entry in registry]
-# Public objects that are no entries, and why.
+# Public functions beside entries, in the modules that entries are in, and why.
 HELPERS = {
-    "uproar.data:load": "finds and loads an entry",
-    "uproar.data.checks:check": "refuses bad data",
-    "uproar.data.split:split": "splits for the data sets",
-    "uproar.remove.fill:Fill": "what the removals return",
     "uproar.protocols.retrain_once:train_once": "trains what retrain-once scores with",
-    "uproar.protocols.setting:Removal": "what a protocol asks of a removal",
-    "uproar.protocols.setting:Ranking": "what a protocol is given",
-    "uproar.protocols.setting:Setting": "what a protocol is given",
-    "uproar.protocols.setting:arms": "serves all protocols",
-    "uproar.protocols.setting:counts_of": "serves all protocols",
-    "uproar.protocols.setting:prepare": "makes a setting",
+}
+# Modules without entries, and why.
+MACHINERY = {
+    "uproar.data": {
+        *("array_labels", "array_parts", "arrays", "checks", "class_folders", "columns"),
+        *("decoding", "delimited", "disk_backed", "drawing", "encoding", "files", "frame_parts"),
+        *("hugging_face", "image_files", "images", "labelled_texts", "labels", "loading", "npz"),
+        *("openml", "patches", "split", "tables", "text", "tokens"),
+    },
+    "uproar.models": {
+        *("adapters", "batches", "callables", "choice", "dense", "embedded", "estimator_arms"),
+        *("estimator_names", "estimators", "footprint", "hugging_face", "kinds", "learner"),
+        *("least_squares", "loss", "model_digest", "optimisers", "randomness", "schedule"),
+        *("sequential", "stacked", "trained", "training", "vectorised"),
+    },
+    "uproar.remove": {"harmonic", "removal"},
+    "uproar.protocols": {"setting"},
 }
 every = pytest.mark.parametrize(
     ("what", "entry"), ENTRIES, ids=[f"{what} {entry.name}" for what, entry in ENTRIES]
@@ -70,19 +77,30 @@ def test_names_and_objects_are_unique(what: str) -> None:
     assert len({entry.path for entry in REGISTRIES[what]}) == len(REGISTRIES[what])
 
 
-@pytest.mark.parametrize("package", [uproar.data, uproar.remove, uproar.protocols])
-def test_every_public_object_is_registered(package) -> None:
-    names = [package.__name__]
-    names += [f"{package.__name__}.{info.name}" for info in pkgutil.iter_modules(package.__path__)]
-    found = {f"{name}:{one}" for name in names for one in public(importlib.import_module(name))}
-    registered = {entry.path for entry in REGISTRIES[package.__name__.split(".")[1]]}
-    helpers = {path for path in HELPERS if path.startswith(f"{package.__name__}")}
-    assert found == registered | helpers
+@pytest.mark.parametrize("package", MACHINERY)
+def test_every_public_function_of_a_module_with_entries_is_registered(package: str) -> None:
+    paths = {entry.path for entry in REGISTRIES[package.split(".")[1]]}
+    helpers = {path for path in HELPERS if path.startswith(f"{package}.")}
+    names = {path.partition(":")[0] for path in paths}
+    modules = [importlib.import_module(name) for name in names]
+    found = {
+        f"{module.__name__}:{one}"
+        for module in modules
+        for one in public(module)
+        if inspect.isfunction(getattr(module, one))
+    }
+    assert found == paths | helpers
 
 
-def test_every_architecture_is_registered() -> None:
-    module = importlib.import_module("uproar.models.architectures")
-    assert {f"{module.__name__}:{name}" for name in public(module)} == {e.path for e in MODELS}
+@pytest.mark.parametrize("package", MACHINERY)
+def test_every_module_has_entries_or_is_known_to_have_none(package: str) -> None:
+    modules = {
+        info.name for info in pkgutil.iter_modules(importlib.import_module(package).__path__)
+    }
+    entries = REGISTRIES[package.split(".")[1]]
+    of_entries = {entry.path.partition(":")[0].rpartition(".")[2] for entry in entries}
+    assert not of_entries & MACHINERY[package]
+    assert modules == of_entries | MACHINERY[package]
 
 
 @pytest.mark.parametrize("entry", PROTOCOLS, ids=lambda entry: entry.name)
@@ -101,6 +119,24 @@ def test_curves_have_names_of_their_own() -> None:
 
 
 @pytest.mark.parametrize("entry", DATA, ids=lambda entry: entry.name)
-def test_a_data_set_names_a_registered_model(entry: Entry) -> None:
-    assert dict(entry.parameters)["model"] in {model.name for model in MODELS}
+def test_a_data_set_has_a_registered_model_and_a_removal_that_fit_it(entry: Entry) -> None:
+    chosen = defaults(entry.name, Source())
+    model = find(chosen.model, MODELS, "model")
+    assert entry.kind in (model.data_kinds or [entry.kind])
+    assert set(chosen.removals) <= set(fitting_removals(entry.kind))
     assert entry.paper
+
+
+@pytest.mark.parametrize("kind", get_args(Kind))
+def test_every_kind_of_data_has_a_model_a_removal_and_an_entry(kind: Kind) -> None:
+    model = find(MODEL_OF_KIND[kind], MODELS, "model")
+    assert kind in model.data_kinds
+    assert removal_of(kind) in fitting_removals(kind)
+    assert kind in {entry.kind for entry in DATA}
+
+
+@every
+def test_kinds_of_data_are_known(what: str, entry: Entry) -> None:
+    assert set(entry.data_kinds) <= set(get_args(Kind))
+    if what == "data":
+        assert entry.kind in get_args(Kind)

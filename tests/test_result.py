@@ -25,6 +25,8 @@ RESULTS = [
     "fraction",
     "repeat",
     "value",
+    "score",
+    "mse",
     "direction",
     "n",
     "versions",
@@ -41,6 +43,9 @@ LEADERBOARD = [
     "retrain_once_gain",
     "retrain_once_low",
     "retrain_once_high",
+    "no_retrain_gain",
+    "no_retrain_low",
+    "no_retrain_high",
     "mask_only_accuracy",
     "verdict",
     "explain_seconds",
@@ -74,7 +79,8 @@ def test_results_are_one_tidy_table_in_two_formats(result):
 
 def test_there_is_one_row_per_measurement(result):
     table = result.table
-    keys = [name for name in RESULTS if name not in {"value", "direction", "n", "versions"}]
+    measured = {"value", "score", "mse", "direction", "n", "versions"}
+    keys = [name for name in RESULTS if name not in measured]
     assert not table.duplicated(keys).any()
     counts = table.groupby("protocol").size()
     explainers, fractions, repeats = 4, 2, 2

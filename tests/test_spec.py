@@ -10,11 +10,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from uproar.data import DATA
+from uproar.defaults import MODEL_OF_KIND
 from uproar.explain import DEFAULT_EXPLAINERS
 from uproar.models import MODELS
 from uproar.protocols import PROTOCOLS
 from uproar.remove import REMOVALS
-from uproar.spec import DEFAULT_FRACTIONS, REFERENCE, Spec, defaults
+from uproar.spec import DEFAULT_FRACTIONS, REFERENCE, Spec
 from uproar.types import Recipe, UproarError
 
 ALL_PROTOCOLS = ("roar", "kar", "mask-only", "retrain-once", "no-retrain")
@@ -41,13 +42,16 @@ def test_the_default_spec() -> None:
 @pytest.mark.parametrize("entry", DATA, ids=lambda entry: entry.name)
 def test_every_data_set_has_defaults_that_pass(entry) -> None:
     spec = Spec.from_mapping({"data": entry.name}).checked()
-    assert spec.model in {model.name for model in MODELS}
     toy = entry.name.startswith("hooker-toy")
-    assert spec.model == ("linear" if toy else "mlp")
+    models = {"digits": "mlp", **MODEL_OF_KIND}
+    assert spec.model == ("linear" if toy else models.get(entry.name, models[entry.kind]))
     assert spec.recipe.optimiser == ("least-squares" if toy else "adam")
-    known = ("true-ranking", "inverted-ranking", "shuffled-ranking") if toy else ()
-    assert spec.explainers == (*DEFAULT_EXPLAINERS, *known)
-    assert spec.extra_bases == known == defaults(entry.name).rankings
+    assert ("sobel" in spec.explainers) == (entry.kind == "image")
+    assert ("occlusion" in spec.explainers) == (entry.kind != "image")
+    known = dict(entry.parameters).get("rankings", "")
+    assert spec.explainers[-known.count(",") - 1 :] == tuple(known.split(",")) or not known
+    assert spec.extra_bases == tuple(name for name in known.split(",") if name)
+    assert spec.removals == (("mask-token",) if entry.kind == "text" else ("mean",))
 
 
 def test_what_is_given_goes_before_the_defaults_of_the_data() -> None:

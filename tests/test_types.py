@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from small_data import small
-from uproar.types import Entry, Recipe, Split, UproarError, find, unknown
+from uproar.dataset import Split
+from uproar.types import Entry, Recipe, UproarError, find, unknown
 
 REGISTRY = [
     Entry("mean", "the mean", "uproar.remove.fill:mean"),

@@ -6,33 +6,39 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from uproar.benchmark import Benchmark
+    from uproar.data import load
+    from uproar.dataset import Data, Split
     from uproar.evaluation import evaluate
     from uproar.result import Result
     from uproar.spec import Spec
-    from uproar.types import Data, Recipe, Split, UproarError
+    from uproar.types import Recipe, Source, UproarError
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "Benchmark": "uproar.benchmark",
-    "Data": "uproar.types",
+    "Data": "uproar.dataset",
     "Recipe": "uproar.types",
     "Result": "uproar.result",
+    "Source": "uproar.types",
     "Spec": "uproar.spec",
-    "Split": "uproar.types",
+    "Split": "uproar.dataset",
     "UproarError": "uproar.types",
     "evaluate": "uproar.evaluation",
+    "load": "uproar.data",
 }
 __all__ = [
     "Benchmark",
     "Data",
     "Recipe",
     "Result",
+    "Source",
     "Spec",
     "Split",
     "UproarError",
     "__version__",
     "evaluate",
+    "load",
 ]
 
 

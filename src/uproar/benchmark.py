@@ -9,29 +9,35 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from uproar.data import DATA
+from uproar.dataset import Data
 from uproar.device import device_of
 from uproar.job import Job, digests_of
+from uproar.models import MODELS
 from uproar.outputs import write_files
 from uproar.plan import Plan
+from uproar.preconditions import (
+    check_learned,
+    check_removals,
+    forget_incomplete,
+    stop_if_failed,
+)
 from uproar.result import Result
 from uproar.run.cell import Cell, Outcome
 from uproar.run.executors import local
 from uproar.run.files import remove, sweep, write_whole
+from uproar.run.loading import loading
 from uproar.run.progress import Progress
 from uproar.run.store import Store
 from uproar.spec import Spec
-from uproar.types import Data, UproarError
+from uproar.types import UproarError
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from uproar.workbench import Workbench
 
 Log = Callable[[str], None]
 
-# A base model whose validation accuracy a lucky majority guess would reach this often has learned
-# nothing.
-LUCK = 0.01
+PRETRAINED = "transformers:"  # models with a tokenizer of their own
 DEFAULT_OUT = Path("runs/DATA")  # where DATA is the name of the data
 
 
@@ -42,7 +48,8 @@ class Benchmark:
     :param spec: what to measure.
     :param out: folder for the store, the tables and the report; ``runs/DATA`` if not given.
     :param data: a data set, when ``spec.data`` is no registered name.
-    :param model: a factory of untrained modules, when ``spec.model`` is no registered name.
+    :param model: a factory of untrained modules, an estimator, or a trained model, when
+        ``spec.model`` is ``python:name``.
     :param explainers: callables by the names that ``spec.callables`` lists.
     :param log: told in one line of every choice made and of damaged outcomes.
     :param quiet: show no progress.
@@ -51,14 +58,14 @@ class Benchmark:
     spec: Spec
     out: Path = DEFAULT_OUT
     data: Data | None = None
-    model: Callable[[], nn.Module] | None = None
+    model: Any = None
     explainers: Mapping[str, Any] = field(default_factory=dict)
     log: Log = print
     quiet: bool = False
 
     def __post_init__(self) -> None:
         if self.out == DEFAULT_OUT:
-            object.__setattr__(self, "out", DEFAULT_OUT.with_name(self.spec.data))
+            object.__setattr__(self, "out", DEFAULT_OUT.with_name(self.spec.folder_name))
 
     def run(self) -> Result:
         """Run what is not finished yet, write tables and report, and return the result.
@@ -79,11 +86,16 @@ class Benchmark:
         'better than random'
         """
         spec = self.spec.checked()
-        finished = self._finished(spec)
+        finished = self._finished(spec) if spec.settled else None
+        if finished is None:
+            plan, bench, notes = self._prepare(spec)
+            # Only now it is known what data of one's own are.
+            finished = None if spec.settled else self._finished(plan.spec)
         if finished is not None:
             self.log(f"already finished: {self.out}")
             return finished
-        plan, bench = self._prepare(spec)
+        for note in notes:
+            self.log(note)
         # Without it the run counts as unfinished, whenever it is killed; it is written last.
         remove(self.out / "report.html")
         write_whole(self.out / "spec.toml", plan.spec.to_toml().encode())
@@ -108,38 +120,65 @@ class Benchmark:
 
     def prepare(self) -> tuple[Plan, Workbench]:
         """Load and check everything that a run needs, without running it."""
-        return self._prepare(self.spec.checked())
+        plan, bench, notes = self._prepare(self.spec.checked())
+        for note in notes:
+            self.log(note)
+        return plan, bench
 
-    def _prepare(self, spec: Spec) -> tuple[Plan, Workbench]:
-        import torch
-
-        from uproar.data import load
+    def _prepare(self, spec: Spec) -> tuple[Plan, Workbench, tuple[str, ...]]:
         from uproar.data.checks import check
-        from uproar.models import MODELS
-        from uproar.models.training import check_fits, check_way, choose_way
-        from uproar.types import find
+        from uproar.models.choice import choose
         from uproar.workbench import Workbench
 
         self._check_objects(spec)
         sweep(self.out)
-        store = Store(self.out / "store")
-        data = check(self.data or load(spec.data, seed=spec.seed))
-        factory = self.model or partial(find(spec.model, MODELS, "model").load(), data)
+        data = check(self._load(spec) if self.data is None else self.data)
+        check_removals(spec, data.kind)
         device = device_of(spec.device)
-        sample = torch.from_numpy(data.train.inputs[:2]).to(device)
-        check_fits(factory, sample, len(data.class_names))
-        if spec.training == "auto":
-            way, why = choose_way(factory, sample)
-            spec = spec.model_copy(update={"training": way})
-            self.log(f"training: {way} ({why})")
-        else:
-            check_way(spec.training, factory, sample)
-        plan = Plan(spec)
-        bench = Workbench(plan, data, factory, store, device, self.explainers)
-        return plan, bench
+        chosen = choose(
+            spec.model,
+            data,
+            given=self.model,
+            parameters=spec.model_parameters,
+            training=spec.training,
+            recipe=spec.recipe,
+            device=device,
+        )
+        found = {"training": chosen.learner.way}
+        if not any(entry.name == spec.data for entry in DATA):
+            # Anew, even where a spec file knows one: the data may have changed since.
+            found["data_digest"] = data.digest()
+        if not any(entry.name == spec.model for entry in MODELS):
+            found["model_digest"] = chosen.digest
+        plan = Plan(spec.model_copy(update=found))
+        store = Store(self.out / "store")
+        bench = Workbench(
+            *(plan, data, chosen.learner, chosen.once, store, device, chosen.given),
+            explainers=self.explainers,
+        )
+        return plan, bench, (*data.notes, *chosen.notes)
+
+    def _load(self, spec: Spec) -> Data:
+        """Read the data, with a bar where that takes long."""
+        from uproar.data import load
+
+        tokenizer = None
+        if spec.model.startswith(PRETRAINED):
+            from uproar.data.hugging_face import tokenizer_of
+
+            tokenizer = tokenizer_of(spec.model.removeprefix(PRETRAINED))
+        with loading(f"reading {spec.data}", quiet=self.quiet) as progress:
+            return load(
+                spec.data,
+                seed=spec.seed,
+                source=spec.source,
+                progress=progress,
+                tokenizer=tokenizer,
+            )
 
     def _check_objects(self, spec: Spec) -> None:
         """Refuse a spec that speaks of objects which nobody handed over."""
+        given: dict[str, tuple[str, Any]]
         given = {"data": (spec.data, self.data), "model": (spec.model, self.model)}
         given |= {f"explainer {n}": (f"python:{n}", self.explainers.get(n)) for n in spec.callables}
         for what, (name, thing) in given.items():
@@ -155,21 +194,17 @@ class Benchmark:
         bases = run([plan.data_job(), *plan.base_jobs])
         stop_if_failed(plan, bench.store, bases)
         check_learned(plan, bases, bench.data)
-        for job in plan.explain_jobs():
-            # Nobody can tell whether a callable still does what it did, so that it is asked again;
-            # retraining is keyed by the ranking that comes of it, and is not repeated in vain.
-            if job.base_explainer in plan.spec.callables:
-                bench.store.discard(job.cell)
+        forget_incomplete(plan, bench.store)
         ends = plan.end_jobs()
         early = [job for job in ends if job.protocol != "retrain-once"]
         explaining = sorted(plan.explain_jobs(), key=lambda job: -job.weight)
-        outcomes = run([*plan.once_jobs(), *explaining, *early])
+        if bench.learner.parallel:
+            # Explaining leaves processors idle that training takes by itself.
+            outcomes = run(explaining, workers=processors(bench))
+            outcomes |= run([*plan.once_jobs(), *early])
+        else:
+            outcomes = run([*plan.once_jobs(), *explaining, *early])
         explained = {job: outcomes[job] for job in plan.explain_jobs() if job in outcomes}
-        bench.sources.update(
-            (digest, (job.cell, member))
-            for job, outcome in explained.items()
-            for member, digest in outcome.values["digests"].items()
-        )
         late = [job for job in ends if job.protocol == "retrain-once"]
         # Curves of a model whose training failed would only say once more that it did.
         failed = {job.removal for job in plan.once_jobs() if job not in outcomes}
@@ -183,8 +218,11 @@ class Benchmark:
         run([*rest[start:], *rest[:start]])
 
 
-def _run(jobs: Iterable[Job], *, bench: Workbench, progress: Progress) -> dict[Job, Outcome]:
+def _run(
+    jobs: Iterable[Job], *, bench: Workbench, progress: Progress, workers: int = 0
+) -> dict[Job, Outcome]:
     """Run jobs, several of which may share a cell, and return the outcomes of those that worked."""
+    workers = workers or workers_of(bench)
     by_cell: dict[Cell, list[Job]] = {}
     for job in jobs:
         by_cell.setdefault(job.cell, []).append(job)
@@ -195,7 +233,7 @@ def _run(jobs: Iterable[Job], *, bench: Workbench, progress: Progress) -> dict[J
             return bench(job)
 
     outcomes = {}
-    for cell, found in local(by_cell, work, store=bench.store, workers=workers_of(bench)):
+    for cell, found in local(by_cell, work, store=bench.store, workers=workers):
         for job in by_cell[cell]:
             progress.advance(job.slot)
             if isinstance(found, Outcome):
@@ -205,36 +243,9 @@ def _run(jobs: Iterable[Job], *, bench: Workbench, progress: Progress) -> dict[J
 
 def workers_of(bench: Workbench) -> int:
     """Return how many cells run side by side: one where a cell uses all processors by itself."""
-    one_at_a_time = bench.device.type != "cpu" or bench.plan.spec.training == "sequential"
-    return 1 if one_at_a_time else os.cpu_count() or 1
+    return 1 if bench.learner.parallel else processors(bench)
 
 
-def stop_if_failed(plan: Plan, store: Store, outcomes: Mapping[Job, Outcome]) -> None:
-    """Raise the first failure of what everything else rests on."""
-    missing = {job.cell for job in (plan.data_job(), *plan.base_jobs) if job not in outcomes}
-    for cell, failure in store.failures():
-        if cell in missing:
-            raise UproarError(f"{cell.label or cell.kind} failed: {failure.error}")
-
-
-def check_learned(plan: Plan, outcomes: Mapping[Job, Outcome], data: Data) -> None:
-    """Stop when a base model is no better than the majority class: its explanations mean nothing.
-
-    A one-sided binomial test at level 0.01, on validation examples.
-
-    :raises UproarError: with the accuracy and the rate that it was compared with.
-    """
-    import numpy as np
-    from scipy.stats import binomtest
-
-    labels = data.validation.labels
-    majority = np.bincount(data.train.labels).argmax()
-    rate = float((labels == majority).mean())
-    for job in plan.base_jobs:
-        seen = outcomes[job].values["validation"]
-        if binomtest(seen["correct"], seen["examples"], rate, "greater").pvalue > LUCK:
-            raise UproarError(
-                f"{job.cell.label} learned nothing: validation accuracy "
-                f"{seen['correct'] / seen['examples']:.3f} on {seen['examples']} examples, the "
-                f"majority class alone gives {rate:.3f}; change the recipe or the model"
-            )
+def processors(bench: Workbench) -> int:
+    """Return how many cells that use one processor each run side by side; on a GPU, one."""
+    return os.cpu_count() or 1 if bench.device.type == "cpu" else 1

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from uproar.flags import spec_of, with_flags
 from uproar.types import UproarError, unknown
 
 if TYPE_CHECKING:
@@ -32,30 +33,6 @@ FAILED, WRONG_USE, INTERRUPTED = 1, 2, 130
 
 LISTED = "explainers|removals|protocols|data|models"
 
-DataName = Annotated[
-    str | None,
-    typer.Argument(help="Data set, see `uproar list data`.  [default: digits]", show_default=False),
-]
-Config = Annotated[
-    Path | None,
-    typer.Option("--config", "-c", help="TOML file with a spec; flags override what it says."),
-]
-Model = Annotated[str | None, typer.Option(help="Model, see `uproar list models`.")]
-Explainers = Annotated[
-    str | None,
-    typer.Option(help="Comma-separated, as in random,grad,sg-ig:samples=30. See `uproar list`."),
-]
-Protocols = Annotated[str | None, typer.Option(help="Comma-separated, as in roar,mask-only.")]
-Removals = Annotated[str | None, typer.Option(help="Comma-separated, as in mean,noise.")]
-Fractions = Annotated[
-    str | None, typer.Option(help="Shares of the features, as in 0.3,0.7 (never percent).")
-]
-Repeats = Annotated[int | None, typer.Option(help="Retrainings of every arm.")]
-BaseModels = Annotated[int | None, typer.Option(help="Trained models that are explained.")]
-Seed = Annotated[int | None, typer.Option(help="Another seed, other draws everywhere.")]
-Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, …")]
-Out = Annotated[Path | None, typer.Option(help="Folder of the run.  [default: runs/DATA]")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Nothing but errors.")]
 Folder = Annotated[Path, typer.Argument(help="Folder of a run, as in runs/digits.")]
 
 
@@ -71,25 +48,19 @@ def main() -> None:
 
 
 @app.command(
-    epilog="Examples:  `uproar run digits`  ·  `uproar run digits --explainers random,grad,ig "
-    "--fractions 0.3,0.7 --repeats 2`  ·  `uproar run --config runs/digits/spec.toml --seed 1 "
-    "--out runs/again`"
+    epilog="  ·  ".join(
+        (
+            "Examples:  `uproar run digits`",
+            "`uproar run table.csv --target price`",
+            "`uproar run images.zip --model resnet18 --patch 4`",
+            "`uproar run reviews.tsv --text sentence --target label`",
+            "`uproar run digits --explainers random,grad,ig --fractions 0.3,0.7 --repeats 2`",
+            "`uproar run --config runs/digits/spec.toml --seed 1 --out runs/again`",
+        )
+    )
 )
-def run(
-    data: DataName = None,
-    config: Config = None,
-    model: Model = None,
-    explainers: Explainers = None,
-    protocols: Protocols = None,
-    removals: Removals = None,
-    fractions: Fractions = None,
-    repeats: Repeats = None,
-    base_models: BaseModels = None,
-    seed: Seed = None,
-    device: Device = None,
-    out: Out = None,
-    quiet: Quiet = False,
-) -> None:
+@with_flags
+def run(flags: dict[str, Any]) -> None:
     """Measure how good explanations of a model are, and say which beat a random ranking.
 
     Trains the model again and again on inputs without what each explainer calls important. What is
@@ -97,7 +68,7 @@ def run(
 
     Exit code: 0 done, 1 some cell failed (all others are finished and reported), 2 wrong use.
     """
-    benchmark = _benchmark(locals())
+    benchmark = _benchmark(flags)
     try:
         result = benchmark.run()
     except KeyboardInterrupt:
@@ -106,7 +77,7 @@ def run(
             "goes on from there"
         )
         raise typer.Exit(INTERRUPTED) from None
-    if not quiet:
+    if not flags["quiet"]:
         from uproar.terminal import show
 
         show(result, Console())
@@ -120,21 +91,8 @@ def run(
 
 
 @app.command(epilog="Example:  `uproar plan digits --repeats 10 --base-models 3`")
-def plan(
-    data: DataName = None,
-    config: Config = None,
-    model: Model = None,
-    explainers: Explainers = None,
-    protocols: Protocols = None,
-    removals: Removals = None,
-    fractions: Fractions = None,
-    repeats: Repeats = None,
-    base_models: BaseModels = None,
-    seed: Seed = None,
-    device: Device = None,
-    out: Out = None,
-    quiet: Quiet = False,
-) -> None:
+@with_flags
+def plan(flags: dict[str, Any]) -> None:
     """Say what a run would cost, without running it: cells, trainings, time, disk and memory.
 
     The time comes from a calibration of a few seconds on this machine.
@@ -142,9 +100,27 @@ def plan(
     from uproar.cost import estimate
 
     table = Table(title="Cost of the run", show_header=False, title_justify="left")
-    for what, value in estimate(_benchmark(locals())).rows():
+    for what, value in estimate(_benchmark(flags)).rows():
         table.add_row(what, value)
     Console().print(table)
+
+
+@app.command(epilog="Example:  `uproar init table.csv`, then edit spec.toml, then "
+    "`uproar run spec.toml`")
+def init(
+    data: Annotated[str, typer.Argument(help="Data of your own, as `uproar run` takes them.")],
+    out: Annotated[Path, typer.Option(help="The file to write.")] = Path("spec.toml"),
+) -> None:
+    """Look at data of your own, and write a commented spec to start from.
+
+    It names kind, sizes and columns, and guesses which column has the labels; nothing is trained.
+    """
+    from uproar.drafting import draft
+
+    if out.exists():
+        raise UproarError(f"{out} is there already; choose another file with --out")
+    out.write_text(draft(data), encoding="utf-8")
+    Console().print(Text(f"{out}: look it over, then `uproar run {out}`"), soft_wrap=True)
 
 
 @app.command(epilog="Example:  `uproar status runs/digits`")
@@ -182,29 +158,12 @@ def list_(what: Annotated[str, typer.Argument(help="Which registry.", metavar=LI
 
 
 def _benchmark(flags: dict[str, Any]) -> Benchmark:
-    """Return the benchmark that the flags describe, on top of the spec file if there is one."""
+    """Return the benchmark that the flags describe."""
     from uproar.benchmark import Benchmark
-    from uproar.spec import Spec
 
-    names = ("data", "model", "explainers", "protocols", "removals", "fractions", "repeats")
-    given = {key: flags[key] for key in (*names, "base_models", "seed", "device")}
-    given = {key: value for key, value in given.items() if value is not None}
-    if "fractions" in given:
-        given["fractions"] = _numbers(given["fractions"])
-    config: Path | None = flags["config"]
-    spec = Spec.from_mapping(given) if config is None else Spec.from_toml(config, given)
-    out = flags["out"] or Path("runs") / spec.data
-    quiet: bool = flags["quiet"]
+    spec, quiet = spec_of(flags), flags["quiet"]
+    out = flags["out"] or Path("runs") / spec.folder_name
     return Benchmark(spec, out, log=_silent if quiet else _log, quiet=quiet)
-
-
-def _numbers(text: str) -> tuple[float, ...]:
-    try:
-        return tuple(float(part) for part in text.split(",") if part.strip())
-    except ValueError:
-        raise UproarError(
-            f"fractions must be numbers between 0 and 1, as in 0.3,0.7; got {text!r}"
-        ) from None
 
 
 def _log(line: str) -> None:

@@ -2,67 +2,85 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from typing import TYPE_CHECKING, Any, Literal
 
 from uproar.benchmark import Benchmark, Log
 from uproar.data.checks import check
-from uproar.explain import DEFAULT_EXPLAINERS
+from uproar.dataset import Data
+from uproar.defaults import MODEL_OF_KIND, explainers_of, removal_of
 from uproar.result import Result
 from uproar.spec import DEFAULT_FRACTIONS, Spec
-from uproar.types import Data, Kind, Recipe, Split, UproarError
+from uproar.types import Recipe, Source, UproarError, unknown
 
 if TYPE_CHECKING:
     from torch import nn
 
-Part = tuple[ArrayLike, ArrayLike]
-
-VALIDATION_SHARE = 0.125  # of train, where no validation examples are given
+    Model = str | nn.Module | Callable[..., Any] | Any
 
 
 def evaluate(
-    model: Callable[[], nn.Module],
-    train: Part,
-    test: Part,
+    model: Model,
+    train: Any,
+    test: Any = None,
     *,
-    validation: Part | None = None,
-    explainers: Sequence[str] | Mapping[str, Any] = DEFAULT_EXPLAINERS,
+    validation: Any = None,
+    target: str = "",
+    text: str = "",
+    drop: Sequence[str] = (),
+    kind: Literal["auto", "image", "table", "text", "series"] = "auto",
+    task: Literal["auto", "classification", "regression"] = "auto",
+    patch: int = 1,
+    features: Literal["step", "channel-step"] = "step",
+    explainers: Sequence[str] | Mapping[str, Any] | None = None,
     protocols: Sequence[str] = ("roar", "kar", "mask-only", "retrain-once", "no-retrain"),
-    removals: Sequence[str] = ("mean",),
+    removals: Sequence[str] = (),
     fractions: Sequence[float] = DEFAULT_FRACTIONS,
     repeats: int = 5,
     base_models: int = 1,
     recipe: Recipe | None = None,
+    retrain_once_epochs: int = 100,
     seed: int = 0,
     device: str = "auto",
     class_names: Sequence[str] = (),
     feature_names: Sequence[str] = (),
     value_range: tuple[float, float] | None = None,
-    name: str = "mine",
+    name: str = "",
     out: str | Path | None = None,
     log: Log = print,
     quiet: bool = False,
 ) -> Result:
     """Find out which explainers of a model beat a random ranking, and return the result.
 
-    :param model: makes a new, untrained module that maps inputs to logits (examples, classes); it
-        is called again for every retraining.
-    :param train: inputs and integer labels. Inputs (examples, columns) are tables; (examples,
-        channels, height, width) are images, whose pixels lose all channels at once.
-    :param test: as ``train``; explained, degraded and scored, never learned from.
+    :param model: a function without parameters that makes a new, untrained ``torch.nn.Module``
+        (it is called again for every retraining; with a parameter ``data`` it is given the data);
+        a scikit-learn estimator or pipeline, or one of XGBoost or LightGBM; a name, such as
+        ``mlp`` or ``sklearn:Ridge``; or a model that is trained already, a module or a function
+        from inputs to outputs, which is explained as it is and never trained from scratch.
+        Modules map inputs to logits or probabilities (examples, classes), to one of them
+        (examples, 1) for two classes, or to values (examples, 1).
+    :param train: inputs and labels; a pandas ``DataFrame`` with a column ``target``; a
+        :class:`uproar.Data`; or a name or path as `uproar run` takes it. Inputs (examples,
+        columns) are tables, (examples, channels, time) series, (examples, channels, height,
+        width) images, and lists of strings are text.
+    :param test: as ``train``; explained, degraded and scored, never learned from. Split off from
+        train when not given.
     :param validation: where the base model is checked; taken from train by default, in proportion.
+    :param target: column of the labels. :param text: column of the text, which makes it text.
+    :param drop: columns that are no features.
+    :param kind: of the data, where the shape does not say it.
+    :param task: whether labels are classes or values, where they do not say it.
+    :param patch: of images, the side of the squares of pixels that are one feature.
+    :param features: of series, whether a step of all channels or of one is a feature.
     :param explainers: names (see ``uproar list explainers``), or a mapping from names to callables
         ``(model, inputs, targets, generator) -> attribution`` of the inputs' shape; None stands
         for the registered explainer of that name. The random control is always added.
-    :param protocols: which protocols; :param removals: which removals.
+    :param protocols: which protocols; :param removals: which removals, by default that of the kind.
     :param fractions: shares of the features to remove or keep, in [0, 1].
     :param repeats: retrainings of every arm. :param base_models: models that are explained.
-    :param recipe: how models are trained.
+    :param recipe: how modules are trained.
+    :param retrain_once_epochs: passes over the training data of the models of retrain-once.
     :param seed: changes every draw. :param device: ``auto``, ``cpu`` or ``cuda``.
     :param class_names: one per class; numbers by default. :param feature_names: of table columns.
     :param value_range: smallest and largest value of images; that of train by default.
@@ -90,111 +108,142 @@ def evaluate(
     >>> verdicts["largest-weight"]
     'better than random'
     """
-    data = check(
-        _data(
-            train,
-            test,
-            validation,
-            name=name,
-            seed=seed,
-            class_names=class_names,
-            feature_names=feature_names,
-            value_range=value_range,
+    source = Source(kind, task, target, text, tuple(drop), patch=patch)
+    if isinstance(train, str | Path):
+        _refuse_parts(test, validation)
+        data, data_name = None, str(train)
+    else:
+        data = check(
+            train
+            if isinstance(train, Data)
+            else _data(
+                *(train, test, validation),
+                source=source,
+                name=name or "mine",
+                seed=seed,
+                features=features,
+                class_names=class_names,
+                feature_names=feature_names,
+                value_range=value_range,
+                own_units=_answers_in_own_units(model),
+            )
         )
-    )
-    given = explainers if isinstance(explainers, Mapping) else dict.fromkeys(explainers)
-    callables = {key: value for key, value in given.items() if value is not None}
-    for key, value in callables.items():
-        if not callable(value):
+        data_name = f"python:{name or data.name}"
+    model_name = model if isinstance(model, str) else f"python:{_called(model)}"
+    given = None if explainers is None else _explainers(explainers)
+    callables = {key: value for key, value in (given or {}).items() if value is not None}
+    values: dict[str, Any] = {
+        "data": data_name,
+        "source": source,
+        "model": model_name,
+        "callables": tuple(callables),
+        "protocols": tuple(protocols),
+        "fractions": tuple(fractions),
+        "repeats": repeats,
+        "base_models": base_models,
+        "seed": seed,
+        "device": device,
+        "retrain_once_epochs": retrain_once_epochs,
+    }
+    if data is not None:
+        values |= _choices(data, model)
+    if recipe is not None:
+        values["recipe"] = recipe
+    if removals:
+        values["removals"] = tuple(removals)
+    if given is not None:
+        values["explainers"] = tuple(given)
+    spec = Spec.from_mapping(values)
+    folder = Path("runs") / (name or spec.folder_name)
+    thing = None if isinstance(model, str) else model
+    return Benchmark(spec, Path(out or folder), data, thing, callables, log, quiet).run()
+
+
+def _choices(data: Data, model: Model) -> dict[str, Any]:
+    """Return what a data set of one's own chooses where the caller does not."""
+    name = model if isinstance(model, str) else ""
+    gradients = not hasattr(model, "predict")
+    rankings = tuple(data.known_importance)
+    return {
+        "model": name or f"python:{_called(model)}",
+        "rankings": rankings,
+        "removals": (removal_of(data.kind),),
+        "explainers": (
+            *explainers_of(data.kind, name or MODEL_OF_KIND[data.kind], gradients=gradients),
+            *rankings,
+        ),
+    }
+
+
+def _called(model: Model) -> str:
+    return str(getattr(model, "__qualname__", type(model).__name__))
+
+
+def _explainers(explainers: Sequence[str] | Mapping[str, Any]) -> dict[str, Any]:
+    given = dict(explainers) if isinstance(explainers, Mapping) else dict.fromkeys(explainers)
+    for key, value in given.items():
+        if value is not None and not callable(value):
             raise UproarError(f"explainer {key!r} must be callable, got {type(value).__name__}")
-    spec = Spec.from_mapping(
-        {
-            "data": f"python:{name}",
-            "data_digest": data.digest(),
-            "model": f"python:{getattr(model, '__qualname__', type(model).__name__)}",
-            "model_digest": _model_digest(model),
-            "explainers": tuple(given),
-            "callables": tuple(callables),
-            "protocols": tuple(protocols),
-            "removals": tuple(removals),
-            "fractions": tuple(fractions),
-            "repeats": repeats,
-            "base_models": base_models,
-            "seed": seed,
-            "device": device,
-            "recipe": recipe or Recipe(),
-        }
-    )
-    folder = Path("runs") / name if out is None else Path(out)
-    return Benchmark(spec, folder, data, model, callables, log, quiet).run()
+    return given
+
+
+def _refuse_parts(test: Any, validation: Any) -> None:
+    if test is not None or validation is not None:
+        raise UproarError(
+            "data by name or path bring their own test examples, or have them split off; give "
+            "train and test as arrays or tables to choose them"
+        )
+
+
+def _answers_in_own_units(model: Model) -> bool:
+    """Say whether the model was trained before, on labels in the units that they have."""
+    from uproar.models.choice import is_trained
+
+    return not isinstance(model, str) and is_trained(model)
+
+
+def _texts(part: Any, source: Source) -> Any:
+    """Return the texts and labels in a table; what is no table stays as it is."""
+    columns = list(getattr(part, "columns", ()))
+    if not columns:
+        return part
+    for name, what in ((source.text, "text"), (source.target, "target")):
+        if name not in columns:
+            raise UproarError(unknown(name, map(str, columns), what))
+    return part[source.text].tolist(), part[source.target]
 
 
 def _data(
-    train: Part,
-    test: Part,
-    validation: Part | None,
+    train: Any,
+    test: Any,
+    validation: Any,
     *,
+    source: Source,
     name: str,
     seed: int,
+    features: Literal["step", "channel-step"],
     class_names: Sequence[str],
     feature_names: Sequence[str],
     value_range: tuple[float, float] | None,
+    own_units: bool,
 ) -> Data:
-    inputs, labels = _arrays(train, "train")
-    splits = {"test": _arrays(test, "test")}
-    if validation is None and len(inputs) == len(labels):
-        from uproar.data.split import split
+    from uproar.data.arrays import from_parts
 
-        rest, held, _ = split(labels, name=name, seed=seed, shares=(VALIDATION_SHARE, 0.0))
-        splits |= {
-            "train": (inputs[rest], labels[rest]),
-            "validation": (inputs[held], labels[held]),
-        }
-    else:
-        held_out = (inputs, labels) if validation is None else _arrays(validation, "validation")
-        splits |= {"train": (inputs, labels), "validation": held_out}
-    kind: Kind = "image" if inputs.ndim == 4 else "table"
-    if kind == "image" and value_range is None and np.isfinite(inputs).all():
-        value_range = float(inputs.min()), float(inputs.max())
-    classes = int(max(labels.max(initial=0), splits["test"][1].max(initial=0))) + 1
-    return Data(
+    parts = [train, test, validation]
+    if source.text:
+        parts = [_texts(part, source) for part in parts]
+    return from_parts(
+        *parts,
         name=name,
-        kind=kind,
-        feature_shape=inputs.shape[-2:] if kind == "image" else inputs.shape[1:],
-        class_names=tuple(class_names) or tuple(str(label) for label in range(classes)),
-        feature_names=tuple(feature_names)
-        or (tuple(f"x{column}" for column in range(inputs.shape[1])) if kind == "table" else ()),
+        seed=seed,
+        kind=source.kind,
+        task=source.task,
+        target=source.target,
+        drop=source.drop,
+        features=features,
+        class_names=tuple(class_names),
+        feature_names=tuple(feature_names),
         value_range=value_range,
-        train=Split(*splits["train"]),
-        validation=Split(*splits["validation"]),
-        test=Split(*splits["test"]),
+        patch=source.patch,
+        standardise_labels=not own_units,
     )
-
-
-def _arrays(part: Part, what: str) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    try:
-        inputs, labels = np.asarray(part[0], dtype=np.float32), np.asarray(part[1])
-    except (TypeError, ValueError) as error:
-        raise UproarError(f"{what}: inputs must be an array of numbers: {error}") from error
-    if inputs.ndim not in {2, 4}:
-        raise UproarError(
-            f"{what}: inputs must be (examples, columns) or (examples, channels, height, width), "
-            f"got shape {inputs.shape}"
-        )
-    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
-        raise UproarError(
-            f"{what}: labels must be a one-dimensional array of integers, got "
-            f"{labels.dtype} of shape {labels.shape}"
-        )
-    return inputs, labels.astype(np.int64)
-
-
-def _model_digest(factory: Callable[[], nn.Module]) -> str:
-    """Hash the architecture and its initial weights, to tell one factory from another."""
-    from uproar.models.training import initialise
-
-    module = initialise(factory, 0)
-    digest = hashlib.sha256(repr(module).encode())
-    for name, value in module.state_dict().items():
-        digest.update(name.encode() + value.cpu().numpy().tobytes())
-    return digest.hexdigest()[:16]

@@ -3,116 +3,237 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
-from uproar.explain.controls import KnownRanking
+from uproar.dataset import Data, Split
 from uproar.explain.family import Explainer, explain_family
 from uproar.explain.names import ExplainerName
+from uproar.explain.passes import rows_per_pass
+from uproar.models.embedded import OnEmbeddings
+from uproar.models.learner import Answering
 from uproar.models.trained import TrainedModel
-from uproar.models.training import Factory, initialise
 from uproar.ranking import rank
-from uproar.run.cell import Outcome
 from uproar.seeding import seed_of
-from uproar.types import Data
 
-RANKS = "ranks/"
 GALLERY = "gallery/"
+BLOCKS = 8  # passes of examples that are explained before they are ranked
+HELD_OUT = 1000  # validation examples at most that explanations of the function are made from
+
+Identity = Callable[[Tensor], Tensor]
 
 
-def as_trained(
-    data: Data, factory: Factory, state: Mapping[str, Tensor], device: torch.device
-) -> TrainedModel:
-    """Return the first model of a stacked state as explainers see it, its parameters frozen."""
-    module = initialise(factory, 0).to(device)
-    module.load_state_dict({name: value[0] for name, value in state.items()})
+@dataclass
+class Rankings:
+    """What one explainer says of all examples: ranks, pictures for the gallery, seconds."""
+
+    train: NDArray[np.unsignedinteger]
+    test: NDArray[np.unsignedinteger]
+    shown: NDArray[np.float32]
+    seconds: float = 0.0
+
+    def digest(self) -> str:
+        """Hash of the ranks: equal rankings share everything that depends on them alone."""
+        whole = hashlib.sha256(np.ascontiguousarray(self.train).tobytes())
+        whole.update(np.ascontiguousarray(self.test).tobytes())
+        return whole.hexdigest()[:32]
+
+
+@dataclass(frozen=True)
+class Explained:
+    """A base model as explainers see it, and how inputs become what they see."""
+
+    model: TrainedModel
+    seen: Identity = field(default=lambda inputs: inputs)
+
+
+def as_trained(data: Data, answering: Answering, device: torch.device) -> Explained:
+    """Return a fitted model as explainers see it: text through its embedding."""
+    if data.kind == "text" and isinstance(answering, nn.Module):
+        return _embedded(data, answering, device)
     train = torch.from_numpy(data.train.inputs)
     low, high = train.amin(0), train.amax(0)
     if data.value_range is not None:
         low, high = (torch.full(data.input_shape, value) for value in data.value_range)
-    return TrainedModel(
-        module=module.eval().requires_grad_(False),
-        # A table has no black: zero is its training mean, once standardised.
+    model = TrainedModel(
+        module=answering,
+        # Where there is no black, zero is the training mean, once standardised.
         black=(low if data.value_range else torch.zeros(data.input_shape)).to(device),
         mean=train.mean(0).to(device),
         spread=(high - low).to(device),
         feature_axes=len(data.feature_shape),
+        kind=data.kind,
+        groups=_groups(data, device),
+        feature_shape=data.feature_shape,
+        held_out=_held_out(data, device),
     )
+    return Explained(model)
+
+
+def _embedded(data: Data, module: nn.Module, device: torch.device) -> Explained:
+    assert data.vocabulary is not None, "text has a vocabulary"
+    sample = torch.from_numpy(data.train.inputs[:HELD_OUT]).to(device)
+    wrapped = OnEmbeddings(module, sample[:2])
+    held_out = _held_out(data, device)
+    if held_out is not None:
+        held_out = wrapped.embed(held_out[0]), held_out[1]
+    model = TrainedModel(
+        module=wrapped,
+        black=wrapped.of_token(data.vocabulary.mask),
+        mean=wrapped.mean(sample, without=data.vocabulary.special),
+        spread=wrapped.spread(),
+        feature_axes=1,
+        kind="text",
+        feature_shape=data.feature_shape,
+        held_out=held_out,
+    )
+    return Explained(model, wrapped.embed)
+
+
+def _groups(data: Data, device: torch.device) -> Tensor | None:
+    groups = data.feature_of_value
+    return None if groups is None else torch.from_numpy(groups).to(device)
+
+
+def _held_out(data: Data, device: torch.device) -> tuple[Tensor, Tensor] | None:
+    part = data.validation
+    if not len(part):
+        return None
+    inputs, labels = part.inputs[:HELD_OUT], part.labels[:HELD_OUT]
+    return torch.from_numpy(inputs).to(device), torch.from_numpy(labels).to(device)
 
 
 def explain(
-    model: TrainedModel,
+    explained: Explained,
     data: Data,
     names: Sequence[ExplainerName],
     *,
     targets: Mapping[str, NDArray[np.int64]],
     explainers: Mapping[str, Explainer],
     seed: int,
-    gallery: int,
-) -> Outcome:
-    """Explain train and test with one family and return its rankings.
+    shown: Sequence[int],
+) -> dict[str, Rankings]:
+    """Explain train and test with one family and return the rankings by name.
 
-    :param targets: the class that the base model predicts, for ``train`` and ``test``.
+    Importance is ranked block by block and not kept: of large data it takes far more memory than
+    the data themselves.
+
+    :param targets: the output that is explained, for ``train`` and ``test``.
     :param explainers: those that no registry knows, by name.
-    :param gallery: number of test examples whose importance is kept for pictures.
-    :returns: arrays ``ranks/train/NAME``, ``ranks/test/NAME`` and ``gallery/NAME``, values
-        ``digests`` by name and ``gallery`` (indices of test examples), seconds by name.
+    :param shown: test examples whose importance is kept for pictures.
     """
-    device = model.black.device
-    inputs = np.concatenate([data.train.inputs, data.test.inputs])
-    wanted = np.concatenate([targets["train"], targets["test"]])
-    shown = gallery_examples(data, gallery)
-
-    def generator_for(label: str) -> torch.Generator:
-        return torch.Generator().manual_seed(seed_of(seed, label))
-
-    explained = explain_family(
-        _base_explainer(names[0], data, explainers),
-        names,
-        model,
-        torch.from_numpy(inputs).to(device),
-        torch.from_numpy(wanted).to(device),
-        generator_for,
-    )
-    arrays: dict[str, NDArray[Any]] = {}
-    digests, seconds = {}, {}
-    for one in explained:
-        name, (train, test) = one.name.name, _ranks(one.importance, len(data.train))
-        arrays |= {f"{RANKS}train/{name}": train, f"{RANKS}test/{name}": test}
-        arrays[f"{GALLERY}{name}"] = one.importance[len(data.train) :][shown]
-        digests[name] = hashlib.sha256(train.tobytes() + test.tobytes()).hexdigest()[:32]
-        seconds[name] = one.seconds
-    return Outcome({"digests": digests, "gallery": shown}, arrays, seconds)
-
-
-def _ranks(
-    importance: NDArray[np.float32], boundary: int
-) -> tuple[NDArray[np.unsignedinteger], NDArray[np.unsignedinteger]]:
-    ranks = rank(importance)
-    return ranks[:boundary], ranks[boundary:]
+    known = data.known_importance.get(names[0].base)
+    if known is not None:
+        return {name.name: _known(data, known, shown) for name in names}
+    smallest = np.min_scalar_type(max(data.features - 1, 0))
+    sizes = [(len(part), *data.feature_shape) for part in (data.train, data.test)]
+    found = {
+        name.name: Rankings(
+            train=np.empty(sizes[0], smallest),
+            test=np.empty(sizes[1], smallest),
+            shown=np.zeros((len(shown), *data.feature_shape), np.float32),
+        )
+        for name in names
+    }
+    generators = _Generators(seed)
+    for part in ("train", "test"):
+        blocks = _importance(explained, data, names, part, targets, explainers, generators)
+        for block, name, importance, seconds in blocks:
+            rankings = found[name]
+            ranks = rank(_among_present(importance, data, getattr(data, part), block))
+            (rankings.train if part == "train" else rankings.test)[block] = ranks
+            rankings.seconds += seconds
+            if part == "test":
+                for position, example in enumerate(shown):
+                    if block.start <= example < block.stop:
+                        rankings.shown[position] = importance[example - block.start]
+    return found
 
 
-def _base_explainer(
-    name: ExplainerName, data: Data, explainers: Mapping[str, Explainer]
-) -> Explainer:
-    """Return what was handed over, a known answer of the data, or what is registered."""
-    if name.base in explainers:
-        return explainers[name.base]
-    known = dict(data.known_rankings)
-    if name.base in known:
-        return KnownRanking(known[name.base])
-    registered: Explainer = name.load()
-    return registered
+def _importance(
+    explained: Explained,
+    data: Data,
+    names: Sequence[ExplainerName],
+    part: str,
+    targets: Mapping[str, NDArray[np.int64]],
+    explainers: Mapping[str, Explainer],
+    generators: _Generators,
+) -> Iterator[tuple[slice, str, NDArray[np.float32], float]]:
+    """Yield (examples, name, importance, seconds), block by block."""
+    split: Split = getattr(data, part)
+    device = explained.model.black.device
+    base = explainers.get(names[0].base) or names[0].load()
+    # One explanation of the whole function stands for all examples.
+    of_function = names[0].entry().scope == "global" and names[0].base not in explainers
+    step = _block_size(explained, split, device)
+    for start in range(0, len(split), step):
+        block = slice(start, min(start + step, len(split)))
+        size = 1 if of_function else block.stop - start
+        if of_function and start:
+            continue
+        inputs = explained.seen(torch.from_numpy(split.inputs[start : start + size]).to(device))
+        # A copy, since what comes from the store is read-only.
+        wanted = torch.from_numpy(targets[part][start : start + size].copy()).to(device)
+        for one in explain_family(base, names, explained.model, inputs, wanted, generators):
+            importance, where = one.importance, block
+            if of_function:
+                where = slice(0, len(split))
+                importance = np.broadcast_to(importance, (len(split), *importance.shape[1:]))
+            yield where, one.name.name, importance, one.seconds
+
+
+def _block_size(explained: Explained, split: Split, device: torch.device) -> int:
+    """Return how many examples are explained at once: whole passes, so that draws stay the same."""
+    sample = explained.seen(torch.from_numpy(split.inputs[:1]).to(device))
+    return rows_per_pass(sample) * BLOCKS
+
+
+class _Generators:
+    """One generator per label, which goes on from block to block."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._known: dict[str, torch.Generator] = {}
+
+    def __call__(self, label: str) -> torch.Generator:
+        if label not in self._known:
+            self._known[label] = torch.Generator().manual_seed(seed_of(self._seed, label))
+        return self._known[label]
+
+
+def _among_present(
+    importance: NDArray[np.float32], data: Data, split: Split, block: slice
+) -> NDArray[np.float32]:
+    """Put the features that an example lacks behind all others."""
+    part = Split(split.inputs[block], split.labels[block])
+    present = data.present(part)
+    return importance if present is None else np.where(present, importance, -np.inf)
+
+
+def _known(
+    data: Data, known: tuple[NDArray[np.float32], NDArray[np.float32]], shown: Sequence[int]
+) -> Rankings:
+    """Rank the known answer of the data."""
+    splits = zip((data.train, data.test), known, strict=True)
+    ranks = [rank(_among_present(v, data, s, slice(0, len(s)))) for s, v in splits]
+    return Rankings(ranks[0], ranks[1], np.asarray(known[1][list(shown)], dtype=np.float32))
 
 
 def gallery_examples(data: Data, count: int) -> list[int]:
-    """Return test examples to show: the first of each class, then the second of each, and so on."""
+    """Return test examples to show: the first of each class, then the second of each, and so on.
+
+    Of values, the examples at equally spaced ranks of the value.
+    """
     labels = data.test.labels
+    if data.task == "regression":
+        order = np.argsort(labels, kind="stable")
+        places = np.linspace(0, len(order) - 1, min(count, len(order))).round().astype(int)
+        return [int(example) for example in order[places]]
     turn = np.zeros(len(labels), dtype=np.int64)
     for label in np.unique(labels):
         of_class = np.flatnonzero(labels == label)

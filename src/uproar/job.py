@@ -64,3 +64,12 @@ def read_all(jobs: Sequence[Job], store: Store) -> dict[Job, Outcome]:
     """Return the outcomes that the store has of the jobs."""
     found = {job: store.read(job.cell) for job in jobs}
     return {job: outcome for job, outcome in found.items() if outcome is not None}
+
+
+def ranking_cell(digest: str) -> Cell:
+    """Return the cell that holds the ranks of train and test with this digest.
+
+    Rankings are stored apart from the explanations that they come from, so that each is read
+    alone; and once, however many explainers rank alike.
+    """
+    return Cell("ranking", {"digest": digest}, "ranking")

@@ -20,8 +20,12 @@ from uproar.protocols import PROTOCOLS
 from uproar.remove import REMOVALS
 from uproar.run.cell import Cell
 from uproar.seeding import seed_of
-from uproar.spec import Spec, defaults
+from uproar.spec import Spec
 from uproar.types import Entry, find
+
+
+# Passes of explainers that do not run the model once, forward and backward.
+PASSES = {"occlusion": 20.0, "random": 0.0, "sobel": 0.1, "input-magnitude": 0.0}
 
 
 @dataclass(frozen=True)
@@ -44,8 +48,7 @@ class Plan:
     @cached_property
     def entries(self) -> dict[str, Entry]:
         """What tables say of each explainer, in the order of the spec."""
-        known = defaults(self.spec.data).rankings
-        return {name.name: _entry(name, known) for name in self.names}
+        return {name.name: _entry(name, self.spec.rankings) for name in self.names}
 
     @cached_property
     def seeds(self) -> tuple[int, ...]:
@@ -81,9 +84,9 @@ class Plan:
         fields = {
             "data": self._setting["data"],
             "gallery": self.spec.gallery_examples,
-            "version": 1,
+            "version": 2,
         }
-        return Job(Cell("data", fields, f"data: {self.spec.data}"), weight=0.2)
+        return Job(Cell("data", fields, f"data: {self.spec.data_name}"), weight=0.2)
 
     @cached_property
     def base_jobs(self) -> tuple[Job, ...]:
@@ -97,7 +100,7 @@ class Plan:
                         "seed": seed_of(
                             "base-model", self._data, self._model, self.spec.seed, base
                         ),
-                        "version": 1,
+                        "version": 2,
                     },
                     f"base model {base}",
                 ),
@@ -128,13 +131,11 @@ class Plan:
             "members": versions,
             "seed": seed_of("explain", base.cell.key, family, base.base),
             "gallery": self.spec.gallery_examples,
-            "version": 1,
+            "version": 2,
         }
-        noisy = sum(int(dict(m.ensemble_parameters).get("samples", 0)) for m in members)
-        weight = 0.2 + 0.02 * noisy * (10 if members[0].base == "ig" else 1)
         return Job(
             Cell("explain", fields, f"explain: {_of_base(family, base.base)}"),
-            weight=weight,
+            weight=_passes(members),
             base=base.base,
             family=family,
             base_explainer=members[0].base,
@@ -249,6 +250,17 @@ class Plan:
         if explainer != ALL:
             parts.append(self.entries[explainer])
         return " ".join(f"{part.name}={part.version}" for part in parts)
+
+
+def _passes(members: Sequence[ExplainerName]) -> float:
+    """Return how many times a family runs the model on the data; each takes about an epoch's time.
+
+    Members share their passes: one set for the plain ones, one for those that average over noise.
+    """
+    base = dict(members[0].base_parameters)
+    once = PASSES.get(members[0].base, 1.0) * int(base.get("steps", 1))
+    samples = [int(dict(m.ensemble_parameters).get("samples", 0)) for m in members]
+    return 0.2 + once * ((0 in samples) + max(samples))
 
 
 def _of_base(explainer: str, base: int | None) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -34,11 +35,12 @@ def content_of(result: Result) -> ReportContent:
         spec_toml=spec.to_toml(),
         command=command_of(result),
         data={
-            "name": spec.data,
+            "name": spec.data_name,
             "kind": data.values["kind"],
             "features": data.values["features"],
             "classes": data.values["class_names"],
-            "majority_rate": data.values["majority_rate"],
+            "patch": spec.source.patch,
+            **{key: data.values[key] for key in _FACTS},
             **{part: data.values[part] for part in ("train", "validation", "test")},
         },
         model=_model(result),
@@ -60,16 +62,23 @@ def content_of(result: Result) -> ReportContent:
     )
 
 
+_FACTS = ("task", "score", "majority_rate", "input_shape", "vocabulary")
+
+
 def command_of(result: Result) -> str:
     """Return the command line that repeats the run, or the Python call where a line cannot."""
-    if result.spec.data_digest or result.spec.model_digest or result.spec.callables:
+    spec = result.spec
+    if spec.callables or any(name.startswith("python:") for name in (spec.data, spec.model)):
         return "uproar.evaluate(…)  # with the same objects, and the values of the spec below"
     return f"uproar run --config spec.toml --out {shlex.quote(result.out.name)}"
 
 
 def _model(result: Result) -> dict[str, object]:
     accuracy, low, high = result.base_accuracy
+    variance = result.data_facts.values["label_variance"]
+    error = {} if variance is None else {"mse": (1 - accuracy) * variance}
     return {
+        **error,
         "name": result.spec.model,
         "parameters": result.bases[0].values["parameters"],
         "accuracy": accuracy,
@@ -94,15 +103,27 @@ def _gallery(result: Result, data: Outcome) -> Gallery | None:
     maps = {member: o.arrays[f"gallery/{member}"] for j, o in first.items() for member in j.members}
     shown = next(iter(first.values())).values["gallery"]
     predicted = result.bases[0].arrays["predicted/test"][shown]
-    value_range = data.values["value_range"]
+    facts = data.values
+    value_range = facts["value_range"]
     return Gallery(
-        inputs=np.asarray(data.arrays["inputs"], dtype=np.float32),
-        labels=tuple(data.values["labels"]),
-        targets=tuple(data.values["class_names"][target] for target in predicted),
+        inputs=data.arrays["inputs"],
+        labels=tuple(facts["labels"]),
+        targets=tuple(_answer(facts, answer) for answer in predicted),
         importance={name: maps[name] for name in result.spec.explainers if name in maps},
-        feature_names=tuple(data.values["feature_names"]),
+        feature_names=tuple(facts["feature_names"]),
         value_range=None if value_range is None else (value_range[0], value_range[1]),
+        kind=facts["kind"],
+        texts=tuple(map(tuple, facts["texts"])) if any(facts["texts"]) else (),
+        patch=result.spec.source.patch,
+        present=data.arrays.get("present"),
     )
+
+
+def _answer(facts: Mapping[str, Any], answer: Any) -> str:
+    """Return the class that was predicted, or the value in original units."""
+    if facts["task"] == "classification":
+        return str(facts["class_names"][int(answer)])
+    return f"{float(answer) * facts['label_scale'] + facts['label_centre']:.4g}"
 
 
 def _provenance(result: Result) -> dict[str, str]:
@@ -129,8 +150,9 @@ def latex(result: Result, removal: str | None = None) -> str:
     table["verdict"] = board["verdict"].map(_tex)
     spec = result.spec
     caption = (
-        f"Gains over a random ranking (accuracy $\\times$ fraction) on {_tex(spec.data)}, model "
-        f"{_tex(spec.model)}, removal {_tex(removal or spec.removals[0])}, {spec.repeats} repeats, "
+        f"Gains over a random ranking ({_tex(result.score)} $\\times$ fraction) on "
+        f"{_tex(spec.data_name)}, model {_tex(spec.model)}, "
+        f"removal {_tex(removal or spec.removals[0])}, {spec.repeats} repeats, "
         f"{spec.base_models} base model{'s' if spec.base_models > 1 else ''}; paired bootstrap "
         "95\\,\\% intervals, verdicts after Holm's correction."
     )
@@ -159,7 +181,7 @@ def _interval(gain: float, low: float, high: float) -> str:
 def _tex(text: str) -> str:
     special = {
         "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "&": r"\&", "%": r"\%", "$": r"\$",
-        "#": r"\#", "_": r"\_", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+        "²": r"$^2$", "#": r"\#", "_": r"\_", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
     }  # fmt: skip
     return "".join(special.get(character, character) for character in text)
 
@@ -183,7 +205,7 @@ def figure(result: Result, removal: str | None = None) -> Figure:
         _panel(panel, curves[curves["protocol"] == name], result.leaderboard(removal)["explainer"])
         panel.set(title=TITLES[name], xlabel="fraction of features", xlim=(0, 1))
         panel.title.set_fontsize("medium")
-    panels[0].set_ylabel("test accuracy")
+    panels[0].set_ylabel(f"test {result.score}")
     handles, labels = panels[0].get_legend_handles_labels()
     drawn.legend(handles, labels, loc="outside right upper", fontsize="small", frameon=False)
     return drawn

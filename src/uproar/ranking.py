@@ -1,6 +1,6 @@
 """Importance and fraction to removed mask: exact counts, stable order, declared ties.
 
-Every explainer, the random control included, goes through these three functions.
+Every explainer, the random control included, goes through these functions.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from jaxtyping import Bool, Num, UInt
+from jaxtyping import Bool, Int, Num, UInt
 from numpy.typing import NDArray
 
 
@@ -60,6 +60,20 @@ def count(fraction: float, features: int) -> int:
         raise ValueError(f"fraction must lie in [0, 1], got {fraction!r}")
     # Half up, after cancelling the binary representation error of decimal fractions.
     return math.floor(round(fraction * features, 9) + 0.5)
+
+
+def counts(fraction: float, lengths: Int[np.ndarray, "examples"]) -> Int[np.ndarray, "examples"]:
+    """Return how many of its own features a fraction means for each example, as :func:`count`.
+
+    :param lengths: number of features of every example.
+    :raises ValueError: when ``fraction`` is outside [0, 1].
+
+    >>> counts(0.5, np.array([5, 4, 1])).tolist()
+    [3, 2, 1]
+    """
+    known, which = np.unique(lengths, return_inverse=True)
+    each = np.array([count(fraction, int(length)) for length in known], dtype=np.int32)
+    return np.asarray(each[which])
 
 
 def removed_mask(

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from uproar.accuracy import accuracy_interval
 from uproar.conclusions import VERSION, Conclusions, conclude
+from uproar.intervals import score_interval
 from uproar.job import Job, digests_of, read_all
 from uproar.plan import Plan
 from uproar.results import evidence, tidy
@@ -24,7 +24,9 @@ from uproar.types import UproarError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-LEADERBOARD_SCORES = ("roar", "kar", "retrain-once")
+# What orders the leaderboard: the first of these that was measured.
+BEST_FIRST = ("retrain_once_gain", "roar_gain", "kar_gain", "no_retrain_gain")
+LEADERBOARD_SCORES = ("roar", "kar", "retrain-once", "no-retrain")
 
 
 @dataclass(frozen=True)
@@ -111,8 +113,8 @@ class Result:
             accuracy, low, high = known.values["base_accuracy"]
             return Conclusions.from_json(known.values["tables"]), (accuracy, low, high)
         facts = self.data_facts.values
-        correct = np.stack([outcome.arrays["correct/test"] for outcome in self.bases])
-        accuracy, low, high = (float(value[0]) for value in accuracy_interval(correct[None]))
+        correct = np.stack([outcome.arrays["scores/test"] for outcome in self.bases])
+        accuracy, low, high = (float(value[0]) for value in score_interval(correct[None]))
         found = conclude(
             self.spec,
             evidence(self.plan, self.outcomes),
@@ -124,7 +126,7 @@ class Result:
         return found, (accuracy, low, high)
 
     def leaderboard(self, removal: str | None = None) -> pd.DataFrame:
-        """Return one row per explainer, best first: by retrain-once if it was run, else by ROAR.
+        """Return one row per explainer, best first: by retrain-once, else by ROAR, KAR, no-retrain.
 
         ``verdict`` is ROAR's, or that of the first protocol that was run where ROAR was not.
         ``mask_only_accuracy`` is the largest over the fractions.
@@ -150,7 +152,7 @@ class Result:
         verdicts = judged.set_index("explainer")["verdict"]
         board["verdict"] = [verdicts.get(name, "not measured") for name in board["explainer"]]
         board["explain_seconds"] = board["explainer"].map(self._explain_seconds())
-        best = "roar_gain" if board["retrain_once_gain"].isna().all() else "retrain_once_gain"
+        best = next((name for name in BEST_FIRST if board[name].notna().any()), BEST_FIRST[0])
         return board.sort_values(best, ascending=False, kind="stable", ignore_index=True)
 
     @property
@@ -180,6 +182,11 @@ class Result:
         return found
 
     @property
+    def score(self) -> str:
+        """What the numbers are: ``accuracy``, or ``R²`` where labels are values."""
+        return str(self.data_facts.values["score"])
+
+    @property
     def bases(self) -> list[Outcome]:
         """Outcomes of the base models."""
         return [self.outcomes[job] for job in self.plan.base_jobs if job in self.outcomes]
@@ -187,7 +194,8 @@ class Result:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a reader of the numbers should know."""
-        return (f"training: {self.spec.training}", *self.cautions)
+        read = tuple(self.data_facts.values["notes"])
+        return (*read, f"training: {self.spec.training}", *self.cautions)
 
     @property
     def cautions(self) -> tuple[str, ...]:

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tomlkit
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
-from uproar.data import DATA
+from uproar.data import DATA, kind_of
+from uproar.defaults import check_model_name, defaults
 from uproar.explain import DEFAULT_EXPLAINERS
 from uproar.explain.names import parse
 from uproar.models import MODELS
 from uproar.protocols import PROTOCOLS
 from uproar.remove import REMOVALS
-from uproar.types import Recipe, UproarError, find, unknown
+from uproar.types import Recipe, Source, UproarError, find, unknown
 
 DEFAULT_FRACTIONS = (0.1, 0.3, 0.5, 0.7, 0.9)
 REFERENCE = "random"
@@ -30,25 +31,33 @@ def _listed(value: Any) -> Any:
     return tuple(value) if isinstance(value, Sequence) else value
 
 
+_CHOSEN_BY_DATA = {"model", "rankings", "removals", "explainers"}
+
 Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
 
 
 class Spec(BaseModel):
     """What is measured, with every choice made; ``device`` alone does not change the numbers' key.
 
-    ``data`` and ``model`` are names from the registries, or ``python:name`` for objects that were
-    handed over in Python, which their digests identify. ``callables`` names the explainers that
-    were handed over in Python.
+    ``data`` is a registered name, the path of a file or folder that ``source`` says how to read,
+    ``openml:ID`` or ``datasets:NAME``. ``model`` is a registered name, ``sklearn:NAME``,
+    ``xgboost:NAME``, ``lightgbm:NAME``, ``transformers:NAME``, or ``package.module:object`` of
+    one's own, with ``model_parameters``. Either is ``python:name`` for objects that were handed
+    over in Python. Digests identify what is not registered. ``callables`` names the explainers
+    that were handed over in Python, ``rankings`` the known answers that come with the data.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
     data: str = "digits"
     data_digest: str = ""
+    source: Source = Source()
     model: str = "mlp"
+    model_parameters: dict[str, Any] = {}
     model_digest: str = ""
     explainers: Names = DEFAULT_EXPLAINERS
     callables: Names = ()
+    rankings: Names = ()
     protocols: Names = tuple(entry.name for entry in PROTOCOLS)
     removals: Names = ("mean",)
     fractions: tuple[float, ...] = DEFAULT_FRACTIONS
@@ -57,7 +66,7 @@ class Spec(BaseModel):
     base_models: int = 1
     seed: int = 0
     device: str = "auto"
-    training: Literal["auto", "dense", "stacked", "sequential"] = "auto"
+    training: Literal["auto", "dense", "stacked", "sequential", "processes", "frozen"] = "auto"
     recipe: Recipe = Recipe()
     retrain_once_epochs: int = 100
     bootstrap_draws: int = 4000
@@ -66,7 +75,32 @@ class Spec(BaseModel):
     @property
     def extra_bases(self) -> tuple[str, ...]:
         """Explainers that no registry knows: callables, and known answers of the data."""
-        return (*self.callables, *defaults(self.data).rankings)
+        return (*self.callables, *self.rankings)
+
+    @property
+    def data_name(self) -> str:
+        """What tables call the data: their name, or that of their file.
+
+        >>> Spec(data="tables/reviews.tsv").data_name
+        'reviews'
+        """
+        name = self.data.rstrip("/")
+        return name if ":" in name else name.rpartition("/")[2].partition(".")[0] or name
+
+    @property
+    def folder_name(self) -> str:
+        """What the folder of a run is called.
+
+        >>> Spec(data="openml:40996").folder_name, Spec(data="python:mine").folder_name
+        ('openml-40996', 'mine')
+        """
+        return self.data_name.removeprefix("python:").replace(":", "-").replace("/", "-")
+
+    @property
+    def settled(self) -> bool:
+        """Whether names alone identify data and model, without looking at them."""
+        needed = ((self.data, DATA), (self.model, MODELS))
+        return all(any(entry.name == name for entry in registry) for name, registry in needed)
 
     def checked(self) -> Spec:
         """Return the spec with canonical names, or say in one line what is wrong with it.
@@ -102,11 +136,10 @@ class Spec(BaseModel):
         document.add(
             tomlkit.comment("The complete spec of this run; `uproar run --config` repeats it.")
         )
-        for name, value in self.model_dump(mode="json").items():
-            if name == "recipe":
-                continue
-            document.add(name, tomlkit.item(value))
-        document.add("recipe", tomlkit.item(asdict(self.recipe)))
+        values = self.model_dump(mode="json")
+        # Tables come last: what follows one in a TOML file belongs to it.
+        for name in sorted(values, key=lambda name: isinstance(values[name], dict)):
+            document.add(name, tomlkit.item(values[name]))
         return tomlkit.dumps(document)
 
     @classmethod
@@ -123,7 +156,11 @@ class Spec(BaseModel):
             raise UproarError(f"cannot read the spec {str(path)!r}: {error.strerror}") from error
         except (tomlkit.exceptions.ParseError, UnicodeDecodeError) as error:
             raise UproarError(f"{path} is not valid TOML: {error}") from error
-        return cls.from_mapping({**document, **(overrides or {})}, source=str(path))
+        merged = {**document, **(overrides or {})}
+        for table in ("source", "recipe"):
+            if isinstance(document.get(table), dict):
+                merged[table] = {**document[table], **merged[table]}
+        return cls.from_mapping(merged, source=str(path))
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any], *, source: str = "spec") -> Spec:
@@ -133,51 +170,61 @@ class Spec(BaseModel):
             if key not in known:
                 raise UproarError(f"{source}: {unknown(key, known, 'key')}")
         given = dict(values)
-        recipe = given.pop("recipe", {})
-        if isinstance(recipe, Recipe):
-            recipe = asdict(recipe)
-        if not isinstance(recipe, Mapping):
-            raise UproarError(f"{source}: recipe must be a table of keys, got {recipe!r}")
-        recipe_known = list(Recipe.__dataclass_fields__)
-        for key in recipe:
-            if key not in recipe_known:
-                raise UproarError(f"{source}: {unknown(key, recipe_known, 'key of recipe')}")
-        default = defaults(given.get("data", "digits"))
-        if "explainers" not in given:
-            given["explainers"] = (*DEFAULT_EXPLAINERS, *default.rankings)
+        recipe = _table(given.pop("recipe", {}), Recipe, "recipe", source)
+        origin = _source(_table(given.pop("source", {}), Source, "source", source), source)
+        chosen = {**given, "source": origin, "recipe": recipe}
+        named = all(isinstance(given.get(key, ""), str) for key in ("data", "model"))
+        if named and not set(given) >= _CHOSEN_BY_DATA:
+            # A complete spec is read wherever its data are by now.
+            default = defaults(given.get("data", "digits"), origin, given.get("model", ""))
+            chosen = {
+                "model": default.model,
+                "rankings": default.rankings,
+                "removals": default.removals,
+                "explainers": (*default.explainers, *default.rankings),
+                **chosen,
+                "recipe": {**default.recipe, **recipe},
+            }
         try:
-            return cls(**{"model": default.model, **given, "recipe": {**default.recipe, **recipe}})
+            return cls(**chosen)
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            wanted = first["msg"][0].lower() + first["msg"][1:]
-            raise UproarError(f"{source}: {where} is {first['input']!r}; {wanted}") from error
+            raise _invalid(error, source) from error
 
 
-@dataclass(frozen=True)
-class Defaults:
-    """What a data set chooses where the user does not."""
+def _table(values: Any, kind: type[Recipe | Source], what: str, where: str) -> dict[str, Any]:
+    """Return the values of a table in a spec, after checking its keys."""
+    if isinstance(values, kind):
+        return asdict(values)
+    if not isinstance(values, Mapping):
+        raise UproarError(f"{where}: {what} must be a table of keys, got {values!r}")
+    known = list(kind.__dataclass_fields__)
+    for key in values:
+        if key not in known:
+            raise UproarError(f"{where}: {unknown(key, known, f'key of {what}')}")
+    return dict(values)
 
-    model: str = "mlp"
-    recipe: Mapping[str, Any] = field(default_factory=dict)
-    rankings: tuple[str, ...] = ()  # known answers that come with the data, usable as explainers
+
+def _source(values: Mapping[str, Any], where: str) -> Source:
+    from pydantic import TypeAdapter
+
+    try:
+        listed = {**values, "drop": _listed(values.get("drop", ()))}
+        return TypeAdapter(Source).validate_python(listed)
+    except ValidationError as error:
+        raise _invalid(error, where) from error
 
 
-def defaults(data: str) -> Defaults:
-    """Return the defaults of a data set."""
-    for entry in DATA:
-        if entry.name == data:
-            chosen = dict(entry.parameters)
-            rankings = _listed(str(chosen.pop("rankings", "")))
-            return Defaults(str(chosen.pop("model")), chosen, rankings)
-    return Defaults()
+def _invalid(error: ValidationError, where: str) -> UproarError:
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    wanted = first["msg"][0].lower() + first["msg"][1:]
+    return UproarError(f"{where}: {key} is {first['input']!r}; {wanted}")
 
 
 def _check_registered(spec: Spec) -> None:
     if not spec.data.startswith("python:"):
-        find(spec.data, DATA, "data")
-    if not spec.model.startswith("python:"):
-        find(spec.model, MODELS, "model")
+        kind_of(spec.data, spec.source)
+    check_model_name(spec.model)
     for what, registry in (("protocol", PROTOCOLS), ("removal", REMOVALS)):
         names = getattr(spec, f"{what}s")
         if not names:

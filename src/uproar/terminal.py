@@ -25,6 +25,7 @@ SYMBOLS = {"better": "▲", "worse": "▼", "withheld": "?", "indistinguishable"
 SCORES = {"roar": "ROAR", "kar": "KAR", "retrain_once": "retrain-once", "no_retrain": "no-retrain"}
 STATES = ("finished", "failed", "skipped", "missing")
 SHOWN_DAMAGE = 5
+SHOWN_SKIPS = 4
 UNBOUNDED = 1000  # columns; no leaderboard is wider
 
 REGISTRIES: dict[str, Sequence[Entry]] = {
@@ -47,18 +48,32 @@ def show(result: Result, console: Console) -> None:
         console.print(table)
     for note in result.cautions:
         console.print(Text(note), soft_wrap=True)
-    for what, reason in result.skipped:
-        console.print(Text(f"skipped {what}: {reason}"), soft_wrap=True)
+    _show_skipped(result, console)
     for what, error, _ in result.failed:
         console.print(Text(f"failed {what}: {error}"), soft_wrap=True)
     console.print(Text(result.quote()))
     console.print(Text(f"report: {result.out / 'report.html'}"), soft_wrap=True)
 
 
+def _show_skipped(result: Result, console: Console) -> None:
+    """Print what cannot run, a line for each reason."""
+    by_reason: dict[str, list[str]] = {}
+    for what, reason in result.skipped:
+        by_reason.setdefault(reason, []).append(what)
+    for reason, skipped in by_reason.items():
+        more = len(skipped) - SHOWN_SKIPS
+        rest = f" and {more} more" if more > 0 else ""
+        console.print(
+            Text(f"skipped {', '.join(skipped[:SHOWN_SKIPS])}{rest}: {reason}"), soft_wrap=True
+        )
+
+
 def leaderboard_table(result: Result, removal: str, *, intervals: bool = True) -> Table:
     """Return the leaderboard as a table for the terminal."""
     board, empty = result.leaderboard(removal), pd.Series(dtype=float)
     columns = [name for name in SCORES if board.get(f"{name}_gain", empty).notna().any()]
+    if len(columns) > 1 and "no_retrain" in columns:
+        columns.remove("no_retrain")  # another question than that of the others
     leaks = bool(board["mask_only_accuracy"].notna().any())
     table = Table(
         title=_title(result, removal, intervals=intervals),
@@ -84,14 +99,14 @@ def leaderboard_table(result: Result, removal: str, *, intervals: bool = True) -
 def _title(result: Result, removal: str, *, intervals: bool) -> Text:
     spec, shown = result.spec, "gain over random" + " (95 % interval)" * intervals
     # A text, not a string: names of people's own may hold what Rich would take for markup.
-    return Text(f"{spec.data}, {spec.model}, removal {removal}: {shown}")
+    return Text(f"{spec.data_name}, {spec.model}, removal {removal}: {shown}")
 
 
 def _caption(result: Result, *, leaks: bool, intervals: bool) -> str:
     spec = result.spec
     sentences = [
         f"{_counted(spec.repeats, 'repeat')}, {_counted(len(spec.fractions), 'fraction')}.",
-        "Gains are in accuracy × fraction.",
+        f"Gains are in {result.score} × fraction.",
     ]
     if leaks:
         sentences.append("Where the mask alone tells the label, ROAR and KAR cannot judge.")
@@ -130,8 +145,7 @@ def show_status(result: Result, console: Console) -> None:
     console.print(f"store: {result.store.size() / 1e6:.1f} MB")
     for what, error, _ in result.failed:
         console.print(Text(f"failed {what}: {error}"), soft_wrap=True)
-    for what, reason in result.skipped:
-        console.print(Text(f"skipped {what}: {reason}"), soft_wrap=True)
+    _show_skipped(result, console)
     damaged = result.store.damaged
     for note in damaged[-SHOWN_DAMAGE:]:
         console.print(Text(note), soft_wrap=True)
@@ -173,6 +187,7 @@ def _registry_table(title: str, entries: Sequence[Entry]) -> Table:
         "name": [entry.name for entry in entries],
         "kind": [entry.kind for entry in entries],
         "what it is": [entry.summary for entry in entries],
+        "data": _data_kinds(entries),
         "parameters": [_parameters(entry) for entry in entries],
         "needs": [entry.needs if entry.needs != "nothing" else "" for entry in entries],
         "better is": [entry.direction for entry in entries],
@@ -185,6 +200,12 @@ def _registry_table(title: str, entries: Sequence[Entry]) -> Table:
     for row in zip(*shown.values(), strict=True):
         table.add_row(*(Text(value) for value in row))
     return table
+
+
+def _data_kinds(entries: Sequence[Entry]) -> list[str]:
+    """Return which kinds of data each entry works for; nothing where all work for all."""
+    kinds = [", ".join(entry.data_kinds) for entry in entries]
+    return [kind or "all" for kind in kinds] if any(kinds) else kinds
 
 
 def _parameters(entry: Entry) -> str:

@@ -6,19 +6,20 @@ import math
 from functools import partial
 from typing import Literal
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from uproar.data import load
+from uproar.dataset import Data
 from uproar.explain.family import Explainer
 from uproar.models import MODELS
 from uproar.models.trained import TrainedModel
-from uproar.models.training import choose_way
+from uproar.models.training import TorchLearner, choose_way
 from uproar.protocols.setting import Ranking, Setting, prepare
+from uproar.ranking import rank
 from uproar.remove.fill import mean
 from uproar.seeding import generator_of
-from uproar.types import Data, Recipe, find
+from uproar.types import Recipe, find
 
 # One example's shape, and how many of its axes are features.
 LAYOUTS = {"table": ((7,), 1), "grey": ((1, 6, 5), 2), "colour": ((3, 6, 5), 2)}
@@ -45,6 +46,8 @@ def toy_model(layout: str, *, examples: int = 4) -> tuple[TrainedModel, Tensor, 
         mean=inputs.mean(0),
         spread=torch.ones(shape),
         feature_axes=axes,
+        kind="table" if layout == "table" else "image",
+        held_out=(inputs.clone(), torch.arange(examples) % 3),
     )
     return model, inputs, torch.arange(examples) % 3
 
@@ -106,13 +109,13 @@ def toy_setting(
     """
     data = load(name, seed=seed)
     factory = partial(find(model, MODELS, "model").load(), data)
-    way, _ = choose_way(factory, torch.from_numpy(data.train.inputs[:2]))
+    sample = torch.from_numpy(data.train.inputs[:2]), torch.from_numpy(data.train.labels[:2])
+    way, _ = choose_way(factory, *sample)
     setting = prepare(
         data,
-        mean(data.train.inputs, feature_axes=len(data.feature_shape)),
-        factory=factory,
+        mean(data),
+        learner=TorchLearner(factory, way),
         recipe=Recipe(optimiser=optimiser),
-        way=way,
         device=torch.device("cpu"),
         generator=generator_of("toy", name, seed),
     )
@@ -120,17 +123,11 @@ def toy_setting(
 
 
 def known_ranking(data: Data, name: str) -> Ranking:
-    """Return a ranking that comes with known-answer data, the same for every example.
+    """Return a ranking that comes with known-answer data.
 
     >>> _, data = toy_setting("hooker-toy")
-    >>> sorted(known_ranking(data, "true-ranking").test[0][:4].tolist())
+    >>> sorted(known_ranking(data, "true-ranking").test.values[0][:4].tolist())
     [0, 1, 2, 3]
     """
-    order = np.array(dict(data.known_rankings)[name])
-    ranks = np.empty(len(order), dtype=np.min_scalar_type(len(order) - 1))
-    ranks[order] = np.arange(len(order))
-    parts = (
-        np.broadcast_to(ranks.reshape(data.feature_shape), (len(part), *data.feature_shape))
-        for part in (data.train, data.test)
-    )
-    return Ranking(*parts)
+    train, test = data.known_importance[name]
+    return Ranking.of(rank(train), rank(test))

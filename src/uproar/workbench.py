@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -12,44 +13,49 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from uproar.explanations import RANKS, as_trained, explain, gallery_examples
-from uproar.job import ALL, Job
-from uproar.models.training import Factory
+from uproar.answers import Answers, answers_of, facts_of, luck_of
+from uproar.dataset import Data
+from uproar.explanations import GALLERY, as_trained, explain, gallery_examples
+from uproar.job import ALL, Job, ranking_cell
+from uproar.models.learner import Fitted, Learner
 from uproar.plan import Plan
 from uproar.protocols.leakage import mask_only
 from uproar.protocols.perturb import no_retrain
 from uproar.protocols.retrain_once import retrain_once, train_once
 from uproar.protocols.roar import kar, roar
-from uproar.protocols.setting import Ranking, Setting, arms, prepare
+from uproar.protocols.setting import Ranking, Scores, Setting, arms, prepare, refilled
 from uproar.remove import REMOVALS
 from uproar.run.cell import Cell, Outcome
 from uproar.run.store import Store
 from uproar.seeding import generator_of
-from uproar.types import Data, find
+from uproar.types import find
 
-PLAIN = "zero"  # the removal where nothing is ever removed
 STATE = "state/"
+PARTS = ("train", "validation", "test")
 
-Retrained = Callable[..., NDArray[np.bool_]]
+Retrained = Callable[..., Scores]
 
 
 @dataclass(frozen=True)
 class Workbench:
     """Computes the outcomes of jobs.
 
-    ``explainers`` are callables that were handed over in Python, by name. ``sources`` says which
-    outcome holds the ranking of a digest; it fills up as explanations are finished.
+    ``once`` trains the models of retrain-once; it is the ``learner``, unless that cannot train.
+    ``given`` is the base model, where it was trained before. ``explainers`` are callables that were
+    handed over in Python, by name.
     """
 
     plan: Plan
     data: Data
-    factory: Factory
+    learner: Learner
+    once: Learner
     store: Store
     device: torch.device
+    given: Fitted | None = None
     explainers: Mapping[str, Any] = field(default_factory=dict)
-    sources: dict[str, tuple[Cell, str]] = field(default_factory=dict)
+    _kept: dict[str, Fitted] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __call__(self, job: Job) -> Outcome:
         """Return the outcome of one job, with the seconds that it took."""
@@ -90,125 +96,167 @@ class Workbench:
     @cached_property
     def _settings(self) -> dict[str, Setting]:
         """The setting of every removal, prepared before any thread asks for one."""
-        spec, way = self.plan.spec, self.plan.spec.training
-        assert way != "auto", "the benchmark chooses before it builds a workbench"
-        return {
-            name: prepare(
-                self.data,
-                find(name, REMOVALS, "removal").load()(
-                    self.data.train.inputs, feature_axes=len(self.data.feature_shape)
-                ),
-                factory=self.factory,
-                recipe=spec.recipe,
-                way=way,
-                device=self.device,
-                generator=generator_of("removal", name, self.data.name, spec.seed),
+        settings: dict[str, Setting] = {}
+        for name in dict.fromkeys((*self.plan.spec.removals, self._plain)):
+            removal = find(name, REMOVALS, "removal").load()(self.data)
+            generator = generator_of("removal", name, self.data.name, self.plan.spec.seed)
+            first = next(iter(settings.values()), None)
+            settings[name] = (
+                refilled(first, self.data, removal, generator=generator)
+                if first is not None
+                else prepare(
+                    self.data,
+                    removal,
+                    learner=self.learner,
+                    recipe=self.plan.spec.recipe,
+                    device=self.device,
+                    generator=generator,
+                )
             )
-            for name in {PLAIN, *spec.removals}
-        }
+        return settings
+
+    @property
+    def _plain(self) -> str:
+        """A removal for where nothing is ever removed, or only the mask is looked at."""
+        return "mask-token" if self.data.kind == "text" else "zero"
 
     def setting(self, removal: str) -> Setting:
         """Return the setting of a removal; without one, a setting for whole inputs."""
-        return self._settings[removal or PLAIN]
+        return self._settings[removal or self._plain]
+
+    @cached_property
+    def _lengths(self) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
+        """The number of features of every example of train and test, where they differ."""
+        present = [self.data.present(part) for part in (self.data.train, self.data.test)]
+        lengths = [p.reshape(len(p), -1).sum(1) for p in present if p is not None]
+        return (lengths[0], lengths[1]) if lengths else None
 
     def ranking(self, digest: str) -> Ranking:
         """Return the ranking of a digest; for :data:`ALL`, where no rank matters, feature order."""
         if digest == ALL:
-            return Ranking(
-                *(self._feature_order(len(part)) for part in (self.data.train, self.data.test))
-            )
-        cell, member = self.sources[digest]
-        outcome = self.store.read(cell)
+            train, test = map(self._feature_order, (len(self.data.train), len(self.data.test)))
+            return Ranking.of(train, test, self._lengths)
+        outcome = self.store.read(ranking_cell(digest))
         if outcome is None:
             raise RuntimeError(
-                f"the explanations of {member!r} have gone from the store since they were made; "
-                "run the same command again to recompute them"
+                "a ranking has gone from the store, or is damaged, since it was made; run the "
+                "same command again to recompute it"
             )
-        return Ranking(*(outcome.arrays[f"{RANKS}{part}/{member}"] for part in ("train", "test")))
+        return Ranking.of(outcome.arrays["train"], outcome.arrays["test"], self._lengths)
 
     def _feature_order(self, examples: int) -> NDArray[np.unsignedinteger]:
         smallest = np.min_scalar_type(self.data.features - 1)
         order = np.arange(self.data.features, dtype=smallest).reshape(self.data.feature_shape)
         return np.broadcast_to(order, (examples, *self.data.feature_shape))
 
-    def _state(self, cell: Cell) -> dict[str, Tensor]:
+    def _fitted(self, cell: Cell, learner: Learner, fit: Callable[[], Fitted]) -> Fitted:
+        """Return fitted models: from the store, or where that cannot hold them, fitted again."""
         outcome = self.store.read(cell)
         if outcome is None:
             raise RuntimeError(f"the models of {cell.label!r} have gone from the store; run again")
-        return {
-            name.removeprefix(STATE): torch.from_numpy(array.copy()).to(self.device)
-            for name, array in outcome.arrays.items()
-            if name.startswith(STATE)
-        }
+        stored = outcome.arrays.items()
+        state = {name.removeprefix(STATE): a for name, a in stored if name.startswith(STATE)}
+        restored = learner.from_arrays(state)
+        if restored is not None:
+            return restored
+        with self._lock:
+            if cell.key not in self._kept:
+                self._kept[cell.key] = fit()
+            return self._kept[cell.key]
+
+    def _base(self, base: int) -> Fitted:
+        if self.given is not None:
+            return self.given
+        cell = self.plan.base_jobs[base].cell
+        return self._fitted(cell, self.learner, lambda: self._fit_base(cell))
+
+    def _fit_base(self, cell: Cell) -> Fitted:
+        setting, ranking = self.setting(""), self.ranking(ALL)
+        return setting.fit(arms(setting.train, ranking.train, [0.0]), [cell.fields["seed"]])
 
     def _data(self, job: Job) -> Outcome:  # noqa: ARG002 - there is one data set
-        data, shown = self.data, gallery_examples(self.data, self.plan.spec.gallery_examples)
-        values = {
-            "kind": data.kind,
-            "features": data.features,
-            "feature_shape": data.feature_shape,
-            "class_names": data.class_names,
-            "feature_names": data.feature_names,
-            "value_range": data.value_range,
-            "majority_rate": data.majority_rate,
-            "labels": [data.class_names[data.test.labels[example]] for example in shown],
-            **{part: len(getattr(data, part)) for part in ("train", "validation", "test")},
-        }
-        return Outcome(values, {"inputs": data.test.inputs[shown]})
+        shown = gallery_examples(self.data, self.plan.spec.gallery_examples)
+        arrays: dict[str, NDArray[Any]] = {"inputs": self.data.test.inputs[shown]}
+        present = self.data.present(self.data.test)
+        if present is not None:
+            arrays["present"] = present[shown]
+        return Outcome(facts_of(self.data, shown), arrays)
 
     def _base_model(self, job: Job) -> Outcome:
-        setting = self.setting("")
-        ranks = self._feature_order(len(self.data.train))
-        state = setting.fit(arms(setting.train, ranks, [0]), [job.cell.fields["seed"]])
-        model = as_trained(self.data, self.factory, state, self.device)
-        predicted: dict[str, Tensor] = {}
-        values: dict[str, Any] = {}
-        for part in ("train", "validation", "test"):
-            split = getattr(self.data, part)
-            predicted[part] = model(torch.from_numpy(split.inputs).to(self.device)).argmax(1)
-            right = predicted[part].cpu().numpy() == split.labels
-            values[part] = {"correct": int(right.sum()), "examples": len(split)}
-        arrays = {f"predicted/{part}": classes.cpu().numpy() for part, classes in predicted.items()}
-        arrays["correct/test"] = arrays["predicted/test"] == self.data.test.labels
-        values["parameters"] = sum(value[0].numel() for value in state.values())
-        return Outcome(values, arrays | _numpy(state))
+        fitted = self._fit_base(job.cell) if self.given is None else self.given
+        answering = self.learner.answering(fitted)
+        found: dict[str, Answers] = {
+            part: answers_of(answering, getattr(self.data, part), self.device) for part in PARTS
+        }
+        values: dict[str, Any] = {part: found[part].summary() for part in PARTS}
+        values["luck"] = luck_of(self.data, found["validation"].scores)
+        arrays: dict[str, NDArray[Any]] = {
+            f"targets/{part}": found[part].targets for part in ("train", "test")
+        }
+        arrays |= {"predicted/test": found["test"].predicted, "scores/test": found["test"].scores}
+        state = self.learner.to_arrays(fitted) if self.given is None else {}
+        with self._lock:
+            if not state and self.given is None:
+                self._kept[job.cell.key] = fitted
+        values["parameters"] = sum(value[0].size for value in state.values()) or None
+        return Outcome(values, arrays | {f"{STATE}{name}": array for name, array in state.items()})
 
     def _explain(self, job: Job) -> Outcome:
         assert job.base is not None
         base = self.store.read(self.plan.base_jobs[job.base].cell)
         assert base is not None, "base models are finished before anything is explained"
-        state = self._state(self.plan.base_jobs[job.base].cell)
-        return explain(
-            as_trained(self.data, self.factory, state, self.device),
+        shown = gallery_examples(self.data, self.plan.spec.gallery_examples)
+        found = explain(
+            as_trained(self.data, self.learner.answering(self._base(job.base)), self.device),
             self.data,
             [name for name in self.plan.names if name.name in job.members],
-            targets={part: base.arrays[f"predicted/{part}"] for part in ("train", "test")},
+            targets={part: base.arrays[f"targets/{part}"] for part in ("train", "test")},
             explainers=self.explainers,
             seed=job.cell.fields["seed"],
-            gallery=self.plan.spec.gallery_examples,
+            shown=shown,
         )
+        digests = {}
+        for name, rankings in found.items():
+            digests[name] = rankings.digest()
+            cell = ranking_cell(digests[name])
+            if not self.store.has(cell):
+                arrays = {"train": rankings.train, "test": rankings.test}
+                self.store.write(cell, Outcome({}, arrays))
+        pictures = {f"{GALLERY}{name}": rankings.shown for name, rankings in found.items()}
+        seconds = {name: rankings.seconds for name, rankings in found.items()}
+        return Outcome({"digests": digests, "gallery": shown}, pictures, seconds)
 
     def _retrained(self, job: Job, protocol: Retrained) -> Outcome:
-        correct = protocol(
+        scores = protocol(
             self.setting(job.removal),
             self.ranking(job.ranking),
             fractions=job.fractions,
             seeds=job.cell.fields["seeds"],
         )
-        return Outcome({}, {job.protocol: correct})
+        return Outcome({}, {job.protocol: scores})
+
+    def _once_setting(self, removal: str) -> Setting:
+        return replace(self.setting(removal), learner=self.once)
+
+    def _fit_once(self, job: Job) -> Fitted:
+        fields = job.cell.fields
+        return train_once(
+            self._once_setting(job.removal), seeds=fields["seeds"], epochs=fields["epochs"]
+        )
 
     def _retrain_once_model(self, job: Job) -> Outcome:
-        fields = job.cell.fields
-        state = train_once(
-            self.setting(job.removal), seeds=fields["seeds"], epochs=fields["epochs"]
-        )
-        return Outcome({}, _numpy(state))
+        fitted = self._fit_once(job)
+        state = self.once.to_arrays(fitted)
+        if not state:
+            with self._lock:
+                self._kept[job.cell.key] = fitted
+        return Outcome({}, {f"{STATE}{name}": array for name, array in state.items()})
 
     def _retrain_once(self, job: Job) -> Outcome:
         (trained,) = (once for once in self.plan.once_jobs() if once.removal == job.removal)
         removed, kept = retrain_once(
-            self.setting(job.removal),
-            self._state(trained.cell),
+            self._once_setting(job.removal),
+            self._fitted(trained.cell, self.once, lambda: self._fit_once(trained)),
             self.ranking(job.ranking),
             fractions=job.fractions,
         )
@@ -216,14 +264,10 @@ class Workbench:
 
     def _no_retrain(self, job: Job) -> Outcome:
         assert job.base is not None
-        correct = no_retrain(
+        scores = no_retrain(
             self.setting(job.removal),
-            self._state(self.plan.base_jobs[job.base].cell),
+            self._base(job.base),
             self.ranking(job.ranking),
             fractions=job.fractions,
         )
-        return Outcome({}, {job.protocol: correct})
-
-
-def _numpy(state: Mapping[str, Tensor]) -> dict[str, NDArray[Any]]:
-    return {f"{STATE}{name}": value.cpu().numpy() for name, value in state.items()}
+        return Outcome({}, {job.protocol: scores})

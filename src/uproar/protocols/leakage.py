@@ -5,21 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
 import torch
-from jaxtyping import Bool
 
 from uproar.models.batches import SharedInputs
 from uproar.protocols.roar import roar
-from uproar.protocols.setting import Ranking, Setting
+from uproar.protocols.setting import Ranking, Scores, Setting
 
 
 def mask_only(
     setting: Setting, ranking: Ranking, *, fractions: Sequence[float], seeds: Sequence[int]
-) -> Bool[np.ndarray, "fractions repeats examples"]:
+) -> Scores:
     """Train on the removed mask alone and return what is classified correctly.
 
-    ROAR on inputs that are 1 everywhere and become 0 where removed: all that a model can learn is
+    ROAR on inputs that are 1 everywhere and become 0 where removed (for text, a token that is the
+    same everywhere and becomes the mask token): all that a model can learn is
     the shape of the mask. Accuracy above the majority-class rate is label information that the
     explainer put into the mask, and that ROAR mistakes for information left in the inputs. The
     masks of KAR at 1 − t hold the same information, so that one control serves both.
@@ -40,6 +39,15 @@ def mask_only(
 
 
 def _ones(shared: SharedInputs) -> SharedInputs:
-    ones = torch.ones(1, 1, device=shared.inputs.device).expand_as(shared.inputs)
-    fill = torch.zeros(1, shared.inputs.shape[1], device=shared.inputs.device)
-    return replace(shared, inputs=ones, fill=fill)
+    """Return inputs that are 1 everywhere and become 0 where removed.
+
+    Token ids differ in nothing but whether they are masked; what fills examples up stays.
+    """
+    inputs, values = shared.inputs, shared.inputs.shape[1]
+    if not inputs.is_floating_point():
+        assert shared.present is not None, "text says which tokens an example has"
+        anything = inputs[shared.present].flatten()[:1]
+        return replace(shared, inputs=torch.where(shared.present, anything, inputs))
+    ones = torch.ones(1, 1, device=inputs.device).expand_as(inputs)
+    zeros = torch.zeros(1, values, device=inputs.device)
+    return replace(shared, inputs=ones, fill=zeros, impute=None)

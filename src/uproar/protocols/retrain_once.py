@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
-from jaxtyping import Bool
-from torch import Tensor
-
 from uproar.models.batches import RandomlyRemoved
+from uproar.models.learner import Fitted
 from uproar.protocols.perturb import no_retrain
-from uproar.protocols.setting import Ranking, Setting
+from uproar.protocols.setting import Ranking, Scores, Setting
 
 
-def train_once(setting: Setting, *, seeds: Sequence[int], epochs: int) -> dict[str, Tensor]:
+def train_once(setting: Setting, *, seeds: Sequence[int], epochs: int) -> Fitted:
     """Train one explanation-agnostic model per repeat and return their stacked states.
 
     In every batch each example loses each feature with probability u, where u ~ U(0, 1) is drawn
@@ -24,14 +21,14 @@ def train_once(setting: Setting, *, seeds: Sequence[int], epochs: int) -> dict[s
     :param seeds: one per repeat.
     :param epochs: passes over the training data; more than a plain training needs, because the
         model learns to cope with every fraction at once.
-    :returns: for every parameter a tensor (repeats, …).
+    :returns: the fitted models.
 
     Jethani et al. 2021, arXiv 2103.01890 (EVAL-X); Madsen et al. 2024, arXiv 2310.07819.
 
     >>> from uproar.testing import toy_setting
     >>> setting, _ = toy_setting("hooker-toy", optimiser="adam")
-    >>> sorted(train_once(setting, seeds=[0, 1], epochs=1))
-    ['1.bias', '1.weight']
+    >>> setting.learner.size(train_once(setting, seeds=[0, 1], epochs=1))
+    2
     """
     recipe = replace(setting.recipe, epochs=epochs)
     return setting.fit(RandomlyRemoved(setting.train, len(seeds)), seeds, recipe)
@@ -39,20 +36,18 @@ def train_once(setting: Setting, *, seeds: Sequence[int], epochs: int) -> dict[s
 
 def retrain_once(
     setting: Setting,
-    states: Mapping[str, Tensor],
+    fitted: Fitted,
     ranking: Ranking,
     *,
     fractions: Sequence[float],
-) -> tuple[
-    Bool[np.ndarray, "fractions repeats examples"], Bool[np.ndarray, "fractions repeats examples"]
-]:
+) -> tuple[Scores, Scores]:
     """Score a ranking with the models of :func:`train_once`, by removing and by keeping its top.
 
-    :param states: what :func:`train_once` returned.
+    :param fitted: what :func:`train_once` returned.
     :param ranking: ranks of the test features, 0 for the most important.
     :param fractions: shares of the features to remove, and to keep, in [0, 1].
-    :returns: whether each test example is classified correctly when the top fraction is removed,
-        and when nothing but the top fraction is kept; both (fractions, repeats, examples).
+    :returns: scores of the test examples when the top fraction is removed, and when nothing but
+        the top fraction is kept; both (fractions, repeats, examples).
     :raises ValueError: when a fraction is outside [0, 1].
 
     Jethani et al. 2021, arXiv 2103.01890. An explanation that encodes the label in the shape of
@@ -66,6 +61,6 @@ def retrain_once(
     >>> bool((removed[0] == kept[1]).all())  # to remove nothing is to keep everything
     True
     """
-    removed = no_retrain(setting, states, ranking, fractions=fractions)
-    kept = no_retrain(setting, states, ranking, fractions=fractions, keep=True)
+    removed = no_retrain(setting, fitted, ranking, fractions=fractions)
+    kept = no_retrain(setting, fitted, ranking, fractions=fractions, keep=True)
     return removed, kept

@@ -10,7 +10,7 @@ The steps, and where each is done:
 1. train a base model and explain what it predicts, on train and on test     benchmark.py, explain/
 2. rank the features of every example                                        ranking.py
 3. remove exactly ``count(fraction)`` of them, on the fly                    models/batches.py
-4. train one model per fraction and repeat, all in one group                 models/training.py
+4. train one model per fraction and repeat, all in one group                 models/learner.py
 5. compare accuracy with the random ranking, from paired repeats             stats.py
 6. withhold the verdict where the mask alone tells the label                 protocols/leakage.py
 """
@@ -19,16 +19,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-from jaxtyping import Bool
-
-from uproar.protocols.setting import Ranking, Setting, arms, counts_of
+from uproar.protocols.setting import Ranking, Scores, Setting, arms
 
 
 def roar(
     setting: Setting, ranking: Ranking, *, fractions: Sequence[float], seeds: Sequence[int]
-) -> Bool[np.ndarray, "fractions repeats examples"]:
-    """Remove the most important features, retrain, and return what is still classified correctly.
+) -> Scores:
+    """Remove the most important features, retrain, and return what is still answered well.
 
     For each fraction t and repeat r a model with the initial weights and data order of ``seeds[r]``
     is trained on inputs without their round(t · features) most important features, and tested on
@@ -37,8 +34,10 @@ def roar(
     :param ranking: ranks of train and test features, 0 for the most important.
     :param fractions: shares of the features to remove, in [0, 1].
     :param seeds: one per repeat, shared by all explainers, fractions and protocols.
-    :returns: whether each test example is classified correctly, (fractions, repeats, examples).
+    :returns: (fractions, repeats, examples): whether each test example is classified correctly; for
+        regression its share of R², see :func:`uproar.scoring.example_scores`.
     :raises ValueError: when a fraction is outside [0, 1].
+    :raises Skipped: when the model cannot be trained again.
 
     Hooker et al. 2019, arXiv 1806.10758.
 
@@ -49,13 +48,13 @@ def roar(
     >>> [bool(accuracy > 0.9) for accuracy in correct.mean((1, 2))]  # a cliff at the fourth column
     [True, False]
     """
-    return _retrain(setting, ranking, counts_of(fractions, setting.train.features), seeds)
+    return _retrain(setting, ranking, fractions, seeds, keep=False)
 
 
 def kar(
     setting: Setting, ranking: Ranking, *, fractions: Sequence[float], seeds: Sequence[int]
-) -> Bool[np.ndarray, "fractions repeats examples"]:
-    """Keep only the most important features, retrain, and return what is classified correctly.
+) -> Scores:
+    """Keep only the most important features, retrain, and return what is answered well.
 
     The mirror of :func:`roar`: for each fraction t all but the round(t · features) most important
     features are removed. Arguments, result and errors are those of :func:`roar`.
@@ -69,19 +68,22 @@ def kar(
     >>> bool(correct.mean() > 0.8)  # four informative columns, and one that cancels the nuisance
     True
     """
-    features = setting.train.features
-    # Keeping the top k is removing the features - k least important.
-    counts = [features - kept for kept in counts_of(fractions, features)]
-    return _retrain(setting, ranking.reversed(), counts, seeds)
+    return _retrain(setting, ranking, fractions, seeds, keep=True)
 
 
 def _retrain(
-    setting: Setting, ranking: Ranking, counts: Sequence[int], seeds: Sequence[int]
-) -> Bool[np.ndarray, "counts repeats examples"]:
-    """Train one model per count of removed features and repeat, in one group, and test it."""
+    setting: Setting,
+    ranking: Ranking,
+    fractions: Sequence[float],
+    seeds: Sequence[int],
+    *,
+    keep: bool,
+) -> Scores:
+    """Train one model per fraction and repeat, in one group, and test it."""
     # Repeats outermost: the arms of a repeat sit side by side and share their batches' order.
-    counts_of_arms = [removed for _ in seeds for removed in counts]
-    seeds_of_arms = [seed for seed in seeds for _ in counts]
-    trained = setting.fit(arms(setting.train, ranking.train, counts_of_arms), seeds_of_arms)
-    correct = setting.correct(trained, arms(setting.test, ranking.test, counts_of_arms))
-    return correct.reshape(len(seeds), len(counts), -1).swapaxes(0, 1)
+    fractions_of_arms = [fraction for _ in seeds for fraction in fractions]
+    seeds_of_arms = [seed for seed in seeds for _ in fractions]
+    train = arms(setting.train, ranking.train, fractions_of_arms, keep=keep)
+    test = arms(setting.test, ranking.test, fractions_of_arms, keep=keep)
+    scores = setting.scores(setting.fit(train, seeds_of_arms), test)
+    return scores.reshape(len(seeds), len(fractions), -1).swapaxes(0, 1)

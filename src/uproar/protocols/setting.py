@@ -3,48 +3,80 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int, UInt
+from jaxtyping import Bool, Float, Int, UInt
 from numpy.typing import NDArray
 from torch import Tensor
 
+from uproar.dataset import Data, Split
 from uproar.models.batches import Batches, Ranked, SharedInputs
-from uproar.models.training import Factory, Way, fit_many, predict_many
-from uproar.ranking import count
-from uproar.types import Data, Recipe, Split
+from uproar.models.learner import Fitted, Learner
+from uproar.ranking import count, counts
+from uproar.remove.removal import Imputer, Removal
+from uproar.scoring import example_scores
+from uproar.types import Recipe
+
+# Of each fraction, repeat and test example: whether it is classified correctly, or its share of R².
+Scores = (
+    Bool[np.ndarray, "fractions repeats examples"] | Float[np.ndarray, "fractions repeats examples"]
+)
 
 
-@runtime_checkable
-class Removal(Protocol):
-    """A removal, fitted on training data, that replaces values by others."""
+@dataclass(frozen=True)
+class Ranks:
+    """Ranks of the features of every example of one split, 0 for the most important.
 
-    def values(
-        self, inputs: NDArray[np.float32], generator: np.random.Generator
-    ) -> NDArray[np.float32]:
-        """Return what stands in for every value, (1 or examples, *input_shape)."""
-        ...
+    ``lengths`` is the number of features of each example where some have fewer than others; those
+    that an example lacks come last.
+    """
+
+    values: UInt[np.ndarray, "examples *features"]
+    lengths: Int[np.ndarray, "examples"] | None = None
+
+    def reversed(self) -> Ranks:
+        """Return the ranks with the least important feature first."""
+        values = self.values
+        if self.lengths is None:
+            return Ranks(values.dtype.type(values[0].size - 1) - values)
+        last = self.lengths.reshape(-1, *(1,) * (values.ndim - 1)).astype(values.dtype)
+        return Ranks(np.where(values < last, last - 1 - values, values), self.lengths)
+
+    def removed(self, fractions: Sequence[float], *, keep: bool) -> list[int] | list[Tensor]:
+        """Return how many features of the smallest ranks go, for each fraction.
+
+        With ``keep`` the fraction is what stays. Where examples differ in length, there is one
+        number for each example.
+        """
+        if self.lengths is None:
+            features = self.values[0].size
+            gone = [count(fraction, features) for fraction in fractions]
+            return [features - kept for kept in gone] if keep else gone
+        each = [counts(fraction, self.lengths) for fraction in fractions]
+        lengths = self.lengths
+        return [torch.from_numpy(lengths - kept if keep else kept).int() for kept in each]
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """Ranks of the features of every train and test example, 0 for the most important."""
+    """Ranks of the features of every train and test example."""
 
-    train: UInt[np.ndarray, "train_examples *features"]
-    test: UInt[np.ndarray, "test_examples *features"]
+    train: Ranks
+    test: Ranks
 
-    def reversed(self) -> Ranking:
-        """Return the ranking with the least important feature first."""
-        return Ranking(*(ranks.dtype.type(ranks[0].size - 1) - ranks for ranks in self.parts))
-
-    @property
-    def parts(self) -> tuple[NDArray[np.unsignedinteger], NDArray[np.unsignedinteger]]:
-        """The ranks of train and of test."""
-        return self.train, self.test
+    @classmethod
+    def of(
+        cls,
+        train: UInt[np.ndarray, "train_examples *features"],
+        test: UInt[np.ndarray, "test_examples *features"],
+        lengths: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None,
+    ) -> Ranking:
+        """Make a ranking from arrays of ranks, and the lengths of train and test examples."""
+        own = lengths or (None, None)
+        return cls(Ranks(train, own[0]), Ranks(test, own[1]))
 
 
 @dataclass(frozen=True)
@@ -53,56 +85,54 @@ class Setting:
 
     train: SharedInputs
     test: SharedInputs
-    train_labels: Int[Tensor, "train_examples"]
-    test_labels: Int[Tensor, "test_examples"]
-    factory: Factory
+    train_labels: Int[Tensor, "train_examples"] | Float[Tensor, "train_examples"]
+    test_labels: Int[Tensor, "test_examples"] | Float[Tensor, "test_examples"]
+    learner: Learner
     recipe: Recipe
-    way: Way
 
-    def fit(
-        self, batches: Batches, seeds: Sequence[int], recipe: Recipe | None = None
-    ) -> dict[str, Tensor]:
-        """Train one model per arm and return their stacked states."""
-        return fit_many(
-            self.factory,
-            batches,
-            self.train_labels,
-            recipe=recipe or self.recipe,
-            seeds=seeds,
-            way=self.way,
+    def fit(self, batches: Batches, seeds: Sequence[int], recipe: Recipe | None = None) -> Fitted:
+        """Train one model per arm."""
+        return self.learner.fit(
+            batches, self.train_labels, seeds=seeds, recipe=recipe or self.recipe
         )
 
-    def correct(
-        self, state: Mapping[str, Tensor], batches: Batches
-    ) -> Bool[np.ndarray, "arms examples"]:
-        """Return which test examples every arm's model classifies correctly."""
-        predicted = predict_many(self.factory, state, batches, way=self.way)
-        correct: NDArray[np.bool_] = (predicted == self.test_labels).cpu().numpy()
-        return correct
+    def scores(
+        self, fitted: Fitted, batches: Batches
+    ) -> Bool[np.ndarray, "arms examples"] | Float[np.ndarray, "arms examples"]:
+        """Return every arm's scores on the test examples: right or wrong, or shares of R²."""
+        return example_scores(self.learner.outputs(fitted, batches), self.test_labels)
 
 
-def arms(shared: SharedInputs, ranks: NDArray[np.unsignedinteger], counts: Sequence[int]) -> Ranked:
-    """Return one arm per count, which removes that many features of the smallest ranks."""
-    flat = ranks.reshape(len(ranks), -1)
-    # torch computes with few unsigned types; ranks beyond 8 bits move to the next signed one.
-    narrow = flat if flat.dtype == np.uint8 else flat.astype(np.int32)
-    # A copy, because stored ranks are read-only, which torch has no notion of.
-    tensor = torch.tensor(narrow, device=shared.inputs.device)
-    return Ranked(shared, tensor, tuple(counts))
+def arms(
+    shared: SharedInputs, ranks: Ranks, fractions: Sequence[float], *, keep: bool = False
+) -> Ranked:
+    """Return one arm per fraction, which removes that share of each example's features.
 
-
-def counts_of(fractions: Sequence[float], features: int) -> list[int]:
-    """Return the exact number of features that each fraction means."""
-    return [count(fraction, features) for fraction in fractions]
+    The most important are removed; with ``keep`` they are what stays.
+    """
+    order = ranks.reversed() if keep else ranks
+    flat = order.values.reshape(len(order.values), -1)
+    if flat.dtype != np.uint8:
+        # torch computes with few unsigned types: the next signed one, without a copy if possible.
+        fits = flat.shape[1] <= np.iinfo(np.int16).max
+        flat = flat.view(np.int16) if fits and flat.dtype == np.uint16 else flat.astype(np.int32)
+    if not flat.flags.writeable:
+        flat = flat.copy()  # stored ranks are read-only, which torch has no notion of
+    gone = ranks.removed(fractions, keep=keep)
+    device = shared.inputs.device
+    if any(isinstance(number, Tensor) for number in gone):
+        number_of = torch.stack([torch.as_tensor(number) for number in gone]).to(device)
+        return Ranked(shared, torch.from_numpy(flat).to(device), number_of)
+    whole = tuple(int(number) for number in gone)
+    return Ranked(shared, torch.from_numpy(flat).to(device), whole)
 
 
 def prepare(
     data: Data,
     removal: Removal,
     *,
-    factory: Factory,
+    learner: Learner,
     recipe: Recipe,
-    way: Way,
     device: torch.device,
     generator: np.random.Generator,
 ) -> Setting:
@@ -111,23 +141,47 @@ def prepare(
     :param removal: fitted on the training inputs.
     :param generator: draws what the removal draws, for train and test, once per example.
     """
+    values = math.prod(data.input_shape)
 
     def shared(split: Split) -> SharedInputs:
-        values = len(split), math.prod(data.input_shape)
-        fill = removal.values(split.inputs, generator)
+        present = data.present(split)
         return SharedInputs(
-            torch.from_numpy(split.inputs.reshape(values)).to(device),
-            torch.from_numpy(fill.reshape(len(fill), -1)).to(device),
-            data.features,
-            data.input_shape,
+            inputs=torch.from_numpy(split.inputs.reshape(len(split), values)).to(device),
+            fill=torch.zeros(1, values),
+            features=data.features,
+            input_shape=data.input_shape,
+            groups=_tensor(data.feature_of_value, device),
+            present=None if present is None else _tensor(present.reshape(len(split), -1), device),
         )
 
-    return Setting(
+    setting = Setting(
         train=shared(data.train),
         test=shared(data.test),
         train_labels=torch.from_numpy(data.train.labels).to(device),
         test_labels=torch.from_numpy(data.test.labels).to(device),
-        factory=factory,
+        learner=learner,
         recipe=recipe,
-        way=way,
     )
+    return refilled(setting, data, removal, generator=generator)
+
+
+def refilled(
+    setting: Setting, data: Data, removal: Removal, *, generator: np.random.Generator
+) -> Setting:
+    """Return the setting under another removal; both share the inputs."""
+
+    def filled(shared: SharedInputs, split: Split) -> SharedInputs:
+        fill = removal.values(split.inputs, generator)
+        impute = removal.impute if isinstance(removal, Imputer) else None
+        flat = torch.from_numpy(fill.reshape(len(fill), -1)).to(shared.inputs.device)
+        return replace(shared, fill=flat, impute=impute)
+
+    return replace(
+        setting,
+        train=filled(setting.train, data.train),
+        test=filled(setting.test, data.test),
+    )
+
+
+def _tensor(array: NDArray[np.generic] | None, device: torch.device) -> Tensor | None:
+    return None if array is None else torch.from_numpy(array).to(device)

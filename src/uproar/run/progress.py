@@ -165,7 +165,7 @@ class Progress:
         top.add_row(spinner, bar, Text(summary))
         # Texts, not strings: a label may hold what Rich would take for markup.
         labels = [
-            Text(f"  {_one_line(cell.label or cell.kind)}", style="dim") for cell in running[:3]
+            Text(f"  {one_line(cell.label or cell.kind)}", style="dim") for cell in running[:3]
         ]
         if len(running) > 3:
             labels.append(Text(f"  and {len(running) - 3} more", style="dim"))
@@ -200,7 +200,7 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
-def _one_line(label: str) -> str:
+def one_line(label: str) -> str:
     """Return a label without line breaks and control characters, cut to a readable length."""
     text = "".join(character if character.isprintable() else " " for character in label)
     return text if len(text) <= _LABEL_CHARACTERS else text[: _LABEL_CHARACTERS - 3] + "..."

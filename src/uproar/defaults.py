@@ -1,0 +1,104 @@
+"""What is chosen where the user does not: model, recipe, removal and explainers of a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from uproar.data import DATA, kind_of
+from uproar.explain import DEFAULT_EXPLAINERS
+from uproar.models import MODELS
+from uproar.types import Kind, Recipe, Source, UproarError, unknown
+
+MODEL_OF_KIND: Mapping[Kind, str] = {
+    "image": "cnn",
+    "series": "cnn",
+    "table": "mlp",
+    "text": "transformer",
+}
+ESTIMATORS = ("sklearn", "xgboost", "lightgbm")  # what may stand before a colon
+TREES = ("xgboost", "lightgbm")
+LIBRARIES = (*ESTIMATORS, "transformers")
+# Explainers of models that have no gradients.
+OF_ESTIMATORS = ("occlusion", "abs-occlusion", "permutation", "input-magnitude", "random")
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """What a data set and a model choose where the user does not."""
+
+    model: str = "mlp"
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    removals: tuple[str, ...] = ("mean",)
+    explainers: tuple[str, ...] = DEFAULT_EXPLAINERS
+    rankings: tuple[str, ...] = ()  # known answers that come with the data, usable as explainers
+
+
+def defaults(data: str, source: Source, model: str = "") -> Defaults:
+    """Return the defaults of a data set, for the model that was asked for if any was.
+
+    >>> defaults("reviews.tsv", Source(text="sentence")).removals
+    ('mask-token',)
+    """
+    chosen: dict[str, Any] = {}
+    for entry in DATA:
+        if entry.name == data:
+            chosen = dict(entry.parameters)
+    # Objects of a Python program are looked at by the program.
+    kind = "table" if data.startswith("python:") else kind_of(data, source)
+    rankings = tuple(name for name in str(chosen.pop("rankings", "")).split(",") if name)
+    own_model = str(chosen.pop("model", MODEL_OF_KIND[kind]))
+    removal = str(chosen.pop("removal", removal_of(kind)))
+    name = model or own_model
+    return Defaults(
+        name, {**chosen, **_recipe(name)}, (removal,), explainers_of(kind, name), rankings
+    )
+
+
+def removal_of(kind: Kind) -> str:
+    """Return the removal that a kind of data has by default."""
+    return "mask-token" if kind == "text" else "mean"
+
+
+def explainers_of(kind: Kind, model: str, *, gradients: bool = True) -> tuple[str, ...]:
+    """Return the explainers that make sense for a kind of data and a model."""
+    library = model.partition(":")[0]
+    if library in ESTIMATORS or not gradients:
+        return (*(("tree-shap", "abs-tree-shap") if library in TREES else ()), *OF_ESTIMATORS)
+    if kind == "image":
+        return DEFAULT_EXPLAINERS
+    # Hiding every feature once is cheap where there are few of them.
+    return (*(name for name in DEFAULT_EXPLAINERS if name != "sobel"), "occlusion")
+
+
+def _recipe(model: str) -> dict[str, Any]:
+    for entry in MODELS:
+        if entry.name == model:
+            fields = Recipe.__dataclass_fields__
+            return {key: value for key, value in entry.parameters if key in fields}
+    return {}
+
+
+def check_model_name(name: str) -> None:
+    """Refuse a model that is neither registered nor the name of something to import.
+
+    :raises UproarError: with the close names.
+
+    >>> check_model_name("sklearn:Ridge")
+    >>> check_model_name("resnet")
+    Traceback (most recent call last):
+    uproar.types.UproarError: unknown model 'resnet': did you mean ...
+    """
+    place, colon, thing = name.partition(":")
+    if colon and thing and (place in {*LIBRARIES, "python"} or _is_dotted(place)):
+        return
+    names = [entry.name for entry in MODELS]
+    if name not in names:
+        imported = (*(f"{place}:NAME" for place in LIBRARIES), "package.module:object")
+        listed = ", ".join([*names, *imported])
+        raise UproarError(unknown(name, names, "model", listed=listed))
+
+
+def _is_dotted(name: str) -> bool:
+    return all(part.isidentifier() for part in name.split("."))

@@ -1,0 +1,180 @@
+"""A first spec for data of one's own, from looking at them: what `uproar init` writes."""
+
+from __future__ import annotations
+
+import textwrap
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import tomlkit
+
+from uproar.data import DATA, kind_of
+from uproar.defaults import MODEL_OF_KIND, defaults
+from uproar.models import MODELS
+from uproar.preconditions import fitting_removals
+from uproar.types import Kind, Source
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+WORDS = 3  # mean number of words from which a column is text
+SHOWN_COLUMNS = 60
+ESTIMATOR = "sklearn:HistGradientBoostingClassifier"
+
+
+def draft(name: str) -> str:
+    """Return a commented spec for the data, as TOML: kind, candidates for the target, sizes.
+
+    :param name: as `uproar run` takes it.
+    :raises UproarError: when there are no such data, or they cannot be read.
+
+    >>> print(draft("digits").splitlines()[0])
+    # digits: 1,797 hand-written digits, 8 × 8 grey, 10 classes
+    """
+    kind = kind_of(name)
+    looked: dict[Kind, Any] = {"image": _images, "table": _table, "series": _archive}
+    registered = [entry.summary for entry in DATA if entry.name == name]
+    source: dict[str, Any] = {}
+    if registered or ":" in name:
+        facts = registered or ["say which column has the labels"]
+    elif Path(name).suffix.lower() == ".npz":
+        facts, source = _archive(name)
+    else:
+        facts, source = looked[kind](name)
+    if "text" in source:
+        kind = "text"
+    return _written(name, kind, facts, source)
+
+
+def _table(name: str) -> tuple[list[str], dict[str, Any]]:
+    """Look at a table: the sizes, every column, and which could be what."""
+    from uproar.data.files import read_table
+    from uproar.data.tables import candidates
+
+    frame = read_table(Path(name))
+    facts = [f"{len(frame):,} rows, {frame.shape[1]} columns", *frame.attrs.get("notes", ())]
+    facts += [_column(frame[column]) for column in frame.columns[:SHOWN_COLUMNS]]
+    if frame.shape[1] > SHOWN_COLUMNS:
+        facts.append(f"and {frame.shape[1] - SHOWN_COLUMNS} columns more")
+    text = _text_column(frame)
+    targets = [column for column in candidates(frame) if column != text]
+    source: dict[str, Any] = {"text": text} if text and frame.shape[1] <= 4 else {}
+    source["target"] = targets[0] if targets else ""
+    if len(targets) > 1:
+        facts.append(f"other candidates for the target: {', '.join(targets[1:6])}")
+    if not source.get("text"):
+        source["drop"] = [c for c in map(str, frame.columns) if c != source["target"]
+                          and _names_rows(frame[c])]
+    return facts, source
+
+
+def _column(values: pd.Series) -> str:
+    missing = int(values.isna().sum())
+    lacking = f", {missing:,} missing" if missing else ""
+    first = ", ".join(str(value)[:20] for value in values.dropna().unique()[:3])
+    return f"  {values.name}: {values.dtype}, {values.nunique():,} distinct{lacking} ({first}, …)"
+
+
+def _text_column(frame: pd.DataFrame) -> str:
+    """Return the column with the longest texts, if they are sentences."""
+    import numpy as np
+
+    lengths = {
+        str(name): float(np.mean([len(str(value).split()) for value in values.dropna()]))
+        for name, values in frame.items()
+        if values.dtype.kind not in "ifub" and values.nunique() > len(values) // 2
+    }
+    longest = max(lengths, key=lengths.__getitem__, default="")
+    return longest if longest and lengths[longest] >= WORDS else ""
+
+
+def _names_rows(values: pd.Series) -> bool:
+    """Say whether a column looks like an identifier: another text or whole number in every row."""
+    return bool(values.dtype.kind not in "fb" and values.nunique() == len(values))
+
+
+def _images(name: str) -> tuple[list[str], dict[str, Any]]:
+    from uproar.data.class_folders import layout
+    from uproar.data.decoding import Header, headers
+    from uproar.data.image_files import tree
+
+    with tree(Path(name)) as found:
+        arranged = layout(found)
+        facts = []
+        for part, images in arranged.parts.items():
+            classes = Counter(image.class_name for image in images)
+            facts.append(f"{part}: {len(images):,} images in {len(classes)} classes")
+        first = next(iter(arranged.parts.values()))[:100]
+        read = [header for header in headers(first, _silent) if isinstance(header, Header)]
+        sizes = Counter(f"{header.size[0]} × {header.size[1]}" for header in read)
+        facts.append("sizes (width × height): " + _listed(size for size, _ in sizes.most_common()))
+    return [*facts, *arranged.notes], {"patch": 1}
+
+
+def _silent(done: int) -> None:
+    del done
+
+
+def _archive(name: str) -> tuple[list[str], dict[str, Any]]:
+    from uproar.data.npz import headers
+
+    found = headers(Path(name))
+    facts = [f"  {key}: {kind} {shape}" for key, (shape, kind) in found.items()]
+    return [f"{len(found)} arrays", *facts], {}
+
+
+def _listed(names: Iterable[str], most: int = 5) -> str:
+    shown = list(names)
+    more = f" and {len(shown) - most} more" if len(shown) > most else ""
+    return ", ".join(shown[:most]) + more
+
+
+def _written(name: str, kind: Kind, facts: list[str], source: dict[str, Any]) -> str:
+    chosen = defaults(name, Source(kind=kind))
+    fits = [e.name for e in MODELS if not e.data_kinds or kind in e.data_kinds]
+    other = [model for model in fits if model != chosen.model]
+    other += [*([ESTIMATOR] if kind == "table" else []), "package.module:factory"]
+    removals = ", ".join(fitting_removals(kind))
+    lines = [
+        f"# {name}: {facts[0]}",
+        *(f"# {fact}" for fact in facts[1:]),
+        "",
+        f"data = {_quoted(name)}",
+        f"model = {_quoted(chosen.model)}  # or {_listed(other, 9)}",
+        *_wrapped("explainers", [*chosen.explainers, *chosen.rankings]),
+        'protocols = ["roar", "kar", "mask-only", "retrain-once", "no-retrain"]',
+        f"removals = {_quoted(list(chosen.removals))}  # of {removals}",
+        "fractions = [0.1, 0.3, 0.5, 0.7, 0.9]  # shares of the features",
+        "repeats = 5  # retrainings of every arm; `uproar plan` says what they cost",
+        "seed = 0",
+    ]
+    if source:
+        lines += ["", "[source]", f"kind = {_quoted(kind)}"]
+        lines += [f"{key} = {_quoted(value)}{_hint(key)}" for key, value in source.items()]
+    if chosen.model in MODEL_OF_KIND.values():
+        lines += ["", "[recipe]", "# epochs = 15", "# learning_rate = 0.005", "# batch_size = 64"]
+    return "\n".join(lines) + "\n"
+
+
+def _wrapped(key: str, names: list[str]) -> list[str]:
+    """Return an array of names in lines of readable length."""
+    lines = textwrap.wrap(
+        ", ".join(map(_quoted, names)), 90, break_on_hyphens=False, break_long_words=False
+    )
+    return [f"{key} = [", *(f"    {line}" for line in lines), "]"]
+
+
+def _quoted(value: Any) -> str:
+    return str(tomlkit.item(value).as_string())
+
+
+def _hint(key: str) -> str:
+    hints = {
+        "target": "  # column of the labels: please check",
+        "text": "  # column of the text",
+        "drop": "  # columns that are no features: identifiers, and what gives the label away",
+        "patch": "  # side of the squares of pixels that are one feature",
+    }
+    return hints.get(key, "")

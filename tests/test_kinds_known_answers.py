@@ -1,0 +1,172 @@
+"""Known answers from end to end: for every kind of data, the true ranking wins in every protocol.
+
+The important features are planted, see ``uproar.data.planted``. The first fraction is their share,
+so that the true ranking removes or keeps them all, and nothing else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from kinds import Gallery, measured, verdicts
+from small_runs import run
+from uproar import Recipe, Result
+from uproar.data import load
+from uproar.stats import BETTER, SAME, WORSE
+
+TRUE, INVERTED, AGAIN = "true-ranking", "inverted-ranking", "random:draw=1"
+RETRAINED = ("roar", "kar", "retrain-once")
+PROTOCOLS = (*RETRAINED, "no-retrain")
+FORMS = {"map", "bar", "token", "series"}  # heat maps, bars, tokens, lines
+
+
+@dataclass(frozen=True)
+class Planted:
+    """How a planted data set is run, and what its report looks like."""
+
+    data: str
+    model: str
+    fractions: tuple[float, ...]
+    form: str
+    score: str = "accuracy"
+    epochs: int = 5
+    recipe: dict[str, Any] = field(default_factory=dict)
+
+
+PLANTED = (
+    Planted("planted-table", "linear", (0.15, 0.4), "bar"),
+    Planted("planted-regression", "mlp", (0.15, 0.4), "bar", score="r2"),
+    Planted("planted-window", "linear", (0.16, 0.4), "series"),
+    Planted("planted-patch", "kinds:Brightness", (0.0625, 0.3), "map"),
+    Planted("planted-words", "kinds:BagOfWords", (0.25,), "token", recipe={"learning_rate": 1e-2}),
+)
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A planted data set and its finished run."""
+
+    planted: Planted
+    result: Result
+
+
+@pytest.fixture(scope="module", params=PLANTED, ids=lambda planted: planted.data)
+def ran(request, tmp_path_factory) -> Ran:
+    planted: Planted = request.param
+    spec = {
+        "data": planted.data,
+        "model": planted.model,
+        "explainers": f"{TRUE},{INVERTED},random,{AGAIN}",
+        "fractions": list(planted.fractions),
+        "repeats": 3,
+        "recipe": {"epochs": planted.epochs, **planted.recipe},
+        "retrain_once_epochs": 2 * planted.epochs,
+        "bootstrap_draws": 1000,
+        "gallery_examples": 3,
+    }
+    return Ran(planted, run(spec, tmp_path_factory.mktemp(planted.data)))
+
+
+@pytest.mark.slow
+def test_the_true_ranking_wins_and_the_inverted_loses(ran: Ran) -> None:
+    result = ran.result
+    assert (result.failed, result.skipped) == ((), ())
+    assert verdicts(result, TRUE) == dict.fromkeys(PROTOCOLS, BETTER)
+    assert verdicts(result, INVERTED) == dict.fromkeys(PROTOCOLS, WORSE)
+    assert list(result.leaderboard()["explainer"].iloc[[0, -1]]) == [TRUE, INVERTED]
+    # Widely: no interval of the true ranking comes near one of the inverted.
+    gains = result.conclusions.gains.pivot_table(
+        index="protocol", columns="explainer", values=["low", "high"]
+    )
+    assert (gains["low"][TRUE] > gains["high"][INVERTED] + 0.05).all()
+
+
+@pytest.mark.slow
+def test_random_is_indistinguishable_from_another_draw_of_random(ran: Ran) -> None:
+    assert verdicts(ran.result, AGAIN) == dict.fromkeys(PROTOCOLS, SAME)
+
+
+@pytest.mark.slow
+def test_no_mask_tells_the_label(ran: Ran) -> None:
+    leaks = ran.result.conclusions.leaks
+    assert set(leaks["explainer"]) == {TRUE, INVERTED, "random", AGAIN}
+    assert not leaks["leaks"].any()
+    chance = ran.result.data_facts.values["majority_rate"]
+    assert (leaks["accuracy"] - chance).abs().max() < 0.08
+
+
+@pytest.mark.slow
+def test_nothing_is_left_without_what_was_planted(ran: Ran) -> None:
+    result = ran.result
+    chance = result.data_facts.values["majority_rate"]
+    rows = result.conclusions.curves.query("explainer == @TRUE").set_index(["protocol", "fraction"])
+    at_share = rows["value"].xs(ran.planted.fractions[0], level="fraction")
+    whole = result.base_accuracy[0]
+    assert whole > chance + 0.25
+    for curve in ("roar", "retrain-once-removed", "no-retrain"):
+        assert at_share[curve] < chance + 0.06
+    for curve in ("kar", "retrain-once-kept"):
+        assert at_share[curve] > whole - 0.06
+
+
+@pytest.mark.slow
+def test_the_table_says_what_was_measured(ran: Ran) -> None:
+    table = pd.read_parquet(ran.result.out / "results.parquet")
+    assert set(table["score"]) == {ran.planted.score}
+    assert set(table["data"]) == {ran.planted.data}
+    if ran.planted.score == "accuracy":
+        assert table["mse"].isna().all()
+        return
+    data = load(ran.planted.data, seed=0)
+    variance = (data.test.labels.astype(np.float64) * data.label_scale).var()
+    np.testing.assert_allclose(table["mse"], (1 - table["value"]) * variance, rtol=1e-6)
+    # The noise that no model can explain has a variance of 0.01.
+    assert table["mse"].min() > 0.01
+
+
+@pytest.mark.slow
+def test_the_gallery_has_the_form_of_the_data(ran: Ran) -> None:
+    gallery = Gallery(ran.result.out / "report.html")
+    assert gallery.classes & FORMS == {ran.planted.form}
+    assert ("img" in gallery.tags) == (ran.planted.form == "map")
+    assert "better than random" in (ran.result.out / "report.html").read_text(encoding="utf-8")
+
+
+def bright(model: Any, inputs: torch.Tensor, targets: Any, generator: Any) -> torch.Tensor:
+    return inputs
+
+
+def dark(model: Any, inputs: torch.Tensor, targets: Any, generator: Any) -> torch.Tensor:
+    return -inputs
+
+
+@pytest.mark.slow
+def test_patches_of_pixels_as_features(tmp_path: Path) -> None:
+    data = load("planted-patch", seed=0)
+    parts = [(part.inputs, part.labels) for part in (data.train, data.test)]
+    from kinds import Brightness
+
+    result = measured(
+        lambda: Brightness(data),
+        (parts[0], parts[1]),
+        tmp_path,
+        patch=4,
+        explainers={"bright": bright, "dark": dark, "random": None, AGAIN: None},
+        fractions=[0.25],  # a planted patch lies in four squares at most
+        repeats=3,
+        recipe=Recipe(epochs=5),
+        value_range=(0.0, 1.0),
+    )
+    assert result.failed == ()
+    assert result.data_facts.values["feature_shape"] == [4, 4]
+    assert verdicts(result, "bright") == dict.fromkeys(PROTOCOLS, BETTER)
+    assert verdicts(result, "dark") == dict.fromkeys(PROTOCOLS, WORSE)
+    assert verdicts(result, AGAIN) == dict.fromkeys(PROTOCOLS, SAME)
+    assert Gallery(tmp_path / "report.html").classes & FORMS == {"map"}

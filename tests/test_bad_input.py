@@ -193,7 +193,9 @@ def test_a_bad_spec_is_refused_before_anything_is_written(values, expected, tmp_
 
 
 def test_an_image_model_for_a_table(tmp_path):
-    with pytest.raises(UproarError, match="'cnn' needs images or series, but data 'breast-cancer' are"):
+    with pytest.raises(
+        UproarError, match="'cnn' needs images or series, but data 'breast-cancer' are"
+    ):
         run({**TUMOURS, "model": "cnn"}, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

@@ -120,7 +120,7 @@ def test_fewer_examples_can_be_asked_for():
     data = table(source=replace(BACK, examples=100))
     assert [len(part) for part in (data.train, data.validation, data.test)] == [70, 10, 20]
     both = table(FRAME.iloc[:120], FRAME.iloc[120:], source=replace(BACK, examples=50))
-    assert [len(both.train) + len(both.validation), len(both.test)] == [50, 50]
+    assert [len(both.train) + len(both.validation), len(both.test)] == [30, 20]
     assert table(source=replace(PAID, examples=100)).task == "regression"
 
 

@@ -153,12 +153,12 @@ def test_labels_belong_to_texts_by_place_whatever_the_index_of_a_series() -> Non
     np.testing.assert_array_equal(data.train.inputs[:, 0] == token, data.train.labels == 1)
 
 
-def test_at_most_so_many_examples_of_every_part() -> None:
+def test_at_most_so_many_examples_in_all() -> None:
     train = [text for text, _ in REVIEWS], [label for _, label in REVIEWS]
     data = from_texts(train, seed=0, source=Source(examples=20))
     assert [len(part) for part in (data.train, data.validation, data.test)] == [14, 2, 4]
     assert (data.train.labels == 0).sum() == 7
-    parts = from_texts(train, train, train, seed=0, source=Source(examples=20))
+    parts = from_texts(train, train, train, seed=0, source=Source(examples=60))
     assert [len(part) for part in (parts.train, parts.validation, parts.test)] == [20, 20, 20]
 
 

@@ -12,20 +12,31 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from typer.main import get_command
 
 import test_explain_registry as conformance
+import test_remove as removal_conformance
 import uproar
 from uproar.cli import _benchmark, app
 from uproar.explain import AGGREGATIONS, ENSEMBLES, EXPLAINERS
+from uproar.models import MODELS, sequential
+from uproar.preconditions import fitting_removals
 from uproar.protocols import PROTOCOLS
 from uproar.remove import REMOVALS
-from uproar.types import Entry
+from uproar.types import Entry, Kind, Recipe
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
+PAGES: dict[str, Kind] = {
+    "docs/tables.md": "table",
+    "docs/images.md": "image",
+    "docs/text.md": "text",
+    "docs/series.md": "series",
+}
+RUN = ["README.md", "docs/method.md", "docs/python.md", "docs/models.md", *PAGES]
 REGISTRIES = {
     "uproar.data": "DATA",
     "uproar.explain": "EXPLAINERS",
@@ -83,9 +94,11 @@ def resolve(dotted: str) -> Any:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["README.md", "docs/method.md", "docs/python.md"])
+@pytest.mark.parametrize("name", RUN)
 def test_code_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    # Let joblib start no processes, which import torch for seconds.
+    monkeypatch.setattr(sequential.os, "cpu_count", lambda: 1)
     namespace: dict[str, Any] = {"__name__": "document"}
     found = blocks(ROOT / name, "python")
     assert found
@@ -94,7 +107,7 @@ def test_code_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_all_code_is_run_by_a_test() -> None:
-    run = {"README.md", "CONTRIBUTING.md", "docs/method.md", "docs/python.md"}
+    run = {*RUN, "CONTRIBUTING.md"}
     assert {name_of(d) for d in DOCUMENTS if blocks(d, "python")} == run
 
 
@@ -125,10 +138,22 @@ def add_entry(block: Block, monkeypatch: pytest.MonkeyPatch) -> Entry:
     assert callable(entry.load())
     before = vars(module)[REGISTRIES[module.__name__]]
     for other in list(sys.modules.values()):
-        if other.__name__.partition(".")[0] in {"uproar", "test_explain_registry"}:
+        if other.__name__.partition(".")[0] in {"uproar", "test_explain_registry", "test_remove"}:
             for name in [name for name, value in vars(other).items() if value is before]:
                 monkeypatch.setattr(other, name, (*before, entry))
     return entry
+
+
+def check_removal(entry: Entry) -> None:
+    """Run what every removal must do, on the layouts of data that the entry is for."""
+    for layout, (kind, *_) in removal_conformance.LAYOUTS.items():
+        if kind not in entry.data_kinds:
+            continue
+        removal_conformance.test_only_removed_features_change_and_all_their_values_do(
+            entry.name, layout
+        )
+        removal_conformance.test_fitting_sees_the_training_inputs_alone(entry.name, layout)
+        removal_conformance.test_a_removal_goes_to_another_process(entry.name, layout)
 
 
 def test_contributions_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,6 +171,7 @@ def test_contributions_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     for name in (explainer.name, f"sg-{explainer.name}", f"abs-{explainer.name}"):
         for layout in conformance.LAYOUTS:
             conformance.test_importance_is_finite_repeatable_and_of_the_features_shape(name, layout)
+    check_removal(added["uproar.remove"])
     spec = uproar.Spec.from_mapping(
         {
             "data": added["uproar.data"].name,
@@ -166,6 +192,20 @@ def test_contributions_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert set(result.leaderboard()["explainer"]) == {explainer.name, "random"}
 
 
+@pytest.fixture
+def files_of_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with the files that the documents speak of; only their names are looked at.
+
+    An archive is opened, because the axes of its arrays say what it holds.
+    """
+    for name in ("table.csv", "customers.csv", "reviews.tsv", "images.zip"):
+        (tmp_path / name).touch()
+    np.savez(tmp_path / "heartbeats.npz", inputs=np.zeros((4, 1, 5)), labels=np.arange(4) % 2)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.usefixtures("files_of_examples")
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
 def test_commands_parse(document: Path) -> None:
     targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
@@ -180,6 +220,14 @@ def test_commands_parse(document: Path) -> None:
         given = command.make_context(words[1], words[2:]).params
         if words[1] in {"run", "plan"} and given["config"] is None:
             _benchmark(given).spec.checked()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
+def test_specs_are_valid(document: Path, files_of_examples: Path) -> None:
+    for block in blocks(document, "toml"):
+        spec = files_of_examples / "spec.toml"
+        spec.write_text(block.code, encoding="utf-8")
+        uproar.Spec.from_toml(spec).checked()
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
@@ -242,3 +290,32 @@ def test_method_describes_everything_registered() -> None:
     words = {re.sub(r"-E$", "", code) for code in inline_code(ROOT / "docs" / "method.md")}
     entries = (*EXPLAINERS, *ENSEMBLES, *AGGREGATIONS, *REMOVALS, *PROTOCOLS)
     assert {entry.name for entry in entries} <= words
+
+
+def rows_under(document: str, heading: str) -> list[list[str]]:
+    """Return the cells of the first table under a heading, without its head."""
+    section = (ROOT / document).read_text(encoding="utf-8").split(f"\n## {heading}\n")[1]
+    lines = re.findall(r"(?m)^\|.*\|$", section.split("\n## ")[0])
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+@pytest.mark.parametrize(("page", "kind"), PAGES.items())
+def test_pages_describe_the_removals_of_their_kind(page: str, kind: Kind) -> None:
+    named = [re.findall("`([^`]+)`", what)[0] for what, *_ in rows_under(page, "Removals")]
+    assert sorted(named) == sorted(fitting_removals(kind))
+
+
+def test_recipes_are_those_of_the_models() -> None:
+    listed: dict[str, list[str]] = {}
+    for models, _, *cells in rows_under("docs/models.md", "Recipes"):
+        recipe = [cell.strip("`") for cell in cells]
+        listed |= dict.fromkeys(re.findall("`([^`]+)`", models), recipe)
+    fields = ("optimiser", "learning_rate", "schedule", "epochs", "batch_size", "weight_decay")
+    for entry in MODELS:
+        recipe = Recipe(**dict(entry.parameters))
+        expected = [str(getattr(recipe, field)) for field in (*fields, "label_smoothing")]
+        assert [plain(cell) for cell in listed[entry.name]] == list(map(plain, expected))
+
+
+def plain(cell: str) -> str | float:
+    return float(cell) if re.fullmatch(r"[\d.e-]+", cell) else cell

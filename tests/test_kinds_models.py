@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ from kinds import images, measured, series, table, verdicts
 from small_runs import stamps
 from uproar import Result
 from uproar.stats import BETTER
+from uproar.terminal import _counts
 
 PROTOCOLS = ("roar", "kar", "retrain-once", "no-retrain")
 
@@ -161,11 +162,20 @@ def call(case: Case, out: Path) -> tuple[Result, list[str]]:
     return measured(case.model, case.data(), out, **options), lines
 
 
+Finished = Callable[[str], tuple[Result, list[str]]]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """Return what runs a model once, however many tests ask for it."""
+    return cache(lambda name: call(MODELS[name], tmp_path_factory.mktemp("run")))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
-def test_every_kind_of_model(name: str, tmp_path: Path) -> None:
+def test_every_kind_of_model(name: str, finished: Finished) -> None:
     case = MODELS[name]
-    result, lines = call(case, tmp_path)
+    result, lines = finished(name)
     assert result.failed == ()
     assert result.complete
     assert any(line.startswith(case.logged) for line in lines), lines
@@ -218,7 +228,7 @@ def test_a_trained_module_is_judged_by_what_needs_no_training_from_scratch(tmp_p
     assert result.complete
     assert verdicts(result, "permutation") == dict.fromkeys(("retrain-once", "no-retrain"), BETTER)
     assert lines[0].startswith("the model is trained already: ROAR, KAR and mask-only")
-    assert lines[1].startswith("retrain-once fine-tunes copies of it: stacked")
+    assert lines[1].startswith("retrain-once fine-tunes copies of it: stacked (parameters stacked")
     assert_skipped(result, RETRAINING)
     # What was handed in is what was explained, and it is as it was.
     with torch.no_grad():
@@ -226,11 +236,10 @@ def test_a_trained_module_is_judged_by_what_needs_no_training_from_scratch(tmp_p
     assert result.base_accuracy[0] == pytest.approx(right)
     for name, value in module.state_dict().items():
         assert torch.equal(value, before[name])
-        assert value.requires_grad is False  # a detached copy of the state; parameters still learn
     assert all(parameter.requires_grad for parameter in module.parameters())
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "cannot be trained from scratch" in page
-    again = measured(module, (train, test), tmp_path, **options)
+    again = measured(module.eval(), (train, test), tmp_path, **options)
     assert lines[-1] == f"already finished: {tmp_path}"
     assert again.table.equals(result.table)
 
@@ -253,6 +262,24 @@ def test_a_function_is_judged_without_any_training(tmp_path: Path) -> None:
     board = result.leaderboard().set_index("explainer")
     assert board.loc["permutation", "verdict"] == BETTER
     assert set(result.table["protocol"]) == {"no-retrain"}
+    assert not any(count["missing"] for count in _counts(result).values())
+    assert "the run is not finished" not in (tmp_path / "report.html").read_text(encoding="utf-8")
+    lines: list[str] = []
+    again = measured(predict, (train, test), tmp_path, explainers=WITH_GRADIENT, log=lines.append)
+    assert lines[-1] == f"already finished: {tmp_path}"
+    assert again.table.equals(result.table)
+
+
+@pytest.mark.slow
+def test_a_frozen_module_is_not_fine_tuned(tmp_path: Path) -> None:
+    data = table()
+    module = trained(*data[0]).requires_grad_(requires_grad=False)
+    result = measured(module, data, tmp_path)
+    assert result.failed == ()
+    assert result.complete
+    assert verdicts(result, "permutation") == {"no-retrain": BETTER}
+    reason = dict(result.skipped)["retrain-once: train (mean)"]
+    assert reason == "the model cannot be fine-tuned: all of its parameters are frozen"
 
 
 def assert_skipped(result: Result, protocols: tuple[str, ...]) -> None:
@@ -265,11 +292,10 @@ def assert_skipped(result: Result, protocols: tuple[str, ...]) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["dropout", "batch norm", "forest", "xgboost"])
 def test_the_same_call_elsewhere_gives_the_same_bytes(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    case = MODELS[name]
-    call(case, tmp_path / "first")
+    first = finished(name)[0].out
     monkeypatch.setattr(os, "cpu_count", lambda: 1)
-    call(case, tmp_path / "second")
+    call(MODELS[name], tmp_path)
     for file in ("results.parquet", "results.csv", "gains.csv", "spec.toml"):
-        assert (tmp_path / "first" / file).read_bytes() == (tmp_path / "second" / file).read_bytes()
+        assert (first / file).read_bytes() == (tmp_path / file).read_bytes(), file

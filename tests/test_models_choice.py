@@ -246,7 +246,7 @@ def test_trained_models_of_the_users(module):
 @pytest.mark.parametrize(
     ("thing", "expected"),
     [
-        ("factori", "module 'eight' has no 'factori': did you mean 'factory'?"),
+        ("factori", "model: module 'eight' has no 'factori'; did you mean 'factory'?"),
         ("number", "the model must be a function that returns a torch.nn.Module, an estimator"),
         ("returns_number", "the model factory must return a torch.nn.Module, got int"),
         ("two_classes", "must return outputs of shape (64, 3), one per class, for inputs of shape"),
@@ -328,7 +328,7 @@ def test_what_is_trained_already():
     assert is_trained(lambda inputs: inputs)
     assert is_trained(LogisticRegression().predict_proba)
     for untrained in (
-        *(nn.Linear, lambda: nn.Linear(2, 2), lambda data: nn.Linear(2, 2)),
+        *(nn.Linear, lambda: nn.Linear(2, 2), lambda data: nn.Linear(data.features, 2)),
         *(LogisticRegression(), LogisticRegression, 3, "mlp"),
     ):
         assert not is_trained(untrained), untrained
@@ -404,7 +404,7 @@ def seeded(make=Scaled, **options) -> nn.Module:
 
 def test_equal_models_have_equal_digests():
     assert module_digest(seeded()) == module_digest(seeded())
-    assert chosen(given=Scaled).digest == chosen(given=lambda: Scaled()).digest
+    assert chosen(given=Scaled).digest == chosen(given=lambda: Scaled(1.0)).digest
     assert chosen(given=Ridge(alpha=1.0), data=regression()).digest == (
         chosen(given=Ridge(), data=regression()).digest
     )
@@ -489,7 +489,7 @@ def test_reading_never_imports_the_users_code(module, tmp_path, capsys, monkeypa
     (tmp_path / "spec.toml").write_text(
         f'data = "rows.csv"\nmodel = "{name}:factory"\nprotocols = ["roar"]\n'
         'explainers = ["random", "grad"]\nfractions = [0.5]\nrepeats = 1\n'
-        '[source]\ntarget = "y"\n[recipe]\nepochs = 20\n'
+        '[source]\ntarget = "y"\n[recipe]\nlearning_rate = 0.1\n'
     )
 
     def uproar(*arguments):

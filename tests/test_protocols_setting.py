@@ -127,11 +127,19 @@ def test_ranks_go_to_torch_in_few_bytes(features: int) -> None:
 
 def test_batches_travel_as_the_same_arrays_each_time() -> None:
     batches = arms(texts(), ranks(), [0.5])
-    kinds = [batches.__reduce__()[1][1] for _ in range(2)]
-    assert kinds[0][1] is kinds[1][1]
-    assert isinstance(kinds[0][1], np.ndarray)
+    first, second = (batches.__reduce__()[1][1] for _ in range(2))
+    assert first[1].array is second[1].array
+    assert isinstance(first[1].array, np.ndarray)
     again = pickle.loads(pickle.dumps(batches))
     assert everything(again) == everything(batches)
+
+
+def test_a_row_that_stands_for_all_travels_once() -> None:
+    ones = torch.ones(1, 1).expand(1000, 500)
+    shared = SharedInputs(ones, torch.zeros(1, 500), 500, (500,))
+    raw = pickle.dumps(shared)
+    assert len(raw) < 10_000
+    assert torch.equal(pickle.loads(raw).inputs, ones)
 
 
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="Linux tells what is mapped")

@@ -105,11 +105,13 @@ def plan(flags: dict[str, Any]) -> None:
     Console().print(table)
 
 
-@app.command(epilog="Example:  `uproar init table.csv`, then edit spec.toml, then "
-    "`uproar run spec.toml`")
+@app.command(
+    epilog="Example:  `uproar init table.csv`, then edit spec.toml, then `uproar run spec.toml`"
+)
 def init(
     data: Annotated[str, typer.Argument(help="Data of your own, as `uproar run` takes them.")],
     out: Annotated[Path, typer.Option(help="The file to write.")] = Path("spec.toml"),
+    encoding: Annotated[str, typer.Option(help="Of CSV and TSV files.")] = "utf-8",
 ) -> None:
     """Look at data of your own, and write a commented spec to start from.
 
@@ -119,7 +121,7 @@ def init(
 
     if out.exists():
         raise UproarError(f"{out} is there already; choose another file with --out")
-    out.write_text(draft(data), encoding="utf-8")
+    out.write_text(draft(data, encoding=encoding), encoding="utf-8")
     Console().print(Text(f"{out}: look it over, then `uproar run {out}`"), soft_wrap=True)
 
 

@@ -18,6 +18,9 @@ MODEL_OF_KIND: Mapping[Kind, str] = {
     "text": "transformer",
 }
 ESTIMATORS = ("sklearn", "xgboost", "lightgbm")  # what may stand before a colon
+MOST_ONCE_EPOCHS = 100
+# What pre-trained language models are fine-tuned with, Devlin et al. 2019 (arXiv 1810.04805).
+FINE_TUNING = {"learning_rate": 2e-5, "epochs": 3, "batch_size": 32}
 TREES = ("xgboost", "lightgbm")
 LIBRARIES = (*ESTIMATORS, "transformers")
 # Explainers of models that have no gradients.
@@ -72,7 +75,22 @@ def explainers_of(kind: Kind, model: str, *, gradients: bool = True) -> tuple[st
     return (*(name for name in DEFAULT_EXPLAINERS if name != "sobel"), "occlusion")
 
 
+def once_epochs(recipe: Mapping[str, Any]) -> int:
+    """Return how many epochs the models of retrain-once train by default.
+
+    They learn to cope with every fraction at once, which takes some 7 times as long; those of
+    long recipes cope within a hundred epochs.
+
+    >>> once_epochs({}), once_epochs({"epochs": 3}), once_epochs({"epochs": 90})
+    (100, 20, 100)
+    """
+    epochs = recipe.get("epochs", Recipe().epochs)
+    return max(1, min(MOST_ONCE_EPOCHS, round(epochs * 20 / 3))) if isinstance(epochs, int) else 1
+
+
 def _recipe(model: str) -> dict[str, Any]:
+    if model.startswith("transformers:"):
+        return FINE_TUNING
     for entry in MODELS:
         if entry.name == model:
             fields = Recipe.__dataclass_fields__

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from uproar.data import DATA, kind_of
 from uproar.defaults import MODEL_OF_KIND, defaults
 from uproar.models import MODELS
 from uproar.preconditions import fitting_removals
-from uproar.types import Kind, Source
+from uproar.types import Kind, Recipe, Source
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,36 +25,38 @@ SHOWN_COLUMNS = 60
 ESTIMATOR = "sklearn:HistGradientBoostingClassifier"
 
 
-def draft(name: str) -> str:
+def draft(name: str, *, encoding: str = "utf-8") -> str:
     """Return a commented spec for the data, as TOML: kind, candidates for the target, sizes.
 
     :param name: as `uproar run` takes it.
+    :param encoding: of CSV and TSV files.
     :raises UproarError: when there are no such data, or they cannot be read.
 
     >>> print(draft("digits").splitlines()[0])
     # digits: 1,797 hand-written digits, 8 × 8 grey, 10 classes
     """
     kind = kind_of(name)
-    looked: dict[Kind, Any] = {"image": _images, "table": _table, "series": _archive}
     registered = [entry.summary for entry in DATA if entry.name == name]
     source: dict[str, Any] = {}
     if registered or ":" in name:
         facts = registered or ["say which column has the labels"]
     elif Path(name).suffix.lower() == ".npz":
         facts, source = _archive(name)
+    elif kind == "image":
+        facts, source = _images(name)
     else:
-        facts, source = looked[kind](name)
+        facts, source = _table(name, encoding)
     if "text" in source:
         kind = "text"
     return _written(name, kind, facts, source)
 
 
-def _table(name: str) -> tuple[list[str], dict[str, Any]]:
+def _table(name: str, encoding: str) -> tuple[list[str], dict[str, Any]]:
     """Look at a table: the sizes, every column, and which could be what."""
     from uproar.data.files import read_table
     from uproar.data.tables import candidates
 
-    frame = read_table(Path(name))
+    frame = read_table(Path(name), encoding=encoding)
     facts = [f"{len(frame):,} rows, {frame.shape[1]} columns", *frame.attrs.get("notes", ())]
     facts += [_column(frame[column]) for column in frame.columns[:SHOWN_COLUMNS]]
     if frame.shape[1] > SHOWN_COLUMNS:
@@ -64,9 +67,12 @@ def _table(name: str) -> tuple[list[str], dict[str, Any]]:
     source["target"] = targets[0] if targets else ""
     if len(targets) > 1:
         facts.append(f"other candidates for the target: {', '.join(targets[1:6])}")
+    if encoding != "utf-8":
+        source["encoding"] = encoding
     if not source.get("text"):
-        source["drop"] = [c for c in map(str, frame.columns) if c != source["target"]
-                          and _names_rows(frame[c])]
+        source["drop"] = [
+            c for c in map(str, frame.columns) if c != source["target"] and _names_rows(frame[c])
+        ]
     return facts, source
 
 
@@ -138,8 +144,8 @@ def _written(name: str, kind: Kind, facts: list[str], source: dict[str, Any]) ->
     other += [*([ESTIMATOR] if kind == "table" else []), "package.module:factory"]
     removals = ", ".join(fitting_removals(kind))
     lines = [
-        f"# {name}: {facts[0]}",
-        *(f"# {fact}" for fact in facts[1:]),
+        _comment(f"{name}: {facts[0]}"),
+        *map(_comment, facts[1:]),
         "",
         f"data = {_quoted(name)}",
         f"model = {_quoted(chosen.model)}  # or {_listed(other, 9)}",
@@ -154,8 +160,15 @@ def _written(name: str, kind: Kind, facts: list[str], source: dict[str, Any]) ->
         lines += ["", "[source]", f"kind = {_quoted(kind)}"]
         lines += [f"{key} = {_quoted(value)}{_hint(key)}" for key, value in source.items()]
     if chosen.model in MODEL_OF_KIND.values():
-        lines += ["", "[recipe]", "# epochs = 15", "# learning_rate = 0.005", "# batch_size = 64"]
+        recipe = asdict(Recipe(**chosen.recipe))
+        shown = ("epochs", "learning_rate", "batch_size")
+        lines += ["", "[recipe]", *(f"# {key} = {recipe[key]}" for key in shown)]
     return "\n".join(lines) + "\n"
+
+
+def _comment(fact: str) -> str:
+    """Return a comment of one line: names and values of people's own may hold line breaks."""
+    return "# " + "".join(c if c.isprintable() else " " for c in fact)
 
 
 def _wrapped(key: str, names: list[str]) -> list[str]:

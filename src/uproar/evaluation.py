@@ -40,7 +40,7 @@ def evaluate(
     repeats: int = 5,
     base_models: int = 1,
     recipe: Recipe | None = None,
-    retrain_once_epochs: int = 100,
+    retrain_once_epochs: int | None = None,
     seed: int = 0,
     device: str = "auto",
     class_names: Sequence[str] = (),
@@ -80,7 +80,8 @@ def evaluate(
     :param fractions: shares of the features to remove or keep, in [0, 1].
     :param repeats: retrainings of every arm. :param base_models: models that are explained.
     :param recipe: how modules are trained.
-    :param retrain_once_epochs: passes over the training data of the models of retrain-once.
+    :param retrain_once_epochs: passes over the training data of the models of retrain-once; by
+        default 20/3 of those of the recipe, 100 at most.
     :param seed: changes every draw. :param device: ``auto``, ``cpu`` or ``cuda``.
     :param class_names: one per class; numbers by default. :param feature_names: of table columns.
     :param value_range: smallest and largest value of images; that of train by default.
@@ -143,8 +144,9 @@ def evaluate(
         "base_models": base_models,
         "seed": seed,
         "device": device,
-        "retrain_once_epochs": retrain_once_epochs,
     }
+    if retrain_once_epochs is not None:
+        values["retrain_once_epochs"] = retrain_once_epochs
     if data is not None:
         values |= _choices(data, model)
     if recipe is not None:

@@ -54,8 +54,10 @@ class Explained:
 
 def as_trained(data: Data, answering: Answering, device: torch.device) -> Explained:
     """Return a fitted model as explainers see it: text through its embedding."""
-    if data.kind == "text" and isinstance(answering, nn.Module):
-        return _embedded(data, answering, device)
+    if data.kind == "text":
+        if isinstance(answering, nn.Module):
+            return _embedded(data, answering, device)
+        return _on_ids(data, answering, device)
     train = torch.from_numpy(data.train.inputs)
     low, high = train.amin(0), train.amax(0)
     if data.value_range is not None:
@@ -93,6 +95,25 @@ def _embedded(data: Data, module: nn.Module, device: torch.device) -> Explained:
         held_out=held_out,
     )
     return Explained(model, wrapped.embed)
+
+
+def _on_ids(data: Data, answering: Answering, device: torch.device) -> Explained:
+    """Return a function of token ids as explainers see it: ids as floats, to be covered."""
+    assert data.vocabulary is not None, "text has a vocabulary"
+    mask = torch.full(data.input_shape, float(data.vocabulary.mask), device=device)
+    held_out = _held_out(data, device)
+    model = TrainedModel(
+        module=lambda ids: answering(ids.round().long()),
+        black=mask,
+        mean=mask,
+        spread=torch.zeros_like(mask),  # noise would make other words of ids
+        feature_axes=1,
+        # Not "text", which has vectors beside its ids.
+        kind="table",
+        feature_shape=data.feature_shape,
+        held_out=None if held_out is None else (held_out[0].float(), held_out[1]),
+    )
+    return Explained(model, torch.Tensor.float)
 
 
 def _groups(data: Data, device: torch.device) -> Tensor | None:
@@ -142,6 +163,8 @@ def explain(
     }
     generators = _Generators(seed)
     for part in ("train", "test"):
+        if _is_of_function(names, explainers):
+            generators = _Generators(seed)  # the same draws: the same explanation of both
         blocks = _importance(explained, data, names, part, targets, explainers, generators)
         for block, name, importance, seconds in blocks:
             rankings = found[name]
@@ -169,7 +192,7 @@ def _importance(
     device = explained.model.black.device
     base = explainers.get(names[0].base) or names[0].load()
     # One explanation of the whole function stands for all examples.
-    of_function = names[0].entry().scope == "global" and names[0].base not in explainers
+    of_function = _is_of_function(names, explainers)
     step = _block_size(explained, split, device)
     for start in range(0, len(split), step):
         block = slice(start, min(start + step, len(split)))
@@ -185,6 +208,11 @@ def _importance(
                 where = slice(0, len(split))
                 importance = np.broadcast_to(importance, (len(split), *importance.shape[1:]))
             yield where, one.name.name, importance, one.seconds
+
+
+def _is_of_function(names: Sequence[ExplainerName], explainers: Mapping[str, Explainer]) -> bool:
+    """Say whether the family explains the function as a whole, and no example by itself."""
+    return names[0].base not in explainers and names[0].entry().scope == "global"
 
 
 def _block_size(explained: Explained, split: Split, device: torch.device) -> int:

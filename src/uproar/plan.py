@@ -23,7 +23,6 @@ from uproar.seeding import seed_of
 from uproar.spec import Spec
 from uproar.types import Entry, find
 
-
 # Passes of explainers that do not run the model once, forward and backward.
 PASSES = {"occlusion": 20.0, "random": 0.0, "sobel": 0.1, "input-magnitude": 0.0}
 

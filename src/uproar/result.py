@@ -83,8 +83,13 @@ class Result:
     def complete(self) -> bool:
         """Whether every cell is finished or known to be impossible."""
         skipped = {cell.key for cell, _ in self.store.skips()}
+        # Where the models of retrain-once cannot be trained, none of its curves can be measured.
+        never = {job.removal for job in self.plan.once_jobs() if job.cell.key in skipped}
         unfinished = [job for job in self.jobs if job not in self.outcomes]
-        return all(job.cell.key in skipped for job in unfinished)
+        return all(
+            job.cell.key in skipped or (job.protocol == "retrain-once" and job.removal in never)
+            for job in unfinished
+        )
 
     @cached_property
     def table(self) -> pd.DataFrame:

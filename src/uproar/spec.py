@@ -12,7 +12,7 @@ import tomlkit
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from uproar.data import DATA, kind_of
-from uproar.defaults import check_model_name, defaults
+from uproar.defaults import check_model_name, defaults, once_epochs
 from uproar.explain import DEFAULT_EXPLAINERS
 from uproar.explain.names import parse
 from uproar.models import MODELS
@@ -185,6 +185,7 @@ class Spec(BaseModel):
                 **chosen,
                 "recipe": {**default.recipe, **recipe},
             }
+        chosen.setdefault("retrain_once_epochs", once_epochs(chosen["recipe"]))
         try:
             return cls(**chosen)
         except ValidationError as error:

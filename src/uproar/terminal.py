@@ -167,7 +167,17 @@ def _counts(result: Result) -> dict[str, Counter[str]]:
         for member in job.members
         if states.get(job.cell.key) in {"failed", "skipped"}
     }
-    known = {job.slot.key: states.get(job.cell.key, "missing") for job in result.jobs}
+    # And those of retrain-once the fate of its models.
+    trained = {job.removal: states.get(job.cell.key) for job in result.plan.once_jobs()}
+    lost = {
+        ("retrain-once", removal): state
+        for removal, state in trained.items()
+        if state in {"failed", "skipped"}
+    }
+    known = {
+        job.slot.key: states.get(job.cell.key) or lost.get((job.protocol, job.removal), "missing")
+        for job in result.jobs
+    }
     counts: dict[str, Counter[str]] = {}
     for job in result.plan.prospective_jobs():
         state = known.get(job.slot.key) or fates.get((job.base, job.explainer), "missing")

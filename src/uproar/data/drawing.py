@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uproar.data.class_folders import Image
-from uproar.data.split import shares_of, split
+from uproar.data.split import apportioned, shares_of, split
 from uproar.seeding import generator_of
 
 PARTS = ("train", "validation", "test")
@@ -36,23 +36,6 @@ def drawn(parts: Parts, examples: int, *, name: str, seed: int) -> Parts:
             rows = np.sort(generator.choice(len(group), seat, replace=False))
             kept[part] += [group[row] for row in rows]
     return kept
-
-
-def apportioned(sizes: Sequence[int], total: int) -> list[int]:
-    """Share out ``total`` in proportion to sizes that sum to at least as much.
-
-    Everyone gets the whole part of the exact share; what is left goes to the largest remainders,
-    the first of equal ones.
-
-    >>> apportioned([5, 3, 2], 5)
-    [3, 1, 1]
-    """
-    whole = max(sum(sizes), 1)
-    seats = [size * total // whole for size in sizes]
-    order = sorted(range(len(sizes)), key=lambda i: -(sizes[i] * total % whole))
-    for place in order[: total - sum(seats)]:
-        seats[place] += 1
-    return seats
 
 
 def divided(parts: Parts, class_names: Sequence[str], *, name: str, seed: int) -> Parts:

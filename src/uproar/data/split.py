@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
@@ -67,6 +69,35 @@ def draw(
         return everything
     what = f"data {name!r}, cut to {examples} examples of {part},"
     return np.sort(_apart(everything, labels, examples, what, ("examples", name, part, seed))[1])
+
+
+def apportioned(sizes: Sequence[int], total: int) -> list[int]:
+    """Share out ``total`` in proportion to sizes that sum to at least as much.
+
+    Everyone gets the whole part of the exact share; what is left goes to the largest remainders,
+    the first of equal ones.
+
+    >>> apportioned([5, 3, 2], 5)
+    [3, 1, 1]
+    """
+    whole = max(sum(sizes), 1)
+    seats = [size * total // whole for size in sizes]
+    order = sorted(range(len(sizes)), key=lambda i: -(sizes[i] * total % whole))
+    for place in order[: total - sum(seats)]:
+        seats[place] += 1
+    return seats
+
+
+def allotted(sizes: Mapping[str, int], examples: int) -> dict[str, int]:
+    """Return how many examples of each part make ``examples`` in all, in proportion; 0 for all.
+
+    >>> allotted({"train": 60, "test": 40}, 50), allotted({"train": 60}, 80)
+    ({'train': 30, 'test': 20}, {'train': 0})
+    """
+    if not examples or examples >= sum(sizes.values()):
+        return dict.fromkeys(sizes, 0)
+    shares = apportioned(list(sizes.values()), examples)
+    return dict(zip(sizes, shares, strict=True))
 
 
 def shares_of(*, validation: bool, test: bool) -> tuple[float, float]:

@@ -14,7 +14,7 @@ from uproar.data.columns import column_kind, listed, spelled
 from uproar.data.encoding import TableEncoder
 from uproar.data.files import read_table, stem
 from uproar.data.labels import MOST_CLASSES, check_enough, encode_labels, task_of
-from uproar.data.split import draw, shares_of, split
+from uproar.data.split import allotted, draw, shares_of, split
 from uproar.dataset import Data, Split
 from uproar.types import Source, Task, UproarError, unknown
 
@@ -179,8 +179,11 @@ def _labelled(
 
 
 def _drawn(parts: Parts, task: Task, *, examples: int, name: str, seed: int) -> Parts:
+    wanted = allotted({part: len(one.labels) for part, one in parts.items()}, examples)
     return {
-        part: one.rows(draw(_codes(one, task), examples=examples, name=name, part=part, seed=seed))
+        part: one.rows(
+            draw(_codes(one, task), examples=wanted[part], name=name, part=part, seed=seed)
+        )
         for part, one in parts.items()
     }
 

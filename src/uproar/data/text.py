@@ -14,7 +14,7 @@ from uproar.data.columns import spelled
 from uproar.data.files import read_table, stem
 from uproar.data.labelled_texts import Labelled, labelled
 from uproar.data.labels import check_enough, encode_labels, task_of
-from uproar.data.split import draw, shares_of, split
+from uproar.data.split import allotted, draw, shares_of, split
 from uproar.data.tokens import MOST_TOKENS, Tokenizer, filled, fit_words
 from uproar.dataset import Data, Split, Vocabulary
 from uproar.types import Source, Task, UproarError
@@ -168,9 +168,10 @@ def _codes(part: Labelled, task: Task) -> NDArray[np.int64] | NDArray[np.float64
 def _drawn(
     parts: Mapping[str, Labelled], task: Task, examples: int, name: str, seed: int
 ) -> dict[str, Labelled]:
-    """Draw at most ``examples`` of every part, with the classes in proportion."""
+    """Draw at most ``examples``, with the parts and the classes in proportion."""
+    wanted = allotted({key: len(part) for key, part in parts.items()}, examples)
     return {
-        key: part.at(draw(_codes(part, task), examples=examples, name=name, part=key, seed=seed))
+        key: part.at(draw(_codes(part, task), examples=wanted[key], name=name, part=key, seed=seed))
         for key, part in parts.items()
     }
 

@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int, Shaped, UInt8
+from numpy.typing import NDArray
 from torch import Tensor
 
 Impute = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -23,30 +24,38 @@ class MappedOnPickling:
 
     @cached_property
     def _parts(self) -> tuple[Any, ...]:
-        values = (getattr(self, field.name) for field in fields(self))  # type: ignore[arg-type]
-        return tuple(v.numpy() if isinstance(v, Tensor) else v for v in values)
-
-    @cached_property
-    def _are_tensors(self) -> tuple[bool, ...]:
         return tuple(
-            isinstance(getattr(self, field.name), Tensor)
-            for field in fields(self)  # type: ignore[arg-type]
+            _Mapped.of(value) if isinstance(value, Tensor) else value
+            for value in (getattr(self, field.name) for field in fields(self))  # type: ignore[arg-type]
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restored, (type(self), self._parts, self._are_tensors)
+        return _restored, (type(self), self._parts)
+
+
+@dataclass(frozen=True)
+class _Mapped:
+    """A tensor as an array; ``repeats`` is how often its only row stands for a whole tensor."""
+
+    array: NDArray[Any]
+    repeats: int = 0
+
+    @classmethod
+    def of(cls, tensor: Tensor) -> _Mapped:
+        if len(tensor) > 1 and tensor.stride(0) == 0:
+            return cls(tensor[:1].numpy(), len(tensor))
+        return cls(tensor.numpy())
+
+    def tensor(self) -> Tensor:
+        tensor = torch.from_numpy(self.array)
+        return tensor.expand(self.repeats, *tensor.shape[1:]) if self.repeats else tensor
 
 
 Restored = TypeVar("Restored")
 
 
-def _restored(kind: type[Restored], parts: Sequence[Any], are_tensors: Sequence[bool]) -> Restored:
-    return kind(
-        *(
-            torch.from_numpy(part) if is_tensor else part
-            for part, is_tensor in zip(parts, are_tensors, strict=True)
-        )
-    )
+def _restored(kind: type[Restored], parts: Sequence[Any]) -> Restored:
+    return kind(*(part.tensor() if isinstance(part, _Mapped) else part for part in parts))
 
 
 @dataclass(frozen=True)

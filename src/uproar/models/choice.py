@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import importlib
+import copy
 import inspect
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,8 +16,11 @@ from uproar.dataset import Data
 from uproar.models import MODELS
 from uproar.models.adapters import adapted, form_of
 from uproar.models.callables import FineTunedLearner, FrozenLearner
+from uproar.models.imported import imported, reason_of
 from uproar.models.learner import Fitted, Learner
 from uproar.models.model_digest import digest_of
+from uproar.models.module_digest import module_digest
+from uproar.models.randomness import seeded
 from uproar.models.training import (
     Factory,
     TorchLearner,
@@ -74,7 +74,11 @@ def choose(
         return _of_estimator(model, data)
     if is_trained(model):
         return _of_trained(model, data, recipe, device)
-    return _of_factory(_factory(model, data), data, training, recipe, device)
+    factory = _factory(model, data)
+    made = _made(factory)
+    if _is_estimator(made):
+        return _of_estimator(made, data)
+    return _of_factory(factory, data, training, recipe, device)
 
 
 def is_trained(model: Any) -> bool:
@@ -125,40 +129,12 @@ def _found(name: str, data: Data, parameters: Mapping[str, Any]) -> Any:
 
         _refuse_parameters(name, parameters)
         return hugging_face(thing, data)
-    return _imported(place, thing, parameters)
+    return imported(place, thing, parameters)
 
 
 def _refuse_parameters(name: str, parameters: Mapping[str, Any]) -> None:
     if parameters:
         raise UproarError(f"model {name!r} takes no model_parameters, got {', '.join(parameters)}")
-
-
-def _imported(module: str, thing: str, parameters: Mapping[str, Any]) -> Any:
-    """Import an object of the user's, from the working folder or an installed package."""
-    folder = str(Path.cwd())
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
-    try:
-        found = importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name is None or not module.startswith(error.name):
-            raise
-        raise UproarError(
-            f"model: there is no module {error.name!r} in {folder} or among the installed packages"
-        ) from error
-    try:
-        model = getattr(found, thing)
-    except AttributeError as error:
-        raise UproarError(f"model: module {module!r} has no {thing!r}") from error
-    if not parameters:
-        # A class of estimators is what makes one; one of modules is called for every training.
-        makes = isinstance(model, type) and not issubclass(model, nn.Module)
-        return model() if makes else model
-    if not callable(model):
-        raise UproarError(f"model: {module}:{thing} takes no model_parameters, it is an object")
-    if isinstance(model, type) and not issubclass(model, nn.Module):
-        return model(**parameters)
-    return partial(model, **parameters)
 
 
 def _factory(model: Any, data: Data) -> Callable[[], Any]:
@@ -168,6 +144,18 @@ def _factory(model: Any, data: Data) -> Callable[[], Any]:
             f"and predict, or a trained model, got {type(model).__name__}"
         )
     return partial(model, data) if _takes_data(model) else model
+
+
+def _made(factory: Callable[[], Any]) -> Any:
+    """Call a factory once, to see what it makes."""
+    try:
+        with seeded(0, torch.device("cpu")):
+            return factory()
+    except UproarError:
+        raise
+    # Whatever code of somebody else raises, it is theirs to put right.
+    except Exception as error:
+        raise UproarError(f"making the model failed: {reason_of(error)}") from error
 
 
 def _of_estimator(estimator: Any, data: Data) -> Chosen:
@@ -181,16 +169,39 @@ def _of_estimator(estimator: Any, data: Data) -> Chosen:
 
 def _of_trained(model: Any, data: Data, recipe: Recipe, device: torch.device) -> Chosen:
     note = "the model is trained already: ROAR, KAR and mask-only, which train anew, are skipped"
+    if data.test_texts is not None:
+        # A table of columns was encoded by us, and not as whoever trained the model did it.
+        note += "; it is asked about standardised and one-hot values, not about the table's own"
     if not isinstance(model, nn.Module):
         frozen = FrozenLearner(model, data.outputs)
+        _try(frozen, data, device)
         return Chosen(frozen, frozen, digest_of(model), (note,), frozen.given())
     sample, labels = _sample(data, device)
-    module = adapted(model.to(device), form_of(model, sample, outputs=data.outputs, task=data.task))
+    given = copy.deepcopy(model).to(device)
+    module = adapted(given, form_of(given, sample, outputs=data.outputs, task=data.task))
     frozen = FrozenLearner(module, data.outputs)
     way, why = choose_way(lambda: module, sample, labels, recipe)
-    once = FineTunedLearner(module, "sequential" if way == "sequential" else "stacked")
+    if way == "dense":  # which would train from scratch
+        way, why = "stacked", "parameters stacked and trained under vmap"
+    once = FineTunedLearner(module, way)
     notes = (note, f"retrain-once fine-tunes copies of it: {once.way} ({why})")
     return Chosen(frozen, once, module_digest(model), notes, frozen.given())
+
+
+def _try(frozen: FrozenLearner, data: Data, device: torch.device) -> None:
+    """Ask a function about a few examples: it may be a factory that lacks a parameter."""
+    sample = _sample(data, device)[0][:2]
+    try:
+        frozen.answering(frozen.given())(sample)
+    except UproarError:
+        raise
+    # Whatever code of somebody else raises, it does so because it was given these inputs.
+    except Exception as error:
+        raise UproarError(
+            "the model is a function with a parameter, which is taken for a trained model, but it "
+            f"fails for inputs of shape {tuple(sample.shape)}: {reason_of(error)}; a factory has "
+            "no parameter without default, or 'data' alone"
+        ) from error
 
 
 def _of_factory(
@@ -222,17 +233,3 @@ def _sample(data: Data, device: torch.device) -> tuple[Tensor, Tensor]:
 
 def _adapted(factory: Factory, form: Any) -> nn.Module:
     return adapted(factory(), form)
-
-
-def module_digest(module: nn.Module) -> str:
-    """Hash architecture, weights, and the code of the module's own classes."""
-    parts = [repr(module)]
-    for name, value in module.state_dict().items():
-        parts.append(f"{name}:{hashlib.sha256(value.cpu().numpy().tobytes()).hexdigest()}")
-    own = {type(part) for part in module.modules()}
-    parts += sorted(
-        digest_of(kind.forward)
-        for kind in own
-        if kind.__module__.partition(".")[0] not in {"torch", "uproar", "transformers"}
-    )
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]

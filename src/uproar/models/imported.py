@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import inspect
 import sys
@@ -32,9 +33,9 @@ def imported(module: str, thing: str, parameters: Mapping[str, Any]) -> Any:
     try:
         model = getattr(found, thing)
     except AttributeError as error:
-        known = [name for name in dir(found) if not name.startswith("_")]
-        what = f"object of module {module!r}"
-        raise UproarError(f"model: {unknown(thing, known, what, listed='its names')}") from error
+        close = difflib.get_close_matches(thing, dir(found), n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        raise UproarError(f"model: module {module!r} has no {thing!r}{hint}") from error
     makes = isinstance(model, type) and not issubclass(model, nn.Module)
     if not parameters:
         return model() if makes else model

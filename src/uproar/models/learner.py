@@ -72,4 +72,3 @@ class Learner(Protocol):
     def from_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> Fitted | None:
         """Restore what :meth:`to_arrays` made; None when it has to be fitted again."""
         ...
-

@@ -34,7 +34,8 @@ def module_digest(module: nn.Module) -> str:
     parts = [repr(module)]
     parts += [f"{name}:{_bytes(value)}" for name, value in module.state_dict().items()]
     for name, part in module.named_modules():
-        options = {key: v for key, v in vars(part).items() if not key.startswith("_")}
+        # The mode is set by whoever trains or asks the module.
+        options = {k: v for k, v in vars(part).items() if not k.startswith("_") and k != "training"}
         parts.append(f"{name}:{digest_of(options)}")
     own = {kind for part in module.modules() for kind in type(part).__mro__ if _is_own(kind)}
     parts += sorted(text for kind in own for text in _code(kind))

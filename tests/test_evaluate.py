@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from sklearn.linear_model import LogisticRegression
 from torch import nn
 
 import uproar
@@ -32,6 +33,10 @@ def images(channels: int):
 
 def mlp(values: int):
     return nn.Sequential(nn.Flatten(), nn.Linear(values, 16), nn.ReLU(), nn.Linear(16, 2))
+
+
+def wide():
+    return nn.Sequential(nn.Linear(6, 32), nn.ReLU(), nn.Linear(32, 2))
 
 
 class Odd(nn.Module):
@@ -155,7 +160,7 @@ def test_other_data_and_other_models_are_never_mistaken(tmp_path):
     (inputs, labels), test = table()
     second = small(tmp_path, ((inputs + 0.5, labels), test), explainers=["grad"])
     assert not first.table["value"].equals(second.table["value"])
-    wider = small(tmp_path, table(), lambda: nn.Sequential(nn.Linear(6, 2)), explainers=["grad"])
+    wider = small(tmp_path, table(), wide, explainers=["grad"])
     assert not first.table["value"].equals(wider.table["value"])
 
 
@@ -181,6 +186,51 @@ def test_a_model_that_cannot_be_stacked_is_trained_one_by_one(tmp_path):
     assert result.spec.training == "sequential"
     assert any(line.startswith("training: sequential (cannot be stacked") for line in lines)
     assert result.failed == ()
+
+
+@pytest.mark.parametrize("kind", ["module", "function"])
+def test_a_trained_model_is_explained_as_it_is_and_its_result_read_back(kind, tmp_path):
+    module = nn.Linear(6, 2)
+    with torch.no_grad():
+        module.weight.copy_(torch.tensor([[0.0] * 6, [3.0, 3.0, 0, 0, 0, 0]]))
+        module.bias.zero_()
+
+    def predict(inputs):
+        return inputs @ module.weight.detach().numpy().T
+
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    given, lines = module if kind == "module" else predict, []
+    options = {"explainers": ["occlusion"], "protocols": ["roar", "no-retrain"]}
+    result = small(tmp_path, table(), given, **options, log=lines.append)
+    assert result.failed == ()
+    assert result.spec.training == "frozen"
+    assert result.base_accuracy[0] > 0.95
+    assert {what.partition(":")[0] for what, _ in result.skipped} == {"roar"}
+    assert "is trained already" in lines[0]
+    assert Result.read(tmp_path).spec == result.spec
+    lines.clear()
+    small(tmp_path, table(), given, **options, log=lines.append)
+    assert lines == [f"already finished: {tmp_path}"]
+    # The model is the caller's, and left as it was.
+    assert module.training
+    assert all(value.requires_grad for value in module.parameters())
+    assert all((value == before[name]).all() for name, value in module.state_dict().items())
+
+
+@pytest.mark.slow  # starts processes
+def test_a_function_that_makes_an_estimator(tmp_path):
+    result = small(tmp_path, table(), lambda: LogisticRegression(C=0.5), explainers=["occlusion"])
+    assert result.failed == ()
+    assert result.spec.training == "processes"
+    assert result.leaderboard()["explainer"][0] == "occlusion"
+
+
+def test_arrays_that_may_not_be_written_to_are_taken(tmp_path):
+    data = table()
+    for part in data:
+        for array in part:
+            array.setflags(write=False)
+    assert small(tmp_path, data, explainers=["grad"], protocols=["no-retrain"]).failed == ()
 
 
 @pytest.mark.slow

@@ -13,7 +13,8 @@ from small_data import small
 from uproar.data import load
 from uproar.dataset import Data, Split
 from uproar.explain.names import parse
-from uproar.explanations import Rankings, as_trained, explain, gallery_examples
+from uproar.explained import as_trained
+from uproar.explanations import Rankings, explain, gallery_examples
 from uproar.models.architectures import linear
 from uproar.models.transformer import transformer
 from uproar.ranking import rank

@@ -313,7 +313,7 @@ def test_a_run_by_name_explains_and_retrains_it(folder: str, tmp_path: Path) -> 
             "retrain_once_epochs": 20,
         }
     )
-    result = Benchmark(spec, tmp_path / "run", log=lambda line: None, quiet=True).run()
+    result = Benchmark(spec, tmp_path / "run", log=lambda _: None, quiet=True).run()
     assert result.failed == ()
     assert result.skipped == ()
     assert set(result.leaderboard()["explainer"]) == {"random", "grad", "occlusion"}

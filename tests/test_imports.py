@@ -55,10 +55,21 @@ ALLOWED = {
         *("types", "dataset", "seeding", "ranking"),
         *("data.*", "explain.*", "remove.*", "models.*", "protocols.*"),
     ),
-    "explanations": ("types", "dataset", "seeding", "ranking", "models.*", "explain.*", "run.*"),
+    "explained": ("dataset", "models.*"),
+    "explanations": ("dataset", "seeding", "ranking", "explained", "models.*", "explain.*"),
     "answers": ("dataset", "scoring", "models.*", "explain.*"),
     "workbench": (
-        *("types", "dataset", "seeding", "job", "plan", "answers", "explanations", "run.*"),
+        *(
+            "types",
+            "dataset",
+            "seeding",
+            "job",
+            "plan",
+            "answers",
+            "explained",
+            "explanations",
+            "run.*",
+        ),
         *("data.*", "models.*", "protocols.*", "remove.*"),
     ),
     "result": (
@@ -103,6 +114,7 @@ WITH_TORCH = (
     "scoring",
     "testing",
     "answers",
+    "explained",
     "explanations",
     "workbench",
 )

@@ -70,13 +70,8 @@ def ran(request, tmp_path_factory) -> Ran:
         "explainers": f"{TRUE},{INVERTED},random,{AGAIN}",
         "fractions": list(planted.fractions),
         "repeats": 3,
-        "recipe": {
-            "epochs": 5,
-            "learning_rate": planted.learning_rate,
-            "batch_size": planted.batch_size,
-        },
+        "recipe": {"epochs": 5, **planted.steps},
         "retrain_once_epochs": 10,
-        "bootstrap_draws": 1000,
         "seed": SEED,
         "gallery_examples": 3,
     }
@@ -97,7 +92,12 @@ def test_the_true_ranking_wins_and_the_inverted_loses(ran: Ran) -> None:
 
 @pytest.mark.slow
 def test_random_is_indistinguishable_from_another_draw_of_random(ran: Ran) -> None:
-    assert verdicts(ran.result, AGAIN) == dict.fromkeys(PROTOCOLS, SAME)
+    gains = ran.result.conclusions.gains.query("explainer == @AGAIN")
+    assert len(gains) == len(PROTOCOLS)
+    assert (gains["p_value"] > 0.05 / (len(PLANTED) * len(PROTOCOLS))).all()
+    if not ran.planted.model.startswith("kinds:"):
+        # What is drawn for models of one's own depends on their code, compiled by this Python.
+        assert verdicts(ran.result, AGAIN) == dict.fromkeys(PROTOCOLS, SAME)
 
 
 @pytest.mark.slow
@@ -163,7 +163,7 @@ def test_patches_of_pixels_as_features(tmp_path: Path) -> None:
         (parts[0], parts[1]),
         tmp_path,
         patch=4,
-        explainers={"bright": bright, "dark": dark, "random": None, AGAIN: None},
+        explainers={"bright": bright, "dark": dark, "random": None},
         fractions=[0.25, 0.75],  # a planted patch lies in four squares at most
         repeats=3,
         recipe=Recipe(epochs=5, **LARGE_STEPS),
@@ -173,5 +173,4 @@ def test_patches_of_pixels_as_features(tmp_path: Path) -> None:
     assert result.data_facts.values["feature_shape"] == [4, 4]
     assert verdicts(result, "bright") == dict.fromkeys(PROTOCOLS, BETTER)
     assert verdicts(result, "dark") == dict.fromkeys(PROTOCOLS, WORSE)
-    assert verdicts(result, AGAIN) == dict.fromkeys(PROTOCOLS, SAME)
     assert Gallery(tmp_path / "report.html").classes & FORMS == {"map"}

@@ -110,33 +110,29 @@ def evaluate(
     'better than random'
     """
     source = Source(kind, task, target, text, tuple(drop), patch=patch)
+    data: Data | None = None
     if isinstance(train, str | Path):
         _refuse_parts(test, validation)
-        data, data_name = None, str(train)
+    elif isinstance(train, Data):
+        data = check(train)
     else:
-        data = check(
-            train
-            if isinstance(train, Data)
-            else _data(
-                *(train, test, validation),
-                source=source,
-                name=name or "mine",
-                seed=seed,
-                features=features,
-                class_names=class_names,
-                feature_names=feature_names,
-                value_range=value_range,
-                own_units=_answers_in_own_units(model),
-            )
+        data = _data(
+            *(train, test, validation),
+            source=source,
+            name=name or "mine",
+            seed=seed,
+            features=features,
+            class_names=class_names,
+            feature_names=feature_names,
+            value_range=value_range,
+            own_units=_answers_in_own_units(model),
         )
-        data_name = f"python:{name or data.name}"
-    model_name = model if isinstance(model, str) else f"python:{_called(model)}"
     given = None if explainers is None else _explainers(explainers)
     callables = {key: value for key, value in (given or {}).items() if value is not None}
     values: dict[str, Any] = {
-        "data": data_name,
+        "data": str(train) if data is None else f"python:{name or data.name}",
         "source": source,
-        "model": model_name,
+        "model": model if isinstance(model, str) else f"python:{_called(model)}",
         "callables": tuple(callables),
         "protocols": tuple(protocols),
         "fractions": tuple(fractions),
@@ -145,20 +141,18 @@ def evaluate(
         "seed": seed,
         "device": device,
     }
-    if retrain_once_epochs is not None:
-        values["retrain_once_epochs"] = retrain_once_epochs
-    if data is not None:
-        values |= _choices(data, model)
-    if recipe is not None:
-        values["recipe"] = recipe
-    if removals:
-        values["removals"] = tuple(removals)
-    if given is not None:
-        values["explainers"] = tuple(given)
+    chosen = {
+        "removals": tuple(removals) or None,
+        "explainers": None if given is None else tuple(given),
+        "recipe": recipe,
+        "retrain_once_epochs": retrain_once_epochs,
+    }
+    values |= {} if data is None else _choices(data, model)
+    values |= {key: value for key, value in chosen.items() if value is not None}
     spec = Spec.from_mapping(values)
-    folder = Path("runs") / (name or spec.folder_name)
+    folder = Path(out or Path("runs") / (name or spec.folder_name))
     thing = None if isinstance(model, str) else model
-    return Benchmark(spec, Path(out or folder), data, thing, callables, log, quiet).run()
+    return Benchmark(spec, folder, data, thing, callables, log, quiet).run()
 
 
 def _choices(data: Data, model: Model) -> dict[str, Any]:
@@ -167,7 +161,6 @@ def _choices(data: Data, model: Model) -> dict[str, Any]:
     gradients = not hasattr(model, "predict")
     rankings = tuple(data.known_importance)
     return {
-        "model": name or f"python:{_called(model)}",
         "rankings": rankings,
         "removals": (removal_of(data.kind),),
         "explainers": (
@@ -234,18 +227,20 @@ def _data(
     parts = [train, test, validation]
     if source.text:
         parts = [_texts(part, source) for part in parts]
-    return from_parts(
-        *parts,
-        name=name,
-        seed=seed,
-        kind=source.kind,
-        task=source.task,
-        target=source.target,
-        drop=source.drop,
-        features=features,
-        class_names=tuple(class_names),
-        feature_names=tuple(feature_names),
-        value_range=value_range,
-        patch=source.patch,
-        standardise_labels=not own_units,
+    return check(
+        from_parts(
+            *parts,
+            name=name,
+            seed=seed,
+            kind=source.kind,
+            task=source.task,
+            target=source.target,
+            drop=source.drop,
+            features=features,
+            class_names=tuple(class_names),
+            feature_names=tuple(feature_names),
+            value_range=value_range,
+            patch=source.patch,
+            standardise_labels=not own_units,
+        )
     )

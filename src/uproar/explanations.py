@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
 from uproar.dataset import Data, Split
 from uproar.explain.family import Explainer, explain_family
 from uproar.explain.names import ExplainerName
 from uproar.explain.passes import rows_per_pass
-from uproar.models.embedded import OnEmbeddings
-from uproar.models.learner import Answering
-from uproar.models.trained import TrainedModel
+from uproar.explained import Explained
 from uproar.ranking import rank
 from uproar.seeding import seed_of
 
 GALLERY = "gallery/"
 BLOCKS = 8  # passes of examples that are explained before they are ranked
-HELD_OUT = 1000  # validation examples at most that explanations of the function are made from
-
-Identity = Callable[[Tensor], Tensor]
 
 
 @dataclass
@@ -42,91 +36,6 @@ class Rankings:
         whole = hashlib.sha256(np.ascontiguousarray(self.train).tobytes())
         whole.update(np.ascontiguousarray(self.test).tobytes())
         return whole.hexdigest()[:32]
-
-
-@dataclass(frozen=True)
-class Explained:
-    """A base model as explainers see it, and how inputs become what they see."""
-
-    model: TrainedModel
-    seen: Identity = field(default=lambda inputs: inputs)
-
-
-def as_trained(data: Data, answering: Answering, device: torch.device) -> Explained:
-    """Return a fitted model as explainers see it: text through its embedding."""
-    if data.kind == "text":
-        if isinstance(answering, nn.Module):
-            return _embedded(data, answering, device)
-        return _on_ids(data, answering, device)
-    train = torch.from_numpy(data.train.inputs)
-    low, high = train.amin(0), train.amax(0)
-    if data.value_range is not None:
-        low, high = (torch.full(data.input_shape, value) for value in data.value_range)
-    model = TrainedModel(
-        module=answering,
-        # Where there is no black, zero is the training mean, once standardised.
-        black=(low if data.value_range else torch.zeros(data.input_shape)).to(device),
-        mean=train.mean(0).to(device),
-        spread=(high - low).to(device),
-        feature_axes=len(data.feature_shape),
-        kind=data.kind,
-        groups=_groups(data, device),
-        feature_shape=data.feature_shape,
-        held_out=_held_out(data, device),
-    )
-    return Explained(model)
-
-
-def _embedded(data: Data, module: nn.Module, device: torch.device) -> Explained:
-    assert data.vocabulary is not None, "text has a vocabulary"
-    sample = torch.from_numpy(data.train.inputs[:HELD_OUT]).to(device)
-    wrapped = OnEmbeddings(module, sample[:2])
-    held_out = _held_out(data, device)
-    if held_out is not None:
-        held_out = wrapped.embed(held_out[0]), held_out[1]
-    model = TrainedModel(
-        module=wrapped,
-        black=wrapped.of_token(data.vocabulary.mask),
-        mean=wrapped.mean(sample, without=data.vocabulary.special),
-        spread=wrapped.spread(),
-        feature_axes=1,
-        kind="text",
-        feature_shape=data.feature_shape,
-        held_out=held_out,
-    )
-    return Explained(model, wrapped.embed)
-
-
-def _on_ids(data: Data, answering: Answering, device: torch.device) -> Explained:
-    """Return a function of token ids as explainers see it: ids as floats, to be covered."""
-    assert data.vocabulary is not None, "text has a vocabulary"
-    mask = torch.full(data.input_shape, float(data.vocabulary.mask), device=device)
-    held_out = _held_out(data, device)
-    model = TrainedModel(
-        module=lambda ids: answering(ids.round().long()),
-        black=mask,
-        mean=mask,
-        spread=torch.zeros_like(mask),  # noise would make other words of ids
-        feature_axes=1,
-        # Not "text", which has vectors beside its ids.
-        kind="table",
-        feature_shape=data.feature_shape,
-        held_out=None if held_out is None else (held_out[0].float(), held_out[1]),
-    )
-    return Explained(model, torch.Tensor.float)
-
-
-def _groups(data: Data, device: torch.device) -> Tensor | None:
-    groups = data.feature_of_value
-    return None if groups is None else torch.from_numpy(groups).to(device)
-
-
-def _held_out(data: Data, device: torch.device) -> tuple[Tensor, Tensor] | None:
-    part = data.validation
-    if not len(part):
-        return None
-    inputs, labels = part.inputs[:HELD_OUT], part.labels[:HELD_OUT]
-    return torch.from_numpy(inputs).to(device), torch.from_numpy(labels).to(device)
 
 
 def explain(

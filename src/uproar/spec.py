@@ -31,6 +31,7 @@ def _listed(value: Any) -> Any:
     return tuple(value) if isinstance(value, Sequence) else value
 
 
+_RECIPE = tuple(Recipe.__dataclass_fields__)
 _CHOSEN_BY_DATA = {"model", "rankings", "removals", "explainers"}
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
@@ -174,7 +175,8 @@ class Spec(BaseModel):
         origin = _source(_table(given.pop("source", {}), Source, "source", source), source)
         chosen = {**given, "source": origin, "recipe": recipe}
         named = all(isinstance(given.get(key, ""), str) for key in ("data", "model"))
-        if named and not set(given) >= _CHOSEN_BY_DATA:
+        complete = set(given) >= _CHOSEN_BY_DATA and set(recipe) >= set(_RECIPE)
+        if named and not complete:
             # A complete spec is read wherever its data are by now.
             default = defaults(given.get("data", "digits"), origin, given.get("model", ""))
             chosen = {

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from uproar.answers import Answers, answers_of, facts_of, luck_of
 from uproar.dataset import Data
-from uproar.explanations import GALLERY, as_trained, explain, gallery_examples
+from uproar.explained import as_trained
+from uproar.explanations import GALLERY, explain, gallery_examples
 from uproar.job import ALL, Job, ranking_cell
 from uproar.models.learner import Fitted, Learner
 from uproar.plan import Plan

@@ -38,7 +38,7 @@ def is_texts(inputs: Any) -> bool:
 
 
 def inputs_of(inputs: Any, what: str) -> NDArray[np.float32]:
-    """Return inputs as float32, without a copy where they are already.
+    """Return inputs as float32, without a copy where they are that and can be written to.
 
     :raises UproarError: when they are no numbers, or of unequal shapes.
 
@@ -53,10 +53,12 @@ def inputs_of(inputs: Any, what: str) -> NDArray[np.float32]:
         _check_shapes(inputs, what)
     try:
         with np.errstate(over="ignore"):  # what float32 cannot hold is refused as infinite
-            return np.asarray(inputs, dtype=np.float32)
+            values = np.asarray(inputs, dtype=np.float32)
     except (TypeError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise UproarError(f"{what}: inputs must be an array of numbers: {reason}") from error
+    # pandas' own may not be written to, and torch warns of such arrays.
+    return values if values.flags.writeable else values.copy()
 
 
 def _detached(value: Any) -> Any:

@@ -70,15 +70,21 @@ def choose(
     :raises UproarError: when there is no such model, or it does not fit the data.
     """
     model = _found(name, data, parameters or {}) if given is None else given
+    if not (_is_estimator(model) or is_trained(model)):
+        factory = _factory(model, data)
+        made = _made(factory)
+        if not _is_estimator(made):
+            return _of_factory(factory, data, training, recipe, device)
+        model = made
     if _is_estimator(model):
-        return _of_estimator(model, data)
-    if is_trained(model):
-        return _of_trained(model, data, recipe, device)
-    factory = _factory(model, data)
-    made = _made(factory)
-    if _is_estimator(made):
-        return _of_estimator(made, data)
-    return _of_factory(factory, data, training, recipe, device)
+        chosen = _of_estimator(model, data)
+    else:
+        chosen = _of_trained(model, data, recipe, device)
+    if training not in {"auto", chosen.learner.way}:
+        raise UproarError(
+            f"training {training!r} is for modules that are trained from scratch; use 'auto'"
+        )
+    return chosen
 
 
 def is_trained(model: Any) -> bool:

@@ -19,36 +19,50 @@ TINY = {
     "protocols": "roar,mask-only",
 }
 
+SMALL_OF_KIND = {
+    "image": {"data": "digits", "model": "linear"},
+    "series": {"data": "planted-window", "model": "linear"},
+    "table": {},
+    "text": {"data": "planted-words", "model": "transformer", "recipe": {"epochs": 2}},
+}
 
-@pytest.mark.parametrize("model", [entry.name for entry in MODELS])
+
+@pytest.mark.parametrize("model", ["mlp", "cnn", "linear", "transformer"])
 @pytest.mark.slow
-def test_every_model_on_digits(model, tmp_path):
-    result = run({**DIGITS, **TINY, "model": model}, tmp_path / "run")
+def test_every_small_model(model, tmp_path):
+    assert model in {entry.name for entry in MODELS}
+    values = {**SMALL_OF_KIND["text"], **TINY} if model == "transformer" else {**DIGITS, **TINY}
+    result = run({**values, "model": model}, tmp_path / "run")
     assert result.failed == ()
     assert result.complete
     assert result.base_accuracy[0] > 0.8
-    assert result.spec.training == ("sequential" if model == "cnn" else "dense")
+    dense = model in {"mlp", "linear"}
+    assert result.spec.training == ("dense" if dense else "sequential")
+
+
+@pytest.mark.slow
+def test_a_residual_network_is_explained(tmp_path):
+    recipe = {"epochs": 2, "batch_size": 32, "optimiser": "adam", "learning_rate": 0.001}
+    asked = {"model": "resnet18", "protocols": "no-retrain", "explainers": "random,gb"}
+    result = run({**DIGITS, **TINY, **asked, "recipe": recipe}, tmp_path / "run")
+    assert result.failed == ()
+    assert result.skipped == ()
+    assert result.spec.recipe.schedule == "steps"
+    assert result.base_accuracy[0] > 0.3
 
 
 @pytest.mark.parametrize("data", [entry.name for entry in DATA])
 def test_every_data_set(data, tmp_path, capsys, monkeypatch):
     names = "random,grad,true-ranking" if "toy" in data else "random,grad"
     values = {"data": data, "bootstrap_draws": 200, **TINY, "explainers": names}
-    given = spec_file({**values, **({} if "toy" in data else {"recipe": {"epochs": 8}})}, tmp_path)
+    recipe = {} if "toy" in data else {"recipe": {"epochs": 2 if "words" in data else 8}}
+    given = spec_file({**values, **recipe}, tmp_path)
     out = tmp_path / "run"
     ended = command(capsys, monkeypatch, ("run", "-c", given, "--out", out, "-q"))
     assert (ended.code, ended.errors) == (0, "")
     result = Result.read(out)
     assert set(result.leaderboard()["explainer"]) == set(names.split(","))
     assert result.base_accuracy[0] > result.data_facts.values["majority_rate"]
-
-
-SMALL_OF_KIND = {
-    "image": {"data": "digits", "model": "linear"},
-    "series": {"data": "planted-window", "model": "linear"},
-    "table": {},
-    "text": {"data": "planted-words", "recipe": {"epochs": 3}},
-}
 
 
 @pytest.mark.parametrize("entry", REMOVALS, ids=lambda entry: entry.name)
@@ -108,9 +122,12 @@ def test_what_cannot_run_is_skipped_with_its_reason(tmp_path, capsys, monkeypatc
     given, out = spec_file({**TUMOURS, "explainers": names, "base_models": 2}, tmp_path), "run"
     ended = command(capsys, monkeypatch, ("run", "-c", given, "--out", tmp_path / out))
     assert ended.code == 0
-    assert "skipped explain: sobel: sobel needs images" in ended.output
-    assert "skipped explain: sobel, base model 1: sobel needs images" in ended.output
-    assert "skipped explain: gb: guided backpropagation needs a model" in ended.output
+    lines = [line for line in ended.output.splitlines() if line.startswith("skipped ")]
+    reasons = sorted(line.partition(": ")[2].rpartition("needs ")[2] for line in lines)
+    assert len(lines) == 2, "one line for each reason"
+    assert reasons[1] == "images: an edge is defined between neighbouring pixels"
+    assert all("explain: sobel, base model 1" in line for line in lines if "images" in line)
+    assert sum("guided backpropagation needs a model" in line for line in lines) == 1
     result = Result.read(tmp_path / out)
     assert result.complete
     assert result.failed == ()

@@ -153,6 +153,14 @@ def test_labels_belong_to_texts_by_place_whatever_the_index_of_a_series() -> Non
     np.testing.assert_array_equal(data.train.inputs[:, 0] == token, data.train.labels == 1)
 
 
+def test_words_that_train_lacks_are_shown_as_they_are() -> None:
+    train = ["a good film"] * 10 + ["a bad film"] * 10, [0, 1] * 10
+    data = from_texts(train, (["A strange film!", "good"], [0, 1]), seed=0)
+    unknown = data.vocabulary.unknown
+    assert (data.test.inputs[0] == unknown).tolist() == [False, True, False]
+    assert data.test_texts.tolist() == [["a", "strange", "film"], ["good", "", ""]]
+
+
 def test_at_most_so_many_examples_in_all() -> None:
     train = [text for text, _ in REVIEWS], [label for _, label in REVIEWS]
     data = from_texts(train, seed=0, source=Source(examples=20))

@@ -109,6 +109,8 @@ def texts_of(data: Data, example: int) -> list[str]:
     if data.vocabulary is not None:
         present = data.present(data.test)
         assert present is not None
-        ids = data.test.inputs[example][present[example]]
-        return [data.vocabulary.tokens[int(token)] for token in ids]
+        own = present[example]
+        if data.test_texts is not None:  # words that train lacks as they were written
+            return [str(text) for text in data.test_texts[example][own]]
+        return [data.vocabulary.tokens[int(token)] for token in data.test.inputs[example][own]]
     return [] if data.test_texts is None else [str(text) for text in data.test_texts[example]]

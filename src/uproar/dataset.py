@@ -57,7 +57,8 @@ class Data:
     ``label_scale``, with centre and scale from train. ``value_range`` is the range that the inputs
     can take, known for images only. ``known_importance`` holds known answers by name: the
     importance of every feature of train and of test, (examples, *feature_shape). ``test_texts``
-    is what people read of the test examples of a table, (examples, columns), before encoding.
+    is what people read of the test examples, before encoding: the values of a table, (examples,
+    columns), or the words of texts, (examples, length).
     ``notes`` is what reading the data has to tell, a line each.
     """
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,7 @@ from uproar.data.files import read_table, stem
 from uproar.data.labelled_texts import Labelled, labelled
 from uproar.data.labels import check_enough, encode_labels, task_of
 from uproar.data.split import allotted, draw, shares_of, split
-from uproar.data.tokens import MOST_TOKENS, Tokenizer, filled, fit_words
+from uproar.data.tokens import MOST_TOKENS, Tokenizer, Words, filled, fit_words, words_of
 from uproar.dataset import Data, Split, Vocabulary
 from uproar.types import Source, Task, UproarError
 
@@ -130,15 +131,17 @@ def of_parts(
     tokenizer = tokenizer or fit_words(whole[0].texts)
     inputs, cut = _encoded(whole, tokenizer, source.length)
     splits = [Split(ids, values) for ids, values in zip(inputs, labels.values, strict=True)]
+    length = inputs[0].shape[1]
     return Data(
         name=name,
         kind="text",
         train=splits[0],
         validation=splits[1],
         test=splits[2],
-        feature_shape=(inputs[0].shape[1],),
+        feature_shape=(length,),
         class_names=labels.class_names,
         vocabulary=tokenizer.vocabulary,
+        test_texts=_words(whole[2], length) if isinstance(tokenizer, Words) else None,
         label_centre=labels.centre,
         label_scale=labels.scale,
         notes=(*notes, *left_out, *told, *cut),
@@ -210,6 +213,12 @@ def _encoded(
                 f"were cut there ({why})."
             )
     return [filled(texts, length=length, vocabulary=vocabulary) for texts in encoded], notes
+
+
+def _words(part: Labelled, length: int) -> NDArray[Any]:
+    """Return the words of every text, those too that the vocabulary lacks, (examples, length)."""
+    words = [words_of(text)[:length] for text in part.texts]
+    return np.array([[*row, *[""] * (length - len(row))] for row in words], dtype=np.str_)
 
 
 def _check_filled(part: Labelled, encoded: Sequence[Sequence[int]], vocabulary: Vocabulary) -> None:

@@ -175,7 +175,7 @@ def _of_estimator(estimator: Any, data: Data) -> Chosen:
 
 def _of_trained(model: Any, data: Data, recipe: Recipe, device: torch.device) -> Chosen:
     note = "the model is trained already: ROAR, KAR and mask-only, which train anew, are skipped"
-    if data.test_texts is not None:
+    if data.kind == "table" and data.test_texts is not None:
         # A table of columns was encoded by us, and not as whoever trained the model did it.
         note += "; it is asked about standardised and one-hot values, not about the table's own"
     if not isinstance(model, nn.Module):

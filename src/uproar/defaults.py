@@ -41,7 +41,7 @@ class Defaults:
 def defaults(data: str, source: Source, model: str = "") -> Defaults:
     """Return the defaults of a data set, for the model that was asked for if any was.
 
-    >>> defaults("reviews.tsv", Source(text="sentence")).removals
+    >>> defaults("reviews.tsv", Source(kind="text")).removals
     ('mask-token',)
     """
     chosen: dict[str, Any] = {}

@@ -92,7 +92,7 @@ def evaluate(
 
     Hooker et al. 2019, arXiv 1806.10758.
 
-    >>> import tempfile, torch
+    >>> import tempfile, torch, numpy as np
     >>> generator = np.random.default_rng(0)
     >>> inputs = generator.standard_normal((600, 8)).astype("float32")
     >>> labels = (inputs[:, 0] + inputs[:, 1] > 0).astype(int)

@@ -35,12 +35,12 @@ def tree_shap(
 
     Lundberg et al. 2020, arXiv 1905.04610.
 
-    >>> from types import SimpleNamespace
+    >>> from uproar.models.estimators import AnsweringEstimator
     >>> from xgboost import XGBRegressor
     >>> column = np.array([[0.0], [0.0], [1.0], [1.0]])
     >>> grown = XGBRegressor(n_estimators=1, learning_rate=1.0, reg_lambda=0.0, max_depth=1)
     >>> grown = grown.fit(column, np.array([0.0, 0.0, 4.0, 4.0]))
-    >>> answering = SimpleNamespace(estimator=grown, classes=())
+    >>> answering = AnsweringEstimator(grown, classes=(), outputs=0)
     >>> model = TrainedModel(answering, *[torch.zeros(1)] * 3, feature_axes=1)
     >>> tree_shap(model, torch.tensor([[0.0], [1.0]]), torch.tensor([0, 0]), torch.Generator())
     tensor([[-2.],

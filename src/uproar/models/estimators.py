@@ -158,7 +158,8 @@ def check_estimator_fits(estimator: Any, data: Data) -> None:
     :raises UproarError: with what to give instead.
 
     >>> from sklearn.linear_model import Ridge
-    >>> check_estimator_fits(Ridge, None)
+    >>> from uproar.data import load
+    >>> check_estimator_fits(Ridge, load("planted-regression", seed=0))
     Traceback (most recent call last):
     uproar.types.UproarError: the model must be an estimator, got the class Ridge; write Ridge()
     """

@@ -59,7 +59,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("plain") / "report.html"
-    html.write(make_content(), path)
+    path.write_bytes(html.render(make_content()).encode())
     return path
 
 
@@ -67,7 +67,11 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("hostile") / "report.html"
     names = (*EXPLAINERS[:6], *HOSTILE, "long-" * 30)
-    html.write(make_content(explainers=names, class_names=HOSTILE, removals=("mean", "blur")), path)
+    path.write_bytes(
+        html.render(
+            make_content(explainers=names, class_names=HOSTILE, removals=("mean", "blur"))
+        ).encode()
+    )
     return path
 
 
@@ -201,7 +205,7 @@ def test_long_texts_with_hostile_tokens_stay_inside(
     gallery = make_gallery(EXPLAINERS[:5], "text", HOSTILE, words=words)
     content = make_content(kind="text", explainers=EXPLAINERS[:5])
     path = tmp_path / "report.html"
-    html.write(dataclasses.replace(content, gallery=gallery), path)
+    path.write_bytes(html.render(dataclasses.replace(content, gallery=gallery)).encode())
     tab = opened(browser, path, width=width)
     tokens = tab.page.locator(".example").first.locator(".tokens").first
     assert tokens.locator(".token").all_inner_texts()[: len(HOSTILE) - 1] == list(HOSTILE[:-1])
@@ -212,7 +216,7 @@ def test_long_texts_with_hostile_tokens_stay_inside(
 
 def test_the_outlines_of_tokens_can_be_switched_off(browser: Browser, tmp_path: Path) -> None:
     path = tmp_path / "report.html"
-    html.write(make_content(kind="text", explainers=EXPLAINERS[:5]), path)
+    path.write_bytes(html.render(make_content(kind="text", explainers=EXPLAINERS[:5])).encode())
     tab = opened(browser, path)
     line = "getComputedStyle(document.querySelector('.token.top')).textDecorationLine"
     assert tab.page.evaluate(line) == "underline"
@@ -225,7 +229,11 @@ def test_the_outlines_of_tokens_can_be_switched_off(browser: Browser, tmp_path: 
 @pytest.mark.parametrize("width", [390, 1280])
 def test_series_are_drawn_from_end_to_end(browser: Browser, tmp_path: Path, width: int) -> None:
     path = tmp_path / "report.html"
-    html.write(make_content(kind="series", task="regression", explainers=EXPLAINERS[:5]), path)
+    path.write_bytes(
+        html.render(
+            make_content(kind="series", task="regression", explainers=EXPLAINERS[:5])
+        ).encode()
+    )
     tab = opened(browser, path, width=width)
     chart = tab.page.locator(".series").first
     box = chart.bounding_box()

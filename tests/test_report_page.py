@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from html.parser import HTMLParser
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -259,26 +258,3 @@ def test_rendering_imports_no_heavy_package() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-
-
-def test_writes_the_rendered_page_and_nothing_else(tmp_path: Path) -> None:
-    content = make_content(explainers=EXPLAINERS[:3])
-    target = tmp_path / "report.html"
-    target.write_text("old")
-    html.write(content, target)
-    assert target.read_bytes().decode() == html.render(content)
-    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
-
-
-def test_a_failed_write_keeps_the_old_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    target = tmp_path / "report.html"
-    target.write_text("old")
-
-    def refuse(source: object, destination: object) -> None:
-        raise OSError("disk full")
-
-    monkeypatch.setattr("os.replace", refuse)
-    with pytest.raises(OSError, match="disk full"):
-        html.write(make_content(explainers=EXPLAINERS[:3]), target)
-    assert target.read_text() == "old"
-    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]

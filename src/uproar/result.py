@@ -16,7 +16,7 @@ from uproar.job import Job, digests_of, read_all
 from uproar.plan import Plan
 from uproar.results import evidence, tidy
 from uproar.run.cell import Cell, Outcome
-from uproar.run.files import store_error
+from uproar.run.files import write_whole
 from uproar.run.store import Store
 from uproar.spec import Spec
 from uproar.types import UproarError
@@ -264,13 +264,9 @@ class Result:
         :raises UproarError: when nothing is finished yet, or the page cannot be written.
         """
         from uproar.presentation import content_of
-        from uproar.report.html import write
+        from uproar.report.html import render
 
         target = self.out / "report.html" if path is None else Path(path)
-        content = content_of(self)
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            write(content, target)
-        except OSError as error:
-            raise store_error(error, target.parent) from error
+        # No translation of line ends: the hashes of the scripts hold for these bytes.
+        write_whole(target, render(content_of(self)).encode())
         return target

@@ -5,10 +5,7 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
-import os
-import tempfile
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -112,43 +109,6 @@ def render(content: ReportContent) -> str:
         figures=Markup(embedded_json(drawn)),  # noqa: S704 - every character of markup is escaped
     )
     return page
-
-
-def write(content: ReportContent, path: str | os.PathLike[str]) -> None:
-    """Write the report to ``path``, whole or not at all.
-
-    The page goes to a temporary name in the same folder, which is then renamed.
-
-    :raises OSError: when the folder does not exist or cannot be written.
-
-    >>> import tempfile
-    >>> from uproar.report.content import ReportContent
-    >>> import pandas as pd
-    >>> none = pd.DataFrame()
-    >>> content = ReportContent(
-    ...     spec_toml="", command="uproar run", data={"name": "digits"}, model={"name": "mlp"},
-    ...     leaderboard=none, gains=none, curves=none, leaks=none, pairs=none, agreement=none,
-    ...     detectable={}, explainers=none, gallery=None, skipped=(), failed=(), notes=(),
-    ...     provenance={}, timings=none,
-    ... )
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = Path(folder) / "report.html"
-    ...     write(content, path)
-    ...     [file.name for file in Path(folder).iterdir()]
-    ['report.html']
-    """
-    target = Path(path)
-    page = render(content)
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
-        # No translation of line ends: the hashes of the scripts hold for these bytes.
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-            file.write(page)
-        Path(temporary).chmod(0o644)
-        os.replace(temporary, target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def _majority(report: Report, score: Score) -> str:

@@ -10,13 +10,13 @@ demo: .venv/installed
 	$(BIN)/uproar run digits
 
 test: .venv/installed-test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 check: .venv/installed-test
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -n auto -m "not slow"
 
 bench: .venv/installed-test
 	$(BIN)/python benchmarks/run.py

@@ -10,9 +10,9 @@ import torch
 from scipy.stats import binomtest
 
 from small_data import small
-from uproar.answers import answers_of, facts_of, label_text, luck_of, texts_of
+from uproar.answers import answers_of, facts_of, luck_of, texts_of
 from uproar.data import load
-from uproar.dataset import Data, Split
+from uproar.dataset import Data, Split, label_text
 
 CPU = torch.device("cpu")
 
@@ -85,8 +85,9 @@ def test_luck_of_values_is_a_test_of_the_scores_against_zero():
 
 
 def test_labels_are_told_by_name_or_in_their_own_units():
-    assert label_text(small("table"), 1) == "b"
-    assert label_text(values([0.0, 1.5]), 1.5) == "13"
+    table, numbers = small("table"), values([0.0, 1.5])
+    assert label_text(1, table.class_names, table.label_centre, table.label_scale) == "b"
+    assert label_text(1.5, (), numbers.label_centre, numbers.label_scale) == "13"
 
 
 def test_texts_are_those_of_people():

@@ -234,12 +234,19 @@ def test_aggregation_refuses() -> None:
         (torch.zeros(6, 3), ValueError, r"explainer 'mine' .* inputs, \(6, 4\), got \(6, 3\)"),
         (torch.full((6, 4), math.nan), ValueError, "NaN or infinity in 24 of 24 values"),
         (torch.full((6, 4), -math.inf), ValueError, "'mine' must return finite numbers"),
-        (np.zeros((6, 4)), TypeError, r"must return a torch.Tensor .* \(6, 4\), got ndarray"),
+        (np.zeros((6, 3)), ValueError, r"explainer 'mine' .* inputs, \(6, 4\), got \(6, 3\)"),
+        ([[0.0]], TypeError, r"must return a torch.Tensor or an array .* \(6, 4\), got list"),
     ],
 )
 def test_outcomes_are_checked(outcome: object, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         explain(["mine"], explainer=lambda *_: outcome)
+
+
+def test_arrays_are_a_valid_outcome() -> None:
+    outcome = np.arange(24, dtype=np.float64).reshape(6, 4)
+    outcome.flags.writeable = False
+    assert explain(["mine"], explainer=lambda *_: outcome)["mine"].tolist() == outcome.tolist()
 
 
 def test_whole_numbers_are_a_valid_outcome() -> None:

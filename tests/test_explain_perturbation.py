@@ -1,4 +1,4 @@
-"""Occlusion and permutation importance: typed answers, slow references and other libraries."""
+"""Occlusion: typed answers, slow references and other libraries."""
 
 from __future__ import annotations
 
@@ -7,17 +7,14 @@ import pytest
 import torch
 from captum.attr import FeatureAblation
 from captum.attr import Occlusion as CaptumOcclusion
-from sklearn.inspection import permutation_importance
-from sklearn.linear_model import LinearRegression, LogisticRegression
 from torch import Tensor, nn
 
 import oracles
 from uproar.explain import passes
 from uproar.explain.family import explain_family
 from uproar.explain.names import parse
-from uproar.explain.perturbation import Occlusion, Permutation
+from uproar.explain.perturbation import Occlusion
 from uproar.models.trained import TrainedModel
-from uproar.types import Skipped
 
 PATCHES = torch.tensor([0, 0, 1, 1, 0, 0, 1, 1, 2, 2, 3, 3])  # of images of 3 by 4 pixels
 SHAPES = {"table": ((5,), 1, None), "grey": ((1, 3, 4), 2, None), "colour": ((3, 3, 4), 2, None)}
@@ -157,105 +154,3 @@ def test_occlusion_can_be_averaged_over_noise() -> None:
 def test_parameters_out_of_range() -> None:
     with pytest.raises(ValueError, match=r"baseline must be one of .*, got 'white'"):
         Occlusion("white")
-    with pytest.raises(ValueError, match="repeats must be at least 1, got 0"):
-        Permutation(0)
-
-
-# --- permutation ----------------------------------------------------------------------------------
-
-
-def held_out(layout: str, *, regression: bool) -> tuple[TrainedModel, Tensor]:
-    model, _, _ = make(layout)
-    shape, axes, groups = SHAPES[layout]
-    inputs = torch.tensor(np.random.default_rng(1).normal(size=(40, *shape)))
-    outputs = model(inputs)
-    noise = torch.tensor(np.random.default_rng(2).normal(size=40)) / 4
-    labels = outputs[:, 0] + noise if regression else (outputs + noise[:, None]).argmax(1)
-    module = (lambda x: model(x)[:, :1]) if regression else model.module
-    return TrainedModel(
-        module, *[model.black] * 3, axes, groups=groups, held_out=(inputs, labels)
-    ), inputs
-
-
-def r_squared(predicted: np.ndarray, labels: np.ndarray) -> float:
-    return 1 - float(((predicted - labels) ** 2).sum() / ((labels - labels.mean()) ** 2).sum())
-
-
-@every
-@pytest.mark.parametrize("regression", [False, True])
-def test_permutation_is_the_loop_over_features(
-    layout: str, regression: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model, inputs = held_out(layout, regression=regression)
-    labels = model.held_out[1].numpy()
-    drawing = seeded()
-    orders = [torch.randperm(len(inputs), generator=drawing).tolist() for _ in range(3)]
-
-    def score(values: np.ndarray) -> float:
-        answers = model(torch.tensor(values)).numpy()
-        if regression:
-            return r_squared(answers[:, 0], labels)
-        return float((answers.argmax(1) == labels).mean())
-
-    groups = model.feature_of_value(inputs).numpy()
-    expected = oracles.permutation_importance(score, inputs.numpy(), groups, orders)
-    for rows in (7, 2048):  # a pass that ends within an example, and one that takes all
-        monkeypatch.setattr(passes, "MOST_ROWS", rows)
-        attribution = Permutation(repeats=3)(model, inputs[:2], torch.zeros(2).long(), seeded())
-        assert attribution.shape == inputs[:2].shape
-        assert torch.equal(attribution[0], attribution[1])
-        found = per_feature(attribution, model, inputs[:2])[0]
-        np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
-
-
-@pytest.mark.parametrize("regression", [False, True])
-def test_scikit_learn_finds_the_same_on_average(regression: bool) -> None:
-    generator = np.random.default_rng(0)
-    values = generator.normal(size=(400, 3)).astype(np.float32)
-    signal = values @ np.array([2.0, -1.0, 0.0])
-    labels = signal.astype(np.float32) if regression else (signal > 0).astype(np.int64)
-    estimator = (LinearRegression() if regression else LogisticRegression()).fit(values, labels)
-
-    def module(inputs: Tensor) -> Tensor:
-        if regression:
-            return torch.tensor(estimator.predict(inputs.numpy()))[:, None]
-        return torch.tensor(estimator.predict_proba(inputs.numpy()))
-
-    model = TrainedModel(
-        module, *[torch.zeros(3)] * 3, 1, held_out=(torch.tensor(values), torch.tensor(labels))
-    )
-    found = Permutation(repeats=40)(model, torch.zeros(1, 3), torch.tensor([0]), seeded())[0]
-    theirs = permutation_importance(estimator, values, labels, n_repeats=40, random_state=0)
-    errors = theirs.importances_std / np.sqrt(40) + 1e-3
-    assert (np.abs(found.numpy() - theirs.importances_mean) < 5 * errors).all()
-    if regression:  # two variances over the variance of the labels: 2 * 4 / 5 and 2 * 1 / 5
-        np.testing.assert_allclose(found, [1.6, 0.4, 0.0], atol=0.15)
-
-
-def test_without_held_out_examples_it_is_skipped() -> None:
-    model, inputs, targets = make("table")
-    with pytest.raises(Skipped, match="needs held-out examples, and there are none"):
-        Permutation()(model, inputs, targets, seeded())
-    empty = TrainedModel(
-        model.module, *[model.black] * 3, 1, held_out=(inputs[:0], torch.zeros(0).long())
-    )
-    with pytest.raises(Skipped, match="needs held-out examples"):
-        Permutation()(empty, inputs, targets, seeded())
-    constant = TrainedModel(
-        model.module, *[model.black] * 3, 1, held_out=(inputs, torch.ones(len(inputs)))
-    )
-    with pytest.raises(Skipped, match="all held-out labels are equal"):
-        Permutation()(constant, inputs, targets, seeded())
-
-
-def test_more_shufflings_and_other_seeds_change_the_estimate() -> None:
-    model, inputs = held_out("table", regression=True)
-    once, again, other, more = (
-        Permutation(repeats)(
-            model, inputs[:1], torch.tensor([0]), torch.Generator().manual_seed(seed)
-        )
-        for repeats, seed in ((1, 0), (1, 0), (1, 1), (2, 0))
-    )
-    assert torch.equal(once, again)
-    assert not torch.equal(once, other)
-    assert not torch.equal(once, more)

@@ -14,6 +14,7 @@ import uproar.explain
 from uproar import testing
 from uproar.explain import AGGREGATIONS, DEFAULT_EXPLAINERS, ENSEMBLES, EXPLAINERS
 from uproar.explain.family import explain_family
+from uproar.explain.importance import ExplainerOfFunction
 from uproar.explain.names import parse
 from uproar.models.trained import TrainedModel
 from uproar.types import Entry, Skipped
@@ -25,6 +26,7 @@ UNREGISTERED = {
     "noisy_moments": "makes what ensembles reduce",
     "signed": "the plain aggregation, whose name is empty",
     "aggregate": "applies aggregations",
+    "transform_of": "finds aggregations",
 }
 ALL = (*EXPLAINERS, *ENSEMBLES, *AGGREGATIONS)
 
@@ -58,6 +60,13 @@ def refusal(name: str, layout: str) -> str:
     if name == "sobel" and layout == "table":
         return "needs images"
     return "needs the boosted trees" if name == "tree-shap" else ""
+
+
+def attribution(explainer, model, inputs, targets) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
+    if isinstance(explainer, ExplainerOfFunction):
+        return explainer.measure(model, generator).like(model, inputs)
+    return explainer(model, inputs, targets, generator)
 
 
 def importance(name: str, layout: str, *, seed: int = 0) -> np.ndarray:
@@ -106,8 +115,8 @@ def test_attribution_has_the_inputs_shape_also_for_one_example(entry: Entry) -> 
             pytest.skip(refusal(entry.name, layout))
         model, inputs, targets = make(layout)
         explainer = parse(entry.name).load()
-        whole = explainer(model, inputs, targets, torch.Generator().manual_seed(0))
-        one = explainer(model, inputs[:1], targets[:1], torch.Generator().manual_seed(0))
+        whole = attribution(explainer, model, inputs, targets)
+        one = attribution(explainer, model, inputs[:1], targets[:1])
         assert whole.shape == inputs.shape
         assert one.shape == inputs[:1].shape
         if entry.name != "random":

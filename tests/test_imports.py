@@ -45,7 +45,7 @@ ALLOWED = {
     "spec": ("types", "defaults", *REGISTRIES, "explain.names"),
     "device": ("types",),
     "job": ("run.*",),
-    "plan": ("types", "seeding", "spec", "job", *REGISTRIES, "explain.names", "run.*"),
+    "plan": ("types", "seeding", "spec", "job", *REGISTRIES, "explain.*", "run.*"),
     "results": ("job", "plan", "protocols", "run.*"),
     "conclusions": (
         *("seeding", "protocols", "spec", "results"),
@@ -55,8 +55,11 @@ ALLOWED = {
         *("types", "dataset", "seeding", "ranking"),
         *("data.*", "explain.*", "remove.*", "models.*", "protocols.*"),
     ),
-    "explained": ("dataset", "models.*"),
-    "explanations": ("dataset", "seeding", "ranking", "explained", "models.*", "explain.*"),
+    "explained": ("dataset", "seeding", "models.*"),
+    "explanations": (
+        *("types", "dataset", "seeding", "ranking"),
+        *("explained", "models.*", "explain.*"),
+    ),
     "answers": ("dataset", "scoring", "models.*", "explain.*"),
     "workbench": (
         *(
@@ -77,9 +80,9 @@ ALLOWED = {
         *("run.*", "report.*", "presentation"),
     ),
     # Made from a result, which it receives; result imports it on use.
-    "presentation": ("types", "job", "plan", "results", "run.*", "report.*", "result"),
+    "presentation": ("types", "dataset", "job", "plan", "results", "run.*", "report.*", "result"),
     "outputs": ("result", "run.*"),
-    "terminal": ("types", "result", *REGISTRIES),
+    "terminal": ("types", "result", "report.*", *REGISTRIES),
     "preconditions": ("types", "dataset", "spec", "job", "plan", "remove", "run.*"),
     "benchmark": (
         *("types", "dataset", "spec", "device", "job", "plan", "preconditions"),

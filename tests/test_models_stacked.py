@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 import oracles
+from small_data import Branching, Recurrent
 from uproar.models import sequential, stacked
 from uproar.models.batches import Ranked, SharedInputs
 from uproar.models.dense import fit_dense, score_dense
@@ -347,26 +348,6 @@ def test_names_of_layers_that_are_used_twice() -> None:
     assert "second.weight" not in {*names.trained, *names.slots}
     assert names.buffers == ("norm.running_mean", "norm.running_var", "norm.num_batches_tracked")
     assert set(names.aliases) == set(Tied().state_dict())
-
-
-class Recurrent(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.cell, self.head = nn.LSTM(1, 4, batch_first=True), nn.Linear(4, 3)
-
-    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        return self.head(self.cell(inputs[..., None])[0][:, -1])
-
-
-class Branching(nn.Module):
-    """Looks at values in Python, which vmap cannot."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.head = nn.Linear(6, 3)
-
-    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        return self.head(inputs if inputs.sum() > -1e9 else -inputs)
 
 
 REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {

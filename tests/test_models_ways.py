@@ -8,33 +8,13 @@ import pytest
 import torch
 from torch import nn
 
-from small_data import factory, ranked, small
+from small_data import Branching, Recurrent, factory, ranked, small
 from uproar.models import sequential
 from uproar.models.training import check_way, choose_way, fit_many, score_many
 from uproar.types import Recipe, UproarError
 
 SAMPLE = torch.randn(2, 6, generator=torch.Generator().manual_seed(0))
 LABELS = torch.tensor([0, 2])
-
-
-class Recurrent(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.cell, self.head = nn.LSTM(1, 4, batch_first=True), nn.Linear(4, 3)
-
-    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        return self.head(self.cell(inputs[..., None])[0][:, -1])
-
-
-class Branching(nn.Module):
-    """Looks at values in Python, which vmap cannot."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.head = nn.Linear(6, 3)
-
-    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        return self.head(inputs if inputs.sum() > -1e9 else -inputs)
 
 
 def normalised() -> nn.Module:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from uproar.dataset import Data, Split
+from uproar.dataset import PARTS, Data, Split, label_text
 from uproar.explain.passes import rows_per_pass
 from uproar.models.learner import Answering
 from uproar.scoring import example_scores
@@ -90,26 +90,25 @@ def facts_of(data: Data, shown: Sequence[int]) -> dict[str, Any]:
         if regression
         else None,
         "vocabulary": len(data.vocabulary.tokens) if data.vocabulary else None,
-        "labels": [label_text(data, data.test.labels[example]) for example in shown],
+        "labels": [
+            label_text(labels[example], data.class_names, data.label_centre, data.label_scale)
+            for example in shown
+        ],
         "texts": [texts_of(data, example) for example in shown],
         "notes": data.notes,
-        **{part: len(getattr(data, part)) for part in ("train", "validation", "test")},
+        **{part: len(getattr(data, part)) for part in PARTS},
     }
-
-
-def label_text(data: Data, label: Any) -> str:
-    """Return the class name, or the value in original units."""
-    if data.task == "classification":
-        return data.class_names[int(label)]
-    return f"{float(label) * data.label_scale + data.label_centre:.4g}"
 
 
 def texts_of(data: Data, example: int) -> list[str]:
     """Return what people read of a test example: its tokens, or the values of a table's row."""
     if data.vocabulary is not None:
-        present = data.present(data.test)
+        one = Split(
+            data.test.inputs[example : example + 1], data.test.labels[example : example + 1]
+        )
+        present = data.present(one)
         assert present is not None
-        own = present[example]
+        own = present[0]
         if data.test_texts is not None:  # words that train lacks as they were written
             return [str(text) for text in data.test_texts[example][own]]
         return [data.vocabulary.tokens[int(token)] for token in data.test.inputs[example][own]]

@@ -13,7 +13,7 @@ from uproar.data import DATA
 from uproar.dataset import Data
 from uproar.device import device_of
 from uproar.job import Job, digests_of
-from uproar.models import MODELS
+from uproar.models import MODELS, PRETRAINED
 from uproar.outputs import write_files
 from uproar.plan import Plan
 from uproar.preconditions import (
@@ -30,14 +30,13 @@ from uproar.run.loading import loading
 from uproar.run.progress import Progress
 from uproar.run.store import Store
 from uproar.spec import Spec
-from uproar.types import UproarError
+from uproar.types import UproarError, is_registered
 
 if TYPE_CHECKING:
     from uproar.workbench import Workbench
 
 Log = Callable[[str], None]
 
-PRETRAINED = "transformers:"  # models with a tokenizer of their own
 DEFAULT_OUT = Path("runs/DATA")  # where DATA is the name of the data
 
 
@@ -145,10 +144,10 @@ class Benchmark:
             device=device,
         )
         found = {"training": chosen.learner.way}
-        if not any(entry.name == spec.data for entry in DATA):
+        if not is_registered(spec.data, DATA):
             # Anew, even where a spec file knows one: the data may have changed since.
             found["data_digest"] = data.digest()
-        if not any(entry.name == spec.model for entry in MODELS):
+        if not is_registered(spec.model, MODELS):
             found["model_digest"] = chosen.digest
         plan = Plan(spec.model_copy(update=found))
         store = Store(self.out / "store")
@@ -162,11 +161,11 @@ class Benchmark:
         """Read the data, with a bar where that takes long."""
         from uproar.data import load
 
-        tokenizer = None
-        if spec.model.startswith(PRETRAINED):
+        tokenizer, (place, _, name) = None, spec.model.partition(":")
+        if place == PRETRAINED:  # such a model has a tokenizer of its own
             from uproar.data.hugging_face import tokenizer_of
 
-            tokenizer = tokenizer_of(spec.model.removeprefix(PRETRAINED))
+            tokenizer = tokenizer_of(name)
         with loading(f"reading {spec.data}", quiet=self.quiet) as progress:
             return load(
                 spec.data,

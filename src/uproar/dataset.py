@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from uproar.types import Kind, Task
+
+PARTS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
@@ -142,3 +145,12 @@ class Data:
             # Viewed, not copied: images take gigabytes.
             digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
         return digest.hexdigest()[:16]
+
+
+def label_text(label: Any, class_names: Sequence[str], centre: float, scale: float) -> str:
+    """Return what people read of a label: the class name, or the value in original units.
+
+    >>> label_text(1, ("no", "yes"), 0.0, 1.0), label_text(1.5, (), 10.0, 2.0)
+    ('yes', '13')
+    """
+    return class_names[int(label)] if class_names else f"{float(label) * scale + centre:.4g}"

@@ -8,7 +8,7 @@ from typing import Any
 
 from uproar.data import DATA, kind_of
 from uproar.explain import DEFAULT_EXPLAINERS
-from uproar.models import MODELS
+from uproar.models import ESTIMATORS, MODELS, PRETRAINED
 from uproar.types import Kind, Recipe, Source, UproarError, unknown
 
 MODEL_OF_KIND: Mapping[Kind, str] = {
@@ -17,12 +17,11 @@ MODEL_OF_KIND: Mapping[Kind, str] = {
     "table": "mlp",
     "text": "transformer",
 }
-ESTIMATORS = ("sklearn", "xgboost", "lightgbm")  # what may stand before a colon
 MOST_ONCE_EPOCHS = 100
 # What pre-trained language models are fine-tuned with, Devlin et al. 2019 (arXiv 1810.04805).
 FINE_TUNING = {"learning_rate": 2e-5, "epochs": 3, "batch_size": 32}
 TREES = ("xgboost", "lightgbm")
-LIBRARIES = (*ESTIMATORS, "transformers")
+LIBRARIES = (*ESTIMATORS, PRETRAINED)
 # Explainers of models that have no gradients.
 OF_ESTIMATORS = ("occlusion", "abs-occlusion", "permutation", "input-magnitude", "random")
 
@@ -89,7 +88,7 @@ def once_epochs(recipe: Mapping[str, Any]) -> int:
 
 
 def _recipe(model: str) -> dict[str, Any]:
-    if model.startswith("transformers:"):
+    if model.startswith(f"{PRETRAINED}:"):
         return FINE_TUNING
     for entry in MODELS:
         if entry.name == model:

@@ -139,7 +139,7 @@ def _listed(names: Iterable[str], most: int = 5) -> str:
 
 def _written(name: str, kind: Kind, facts: list[str], source: dict[str, Any]) -> str:
     chosen = defaults(name, Source(kind=kind))
-    fits = [e.name for e in MODELS if not e.data_kinds or kind in e.data_kinds]
+    fits = [entry.name for entry in MODELS if entry.fits(kind)]
     other = [model for model in fits if model != chosen.model]
     other += [*([ESTIMATOR] if kind == "table" else []), "package.module:factory"]
     removals = ", ".join(fitting_removals(kind))

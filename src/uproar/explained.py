@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
@@ -12,8 +12,11 @@ from uproar.dataset import Data
 from uproar.models.embedded import OnEmbeddings
 from uproar.models.learner import Answering
 from uproar.models.trained import TrainedModel
+from uproar.seeding import generator_of
 
 HELD_OUT = 1000  # validation examples at most that explanations of the function are made from
+BACKGROUND = 1000  # training examples at most that explanations compare with
+Refits = Callable[[int], Tensor]
 
 
 @dataclass(frozen=True)
@@ -24,8 +27,27 @@ class Explained:
     seen: Callable[[Tensor], Tensor] = field(default=lambda inputs: inputs)
 
 
-def as_trained(data: Data, answering: Answering, device: torch.device) -> Explained:
-    """Return a fitted model as explainers see it: text through its embedding."""
+def as_trained(
+    data: Data, answering: Answering, device: torch.device, refits: Refits | None = None
+) -> Explained:
+    """Return a fitted model as explainers see it: text through its embedding.
+
+    :param refits: see :class:`uproar.models.trained.TrainedModel`.
+    """
+    explained = _as_trained(data, answering, device)
+    background = explained.seen(_background(data, device))
+    model = replace(explained.model, background=background, refits=refits)
+    return replace(explained, model=model)
+
+
+def _background(data: Data, device: torch.device) -> Tensor:
+    """Return training examples in an order of their own, since files are often sorted."""
+    generator = generator_of("background", len(data.train))
+    chosen = generator.permutation(len(data.train))[:BACKGROUND]
+    return torch.from_numpy(data.train.inputs[chosen]).to(device)
+
+
+def _as_trained(data: Data, answering: Answering, device: torch.device) -> Explained:
     if data.kind == "text":
         if isinstance(answering, nn.Module):
             return _embedded(data, answering, device)

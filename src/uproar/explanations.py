@@ -3,33 +3,46 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from uproar.dataset import Data, Split
+from uproar.explain.aggregation import transform_of
+from uproar.explain.family import Explained as OneExplained
 from uproar.explain.family import Explainer, explain_family
+from uproar.explain.importance import ExplainerOfFunction, Importance, mean_absolute
 from uproar.explain.names import ExplainerName
-from uproar.explain.passes import rows_per_pass
+from uproar.explain.passes import in_passes, rows_per_pass
 from uproar.explained import Explained
 from uproar.ranking import rank
 from uproar.seeding import seed_of
+from uproar.types import Skipped
 
 GALLERY = "gallery/"
+FUNCTION = "function/"  # (importance, standard error, p-value) of every feature
 BLOCKS = 8  # passes of examples that are explained before they are ranked
 
 
 @dataclass
 class Rankings:
-    """What one explainer says of all examples: ranks, pictures for the gallery, seconds."""
+    """What one explainer says of all examples: ranks, pictures for the gallery, and its cost.
+
+    ``passes`` is how many times an example went through the model: a training or test example, or
+    of an explanation of the function a held-out one, whose ``function`` is what was measured.
+    """
 
     train: NDArray[np.unsignedinteger]
     test: NDArray[np.unsignedinteger]
     shown: NDArray[np.float32]
     seconds: float = 0.0
+    passes: float = 0.0
+    function: Importance | None = None
 
     def digest(self) -> str:
         """Hash of the ranks: equal rankings share everything that depends on them alone."""
@@ -51,7 +64,7 @@ def explain(
     """Explain train and test with one family and return the rankings by name.
 
     Importance is ranked block by block and not kept: of large data it takes far more memory than
-    the data themselves.
+    the data themselves. An explanation of the function stands for all examples.
 
     :param targets: the output that is explained, for ``train`` and ``test``.
     :param explainers: those that no registry knows, by name.
@@ -60,6 +73,9 @@ def explain(
     known = data.known_importance.get(names[0].base)
     if known is not None:
         return {name.name: _known(data, known, shown) for name in names}
+    base = explainers.get(names[0].base) or names[0].load()
+    if names[0].of_function or isinstance(base, ExplainerOfFunction):
+        return _of_function(explained, data, names, base, seed, shown)
     smallest = np.min_scalar_type(max(data.features - 1, 0))
     sizes = [(len(part), *data.feature_shape) for part in (data.train, data.test)]
     found = {
@@ -72,56 +88,112 @@ def explain(
     }
     generators = _Generators(seed)
     for part in ("train", "test"):
-        if _is_of_function(names, explainers):
-            generators = _Generators(seed)  # the same draws: the same explanation of both
-        blocks = _importance(explained, data, names, part, targets, explainers, generators)
-        for block, name, importance, seconds in blocks:
-            rankings = found[name]
-            ranks = rank(_among_present(importance, data, getattr(data, part), block))
+        split: Split = getattr(data, part)
+        for block, one in _explained(explained, split, names, base, targets[part], generators):
+            rankings = found[one.name.name]
+            ranks = rank(_among_present(one.importance, data, split, block))
             (rankings.train if part == "train" else rankings.test)[block] = ranks
-            rankings.seconds += seconds
+            rankings.seconds += one.seconds
+            rankings.passes += one.passes * len(ranks) / (len(data.train) + len(data.test))
             if part == "test":
                 for position, example in enumerate(shown):
                     if block.start <= example < block.stop:
-                        rankings.shown[position] = importance[example - block.start]
+                        rankings.shown[position] = one.importance[example - block.start]
     return found
 
 
-def _importance(
+def _explained(
     explained: Explained,
-    data: Data,
+    split: Split,
     names: Sequence[ExplainerName],
-    part: str,
-    targets: Mapping[str, NDArray[np.int64]],
-    explainers: Mapping[str, Explainer],
+    base: Explainer,
+    targets: NDArray[np.int64],
     generators: _Generators,
-) -> Iterator[tuple[slice, str, NDArray[np.float32], float]]:
-    """Yield (examples, name, importance, seconds), block by block."""
-    split: Split = getattr(data, part)
+) -> Iterator[tuple[slice, OneExplained]]:
+    """Yield the examples of a block and what each member says of them, block by block."""
     device = explained.model.black.device
-    base = explainers.get(names[0].base) or names[0].load()
-    # One explanation of the whole function stands for all examples.
-    of_function = _is_of_function(names, explainers)
     step = _block_size(explained, split, device)
     for start in range(0, len(split), step):
         block = slice(start, min(start + step, len(split)))
-        size = 1 if of_function else block.stop - start
-        if of_function and start:
-            continue
-        inputs = explained.seen(torch.from_numpy(split.inputs[start : start + size]).to(device))
+        inputs = explained.seen(torch.from_numpy(split.inputs[block]).to(device))
         # A copy, since what comes from the store is read-only.
-        wanted = torch.from_numpy(targets[part][start : start + size].copy()).to(device)
+        wanted = torch.from_numpy(targets[block].copy()).to(device)
         for one in explain_family(base, names, explained.model, inputs, wanted, generators):
-            importance, where = one.importance, block
-            if of_function:
-                where = slice(0, len(split))
-                importance = np.broadcast_to(importance, (len(split), *importance.shape[1:]))
-            yield where, one.name.name, importance, one.seconds
+            yield block, one
 
 
-def _is_of_function(names: Sequence[ExplainerName], explainers: Mapping[str, Explainer]) -> bool:
-    """Say whether the family explains the function as a whole, and no example by itself."""
-    return names[0].base not in explainers and names[0].entry().scope == "global"
+def _of_function(
+    explained: Explained,
+    data: Data,
+    names: Sequence[ExplainerName],
+    base: Any,
+    seed: int,
+    shown: Sequence[int],
+) -> dict[str, Rankings]:
+    """Explain the function, and rank the features of all examples alike."""
+    if names[0].averaged:
+        measured = _averaged(explained, names, base, _Generators(seed))
+    else:
+        measured = _measured(explained, names, base, seed)
+    found = {}
+    for name, (importance, seconds, passes) in measured.items():
+        values = importance.values.reshape(1, *data.feature_shape).astype(np.float32)
+        ranks = []
+        for split in (data.train, data.test):
+            alike = np.broadcast_to(values, (len(split), *data.feature_shape))
+            if data.present(split) is None:
+                ranks.append(np.broadcast_to(rank(values), alike.shape))
+            else:
+                ranks.append(rank(_among_present(alike, data, split, slice(0, len(split)))))
+        pictures = np.repeat(values, len(shown), axis=0)
+        found[name] = Rankings(ranks[0], ranks[1], pictures, seconds, passes, importance)
+    return found
+
+
+Measured = tuple[Importance, float, float]  # with seconds, and passes for each held-out example
+
+
+def _averaged(
+    explained: Explained,
+    names: Sequence[ExplainerName],
+    base: Explainer,
+    generators: _Generators,
+) -> dict[str, Measured]:
+    """Return the mean absolute importance that explainers of decisions give held-out examples."""
+    model = explained.model
+    if model.held_out is None:
+        raise Skipped("an explanation of the function needs held-out examples; there are none")
+    inputs, labels = model.held_out
+    with torch.no_grad():
+        outputs = in_passes(lambda part, _: model(part), inputs, labels, rows=rows_per_pass(inputs))
+    targets = outputs.argmax(1)  # of a regression the only output
+    return {
+        one.name.name: (mean_absolute(one.importance), one.seconds, one.passes)
+        for one in explain_family(base, names, model, inputs, targets, generators)
+    }
+
+
+def _measured(
+    explained: Explained, names: Sequence[ExplainerName], base: ExplainerOfFunction, seed: int
+) -> dict[str, Measured]:
+    """Return what an explainer of the function measures, for each way to aggregate it."""
+    model, family = explained.model, names[0].family
+    generator = torch.Generator().manual_seed(seed_of(seed, family))
+    begun = time.perf_counter()
+    with model.counting() as counted:
+        importance = base.measure(model, generator)
+    seconds = time.perf_counter() - begun
+    examples = 1 if model.held_out is None else max(1, len(model.held_out[1]))
+    found = {}
+    for name in names:
+        transform = transform_of(name.aggregation)
+        own = (
+            replace(importance, values=transform(importance.values))
+            if name.aggregation
+            else importance
+        )
+        found[name.name] = (own, seconds, counted.examples / examples)
+    return found
 
 
 def _block_size(explained: Explained, split: Split, device: torch.device) -> int:

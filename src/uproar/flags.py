@@ -6,12 +6,14 @@ import functools
 import inspect
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from uproar.spec import Spec
 from uproar.types import Recipe, Source, UproarError
+
+if TYPE_CHECKING:
+    from uproar.spec import Spec
 
 DATA = "Data of your own"
 TRAINING = "Training"
@@ -100,6 +102,8 @@ def spec_of(flags: dict[str, Any]) -> Spec:
 
     :raises UproarError: when the file or a value is wrong.
     """
+    from uproar.spec import Spec
+
     given = {key: value for key, value in flags.items() if value is not None}
     config = _config(given)
     for key in ("out", "quiet"):

@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from uproar.data import DATA
+from uproar.explain.cost import passes_of
 from uproar.explain.names import ExplainerName, parse
 from uproar.job import ALL, ENDS, Digests, Job
 from uproar.models import MODELS
@@ -23,8 +24,7 @@ from uproar.seeding import seed_of
 from uproar.spec import Spec
 from uproar.types import Entry, find
 
-# Passes of explainers that do not run the model once, forward and backward.
-PASSES = {"occlusion": 20.0, "random": 0.0, "sobel": 0.1, "input-magnitude": 0.0}
+FEATURES, OUTPUTS = 64, 2  # of data that are not known yet, for estimates of time
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ class Plan:
             "members": versions,
             "seed": seed_of("explain", base.cell.key, family, base.base),
             "gallery": self.spec.gallery_examples,
-            "version": 2,
+            "version": 3,
         }
         return Job(
             Cell("explain", fields, f"explain: {_of_base(family, base.base)}"),
@@ -256,10 +256,11 @@ def _passes(members: Sequence[ExplainerName]) -> float:
 
     Members share their passes: one set for the plain ones, one for those that average over noise.
     """
-    base = dict(members[0].base_parameters)
-    once = PASSES.get(members[0].base, 1.0) * int(base.get("steps", 1))
-    samples = [int(dict(m.ensemble_parameters).get("samples", 0)) for m in members]
-    return 0.2 + once * ((0 in samples) + max(samples))
+    passes = {
+        bool(member.ensemble): passes_of(member, features=FEATURES, outputs=OUTPUTS)
+        for member in members
+    }
+    return 0.2 + sum(passes.values())
 
 
 def _of_base(explainer: str, base: int | None) -> str:

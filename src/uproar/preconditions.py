@@ -26,7 +26,7 @@ DATA_OF_KIND: Mapping[Kind, str] = {
 
 def fitting_removals(kind: Kind) -> list[str]:
     """Return the removals that fit a kind of data."""
-    return [e.name for e in REMOVALS if not e.data_kinds or kind in e.data_kinds]
+    return [entry.name for entry in REMOVALS if entry.fits(kind)]
 
 
 def check_removals(spec: Spec, kind: Kind) -> None:

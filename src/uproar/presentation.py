@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from uproar.dataset import label_text
 from uproar.job import Job
 from uproar.report.content import Gallery, ReportContent
 from uproar.result import Result
@@ -108,7 +108,10 @@ def _gallery(result: Result, data: Outcome) -> Gallery | None:
     return Gallery(
         inputs=data.arrays["inputs"],
         labels=tuple(facts["labels"]),
-        targets=tuple(_answer(facts, answer) for answer in predicted),
+        targets=tuple(
+            label_text(answer, facts["class_names"], facts["label_centre"], facts["label_scale"])
+            for answer in predicted
+        ),
         importance={name: maps[name] for name in result.spec.explainers if name in maps},
         feature_names=tuple(facts["feature_names"]),
         value_range=None if value_range is None else (value_range[0], value_range[1]),
@@ -117,13 +120,6 @@ def _gallery(result: Result, data: Outcome) -> Gallery | None:
         patch=result.spec.source.patch,
         present=data.arrays.get("present"),
     )
-
-
-def _answer(facts: Mapping[str, Any], answer: Any) -> str:
-    """Return the class that was predicted, or the value in original units."""
-    if facts["task"] == "classification":
-        return str(facts["class_names"][int(answer)])
-    return f"{float(answer) * facts['label_scale'] + facts['label_centre']:.4g}"
 
 
 def _provenance(result: Result) -> dict[str, str]:

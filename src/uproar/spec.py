@@ -18,7 +18,7 @@ from uproar.explain.names import parse
 from uproar.models import MODELS
 from uproar.protocols import PROTOCOLS
 from uproar.remove import REMOVALS
-from uproar.types import Recipe, Source, UproarError, find, unknown
+from uproar.types import Recipe, Source, UproarError, find, is_registered, unknown
 
 DEFAULT_FRACTIONS = (0.1, 0.3, 0.5, 0.7, 0.9)
 REFERENCE = "random"
@@ -100,8 +100,7 @@ class Spec(BaseModel):
     @property
     def settled(self) -> bool:
         """Whether names alone identify data and model, without looking at them."""
-        needed = ((self.data, DATA), (self.model, MODELS))
-        return all(any(entry.name == name for entry in registry) for name, registry in needed)
+        return is_registered(self.data, DATA) and is_registered(self.model, MODELS)
 
     def checked(self) -> Spec:
         """Return the spec with canonical names, or say in one line what is wrong with it.

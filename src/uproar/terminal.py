@@ -16,6 +16,7 @@ from uproar.explain import AGGREGATIONS, ENSEMBLES, EXPLAINERS
 from uproar.models import MODELS
 from uproar.protocols import PROTOCOLS
 from uproar.remove import REMOVALS
+from uproar.report.outcomes import grouped
 from uproar.result import Result
 from uproar.types import Entry
 
@@ -57,10 +58,7 @@ def show(result: Result, console: Console) -> None:
 
 def _show_skipped(result: Result, console: Console) -> None:
     """Print what cannot run, a line for each reason."""
-    by_reason: dict[str, list[str]] = {}
-    for what, reason in result.skipped:
-        by_reason.setdefault(reason, []).append(what)
-    for reason, skipped in by_reason.items():
+    for reason, skipped in grouped(result.skipped):
         more = len(skipped) - SHOWN_SKIPS
         rest = f" and {more} more" if more > 0 else ""
         console.print(

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from uproar.data import load
 from uproar.dataset import Data
 from uproar.explain.family import Explainer
+from uproar.explain.importance import ExplainerOfFunction
 from uproar.models import MODELS
 from uproar.models.trained import TrainedModel
 from uproar.models.training import TorchLearner, choose_way
@@ -48,17 +49,18 @@ def toy_model(layout: str, *, examples: int = 4) -> tuple[TrainedModel, Tensor, 
         feature_axes=axes,
         kind="table" if layout == "table" else "image",
         held_out=(inputs.clone(), torch.arange(examples) % 3),
+        background=inputs.flip(0),
     )
     return model, inputs, torch.arange(examples) % 3
 
 
-def check_explainer(explainer: Explainer, layout: str) -> None:
+def check_explainer(explainer: Explainer | ExplainerOfFunction, layout: str) -> None:
     """Check that an explainer keeps its contract on a layout of inputs.
 
     The attribution is a finite tensor of the inputs' shape, also for a single example; inputs are
     not changed; and the same generator gives the same values.
 
-    :param explainer: ``(model, inputs, targets, generator) -> attribution``.
+    :param explainer: ``(model, inputs, targets, generator) -> attribution``, or of the function.
     :param layout: a key of :data:`LAYOUTS`.
     :raises AssertionError: with what was broken.
 
@@ -70,9 +72,7 @@ def check_explainer(explainer: Explainer, layout: str) -> None:
     for examples in (4, 1):
         model, inputs, targets = toy_model(layout, examples=examples)
         before = inputs.clone()
-        first, again = (
-            explainer(model, inputs, targets, torch.Generator().manual_seed(0)) for _ in range(2)
-        )
+        first, again = (_attribution(explainer, model, inputs, targets) for _ in range(2))
         _require(isinstance(first, Tensor), f"expected a torch.Tensor, got {type(first).__name__}")
         _require(
             first.shape == inputs.shape,
@@ -82,6 +82,15 @@ def check_explainer(explainer: Explainer, layout: str) -> None:
         _require(bool(torch.isfinite(first).all()), "the attribution has NaN or infinity")
         _require(torch.equal(inputs, before), "the explainer has changed its inputs")
         _require(torch.equal(first, again), "the same generator must give the same attribution")
+
+
+def _attribution(
+    explainer: Explainer | ExplainerOfFunction, model: TrainedModel, inputs: Tensor, targets: Tensor
+) -> Tensor:
+    generator = torch.Generator().manual_seed(0)
+    if isinstance(explainer, ExplainerOfFunction):
+        return explainer.measure(model, generator).like(model, inputs)
+    return explainer(model, inputs, targets, generator)
 
 
 def _require(condition: bool, message: str) -> None:

@@ -10,6 +10,7 @@ import difflib
 import importlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any, Literal
 
 Kind = Literal["image", "table", "text", "series"]
@@ -31,6 +32,11 @@ class Entry:
     Registries are tuples of entries, so that tables, help texts and plans need not import torch.
     ``path`` is ``package.module:object``. ``version`` is part of every stored result's key and is
     raised when the meaning of the object's numbers changes.
+
+    Of explainers: ``passes`` is how many times an example goes through the model, a formula of
+    ``features``, ``outputs`` and the parameters; ``estimand`` is what a global one estimates;
+    ``draws`` says whether random numbers are the same for all examples or each has its own; and
+    ``extra`` is what has to be installed.
     """
 
     name: str
@@ -45,11 +51,28 @@ class Entry:
     parameters: tuple[tuple[str, int | float | str], ...] = ()
     version: int = 1
     data_kinds: tuple[Kind, ...] = ()  # the kinds of data that it works for; all, when empty
+    passes: str = "0"
+    estimand: str = ""
+    draws: Literal["", "shared", "each"] = ""
+    extra: str = ""
+
+    def fits(self, kind: Kind) -> bool:
+        """Say whether it works for a kind of data."""
+        return not self.data_kinds or kind in self.data_kinds
 
     def load(self) -> Any:
         """Import and return the object."""
         module, _, attribute = self.path.partition(":")
         return getattr(importlib.import_module(module), attribute)
+
+
+def is_registered(name: str, registry: Sequence[Entry]) -> bool:
+    """Say whether an entry is called ``name``.
+
+    >>> is_registered("mean", [Entry("mean", "the mean", "m:mean")])
+    True
+    """
+    return any(entry.name == name for entry in registry)
 
 
 def find(name: str, registry: Sequence[Entry], what: str) -> Entry:
@@ -65,6 +88,19 @@ def find(name: str, registry: Sequence[Entry], what: str) -> Entry:
         if entry.name == name:
             return entry
     raise UproarError(unknown(name, [entry.name for entry in registry], what))
+
+
+def library(name: str, extra: str) -> ModuleType:
+    """Import and return an optional package.
+
+    :raises UproarError: which names the extra, when it is not installed.
+    """
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise UproarError(
+            f'this needs the package {name!r}: pip install "uproar[{extra}]" ({error})'
+        ) from error
 
 
 def unknown(name: str, known: Iterable[str], what: str, *, listed: str = "") -> str:

@@ -6,7 +6,7 @@ import platform
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -15,9 +15,9 @@ import torch
 from numpy.typing import NDArray
 
 from uproar.answers import Answers, answers_of, facts_of, luck_of
-from uproar.dataset import Data
-from uproar.explained import as_trained
-from uproar.explanations import GALLERY, explain, gallery_examples
+from uproar.dataset import PARTS, Data
+from uproar.explained import Explained, as_trained
+from uproar.explanations import FUNCTION, GALLERY, explain, gallery_examples
 from uproar.job import ALL, Job, ranking_cell
 from uproar.models.learner import Fitted, Learner
 from uproar.plan import Plan
@@ -29,11 +29,10 @@ from uproar.protocols.setting import Ranking, Scores, Setting, arms, prepare, re
 from uproar.remove import REMOVALS
 from uproar.run.cell import Cell, Outcome
 from uproar.run.store import Store
-from uproar.seeding import generator_of
+from uproar.seeding import generator_of, seed_of
 from uproar.types import find
 
 STATE = "state/"
-PARTS = ("train", "validation", "test")
 
 Retrained = Callable[..., Scores]
 
@@ -207,10 +206,11 @@ class Workbench:
         base = self.store.read(self.plan.base_jobs[job.base].cell)
         assert base is not None, "base models are finished before anything is explained"
         shown = gallery_examples(self.data, self.plan.spec.gallery_examples)
+        members = [name for name in self.plan.names if name.name in job.members]
         found = explain(
-            as_trained(self.data, self.learner.answering(self._base(job.base)), self.device),
+            self._seen(job, untrained=members[0].untrained),
             self.data,
-            [name for name in self.plan.names if name.name in job.members],
+            members,
             targets={part: base.arrays[f"targets/{part}"] for part in ("train", "test")},
             explainers=self.explainers,
             seed=job.cell.fields["seed"],
@@ -221,11 +221,30 @@ class Workbench:
             digests[name] = rankings.digest()
             cell = ranking_cell(digests[name])
             if not self.store.has(cell):
-                arrays = {"train": rankings.train, "test": rankings.test}
-                self.store.write(cell, Outcome({}, arrays))
-        pictures = {f"{GALLERY}{name}": rankings.shown for name, rankings in found.items()}
+                ranks = {"train": rankings.train, "test": rankings.test}
+                self.store.write(cell, Outcome({}, ranks))
+        arrays = {f"{GALLERY}{name}": rankings.shown for name, rankings in found.items()}
+        for name, rankings in found.items():
+            if rankings.function is not None:
+                arrays |= {f"{FUNCTION}{name}": np.stack(astuple(rankings.function))}
         seconds = {name: rankings.seconds for name, rankings in found.items()}
-        return Outcome({"digests": digests, "gallery": shown}, pictures, seconds)
+        passes = {name: rankings.passes for name, rankings in found.items()}
+        return Outcome({"digests": digests, "gallery": shown, "passes": passes}, arrays, seconds)
+
+    def _seen(self, job: Job, *, untrained: bool) -> Explained:
+        """Return a base model as explainers see it, or one of its kind that has learned nothing."""
+        assert job.base is not None
+        setting, ranking = self.setting(""), self.ranking(ALL)
+        if untrained:
+            answering = self.learner.untrained(
+                arms(setting.train, ranking.train, [0.0]),
+                setting.train_labels,
+                seed=seed_of("untrained", job.cell.fields["seed"]),
+                recipe=setting.recipe,
+            )
+        else:
+            answering = self.learner.answering(self._base(job.base))
+        return as_trained(self.data, answering, self.device)
 
     def _retrained(self, job: Job, protocol: Retrained) -> Outcome:
         scores = protocol(

@@ -24,10 +24,9 @@ from uproar.data.frame_parts import from_frames, is_frame
 from uproar.data.labels import encode_labels
 from uproar.data.patches import feature_of_value
 from uproar.data.split import draw, shares_of, split
-from uproar.dataset import Data, Split
+from uproar.dataset import PARTS, Data, Split
 from uproar.types import Kind, Source, Task, UproarError
 
-PARTS = ("train", "validation", "test")
 SeriesFeatures = Literal["step", "channel-step"]
 
 

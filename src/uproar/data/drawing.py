@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from uproar.data.class_folders import Image
 from uproar.data.split import apportioned, shares_of, split
+from uproar.dataset import PARTS
 from uproar.seeding import generator_of
 
-PARTS = ("train", "validation", "test")
 Parts = dict[str, list[Image]]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,7 +16,7 @@ from uproar.data.labelled_texts import Labelled, columns_of, labelled
 from uproar.data.text import of_parts
 from uproar.data.tokens import Tokenizer
 from uproar.dataset import Data, Vocabulary
-from uproar.types import Source, UproarError
+from uproar.types import Source, UproarError, library
 
 UNREAD = Source()
 SPLITS = {
@@ -66,7 +65,7 @@ def tokenizer_of(name: str) -> Pretrained:
 
     :raises UproarError: when ``transformers`` is missing, or there is no such tokenizer here.
     """
-    transformers = _library("transformers")
+    transformers = library("transformers", "text")
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(name, trust_remote_code=False)
         config = transformers.AutoConfig.from_pretrained(name, trust_remote_code=False)
@@ -116,7 +115,7 @@ def from_hugging_face(
 
 def _loaded(name: str) -> Any:
     """Return what the library calls a data set, or a dictionary of them by split."""
-    datasets = _library("datasets")
+    datasets = library("datasets", "text")
     try:
         if Path(name).is_dir():
             return datasets.load_from_disk(name)
@@ -174,15 +173,6 @@ def _with_labelled_test(parts: dict[str, Labelled]) -> tuple[dict[str, Labelled]
         return kept, ("The test split has no labels; test was split off train.",)
     kept["test"] = parts["validation"]
     return kept, ("The test split has no labels; the validation split is the test.",)
-
-
-def _library(name: str) -> ModuleType:
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise UproarError(
-            f'this needs the package {name!r}: pip install "uproar[text]" ({error})'
-        ) from error
 
 
 def _first_line(error: Exception) -> str:

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from uproar.data.class_folders import Image, layout, named, shown, whole
 from uproar.data.decoding import Header, Unreadable, common_size, decode, headers
 from uproar.data.disk_backed import allocate, memory_available
-from uproar.data.drawing import PARTS, Parts, divided, drawn, labels_of
+from uproar.data.drawing import Parts, divided, drawn, labels_of
 from uproar.data.image_files import tree
 from uproar.data.patches import feature_of_value
-from uproar.dataset import Data, Split
+from uproar.dataset import PARTS, Data, Split
 from uproar.types import Source, UproarError
 
 Progress = Callable[[int, int], None]

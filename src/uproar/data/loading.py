@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from uproar.dataset import Data
-from uproar.types import Entry, Kind, Source, UproarError, find
+from uproar.types import Entry, Kind, Source, UproarError, find, is_registered
 
 OPENML = "openml:"
 HUGGING_FACE = "datasets:"
@@ -28,7 +28,7 @@ def load(
 
     :raises UproarError: when the name stands for nothing, or what it stands for cannot be read.
     """
-    if any(entry.name == name for entry in registry):
+    if is_registered(name, registry):
         _check_plain(name, source)
         data: Data = find(name, registry, "data").load()(seed=seed)
         return data

@@ -15,12 +15,11 @@ from uproar.data.encoding import TableEncoder
 from uproar.data.files import read_table, stem
 from uproar.data.labels import MOST_CLASSES, check_enough, encode_labels, task_of
 from uproar.data.split import allotted, draw, shares_of, split
-from uproar.dataset import Data, Split
+from uproar.dataset import PARTS, Data, Split
 from uproar.types import Source, Task, UproarError, unknown
 
 USUAL = ("target", "label", "labels", "class", "y", "outcome")
 MOST_CELLS = 1_000_000  # of test, to be kept as text for people
-PARTS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,9 @@ from uproar.data.labelled_texts import Labelled, labelled
 from uproar.data.labels import check_enough, encode_labels, task_of
 from uproar.data.split import allotted, draw, shares_of, split
 from uproar.data.tokens import MOST_TOKENS, Tokenizer, Words, filled, fit_words, words_of
-from uproar.dataset import Data, Split, Vocabulary
+from uproar.dataset import PARTS, Data, Split, Vocabulary
 from uproar.types import Source, Task, UproarError
 
-PARTS = ("train", "validation", "test")
 UNREAD = Source()
 
 Texts = tuple[Collection[object], ArrayLike]  # each is checked to be a string

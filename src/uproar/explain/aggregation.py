@@ -7,9 +7,12 @@ the squared and the absolute importance rank the features identically.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Float32, Int
+from numpy.typing import NDArray
 
 from uproar.explain import AGGREGATIONS
 from uproar.types import find
@@ -42,6 +45,19 @@ def squared(attribution: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
     """
     squares: Float[np.ndarray, "..."] = np.square(attribution)
     return squares
+
+
+def transform_of(aggregation: str) -> Callable[[NDArray[Any]], NDArray[Any]]:
+    """Return what an aggregation does to every attribution; the plain one has an empty name.
+
+    >>> transform_of("abs")(np.array([-2.0])), transform_of("")(np.array([-2.0]))
+    (array([2.]), array([-2.]))
+    """
+    if not aggregation:
+        return signed
+    found: Callable[[NDArray[Any]], NDArray[Any]]
+    found = find(aggregation, AGGREGATIONS, "aggregation").load()
+    return found
 
 
 def aggregate(
@@ -78,8 +94,7 @@ def aggregate(
             f"attribution must have {feature_axes} feature axes after the examples, and at most "
             f"one channel axis before them, got shape {attribution.shape}"
         )
-    transform = find(aggregation, AGGREGATIONS, "aggregation").load() if aggregation else signed
-    values = transform(attribution.astype(np.float64))
+    values = transform_of(aggregation)(attribution.astype(np.float64))
     if groups is not None:
         importance = _summed(values.reshape(len(values), -1), groups, feature_shape)
     else:

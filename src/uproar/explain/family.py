@@ -15,6 +15,7 @@ from torch import Tensor
 from uproar.explain import ENSEMBLES
 from uproar.explain.aggregation import aggregate
 from uproar.explain.ensembles import Moments, mean, noisy_moments
+from uproar.explain.importance import ExplainerOfFunction
 from uproar.explain.names import ExplainerName
 from uproar.explain.passes import CHUNK_BYTES, in_passes, rows_per_pass
 from uproar.models.trained import TrainedModel
@@ -31,10 +32,11 @@ class Explained:
     name: ExplainerName
     importance: Float32[np.ndarray, "examples *features"]
     seconds: float
+    passes: float = 0.0  # times that an example went through the model
 
 
 def explain_family(
-    explainer: Explainer,
+    explainer: Explainer | ExplainerOfFunction,
     names: Sequence[ExplainerName],
     model: TrainedModel,
     inputs: Float[Tensor, "examples *shape"],
@@ -51,8 +53,9 @@ def explain_family(
 
     Examples are taken in blocks whose size follows from their shape alone. The noise of a block is
     drawn sample after sample, so it depends neither on the members asked for nor on
-    ``chunk_bytes``, which changes results by rounding only. Numbers that an explainer draws itself
-    are drawn call by call: the calls are the blocks, unless ``chunk_bytes`` is below its default.
+    ``chunk_bytes``, which changes results by rounding only. What an explainer draws itself is drawn
+    call by call, unless its entry says that it is shared: then each call gets the same generator
+    anew, and results do not depend on how many examples are explained at once.
 
     :param explainer: the base of the family.
     :param names: members, all of one family.
@@ -60,12 +63,12 @@ def explain_family(
     :param targets: (examples,), the class explained.
     :param generator_for: maps a label, which names the family and the use, to a fresh generator.
     :param chunk_bytes: bytes of inputs that go through the model at once.
-    :returns: importance (examples, *feature_shape), and the seconds of the member's own passes and
-        aggregation, as if the others had not been asked for.
+    :returns: importance (examples, *feature_shape), and the seconds and passes through the model
+        of the member, as if the others had not been asked for.
     :raises ValueError: when the names are none or of several families, when there are not as many
         targets as inputs, or when the explainer returns an attribution that has another shape than
         the inputs, NaN or infinity.
-    :raises TypeError: when the explainer returns something else than a tensor.
+    :raises TypeError: when the explainer returns something else than a tensor or an array.
 
     >>> from uproar.explain.gradients import gradient
     >>> from uproar.explain.names import parse
@@ -86,7 +89,7 @@ def explain_family(
     noisy = [name for name in names if name.ensemble]
 
     def explained() -> Iterator[Explained]:
-        caller = partial(_caller, explainer, family, model)
+        caller = partial(_caller, explainer, family, model, names[0].entry().draws == "shared")
         if plain:
             attribute = partial(in_passes, caller(generator_for(f"{family} plain")), rows=rows)
             yield from _explained(
@@ -125,12 +128,14 @@ def _explained(
     feature_shape = model.shape_of_features(inputs)
     groups = None if model.groups is None else model.groups.cpu().numpy()
     importance = [np.empty((len(inputs), *feature_shape), np.float32) for _ in names]
-    seconds = np.zeros(len(names))
+    seconds, examples = np.zeros(len(names)), 0
     size = rows_per_pass(inputs)
     for block in (slice(start, start + size) for start in range(0, len(inputs), size)):
-        begun = _now(inputs)
-        moments = passes(inputs[block], targets[block])
+        begun, before = _now(inputs), model.passes.examples
+        with model.counting() as counted:
+            moments = passes(inputs[block], targets[block])
         seconds += _now(inputs) - begun
+        examples += counted.examples - before
         for position, name in enumerate(names):
             begun = _now(inputs)
             reduced = _reduction(name)(moments).cpu().numpy()
@@ -143,7 +148,7 @@ def _explained(
             )
             seconds[position] += _now(inputs) - begun
     for name, values, spent in zip(names, importance, seconds, strict=True):
-        yield Explained(name, values, float(spent))
+        yield Explained(name, values, float(spent), examples / max(1, len(inputs)))
 
 
 def _reduction(name: ExplainerName) -> Callable[[Moments], Tensor]:
@@ -155,22 +160,33 @@ def _reduction(name: ExplainerName) -> Callable[[Moments], Tensor]:
 
 
 def _caller(
-    explainer: Explainer, family: str, model: TrainedModel, generator: torch.Generator
+    explainer: Explainer | ExplainerOfFunction,
+    family: str,
+    model: TrainedModel,
+    shared_draws: bool,
+    generator: torch.Generator,
 ) -> Callable[[Tensor, Tensor], Tensor]:
     """Return the explainer as a function of copies of the inputs, whose outcome is checked."""
+    seed = generator.initial_seed()
 
     def attribute(inputs: Tensor, targets: Tensor) -> Tensor:
-        attribution = explainer(model, inputs.clone(), targets.clone(), generator)
-        return _checked(attribution, family, inputs.shape)
+        own = torch.Generator().manual_seed(seed) if shared_draws else generator
+        if isinstance(explainer, ExplainerOfFunction):
+            return explainer.measure(model, own).like(model, inputs)
+        attribution = explainer(model, inputs.clone(), targets.clone(), own)
+        return _checked(attribution, family, inputs)
 
     return attribute
 
 
-def _checked(attribution: object, family: str, shape: torch.Size) -> Tensor:
+def _checked(attribution: object, family: str, inputs: Tensor) -> Tensor:
+    shape = inputs.shape
+    if isinstance(attribution, np.ndarray):
+        attribution = torch.from_numpy(np.array(attribution)).to(inputs.device)
     if not isinstance(attribution, Tensor):
         raise TypeError(
-            f"explainer {family!r} must return a torch.Tensor of the shape of the inputs, "
-            f"{tuple(shape)}, got {type(attribution).__name__}"
+            f"explainer {family!r} must return a torch.Tensor or an array of the shape of the "
+            f"inputs, {tuple(shape)}, got {type(attribution).__name__}"
         )
     if attribution.shape != shape:
         raise ValueError(

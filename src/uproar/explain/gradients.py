@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from uproar.explain import BASELINES
+from uproar.explain.parameters import BASELINES
 from uproar.explain.passes import rows_per_pass
 from uproar.models.trained import TrainedModel
 from uproar.types import Skipped

@@ -1,25 +1,22 @@
-"""Names of explainers: ``[abs-|sq-][sg-|sgsq-|var-]base[:key=value]...``; imports no torch.
+"""Names of explainers; imports no torch.
 
+``[untrained-][global-][abs-|sq-][sg-|sgsq-|var-]base[:key=value]...``, where
 ``abs-sg-ig:steps=50:samples=30`` is the absolute value of SmoothGrad, over 30 samples, of
-integrated gradients with 50 steps.
+integrated gradients with 50 steps, and ``untrained-global-ig`` the mean absolute importance by
+integrated gradients of a model with random weights.
 """
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from uproar.explain import AGGREGATIONS, BASELINES, ENSEMBLES, EXPLAINERS
+from uproar.explain import AGGREGATIONS, ENSEMBLES, EXPLAINERS, VARIANTS
+from uproar.explain.parameters import Parameters, described, options_of, text_of
 from uproar.types import Entry, UproarError, find, unknown
 
-Value = int | float | str
-Parameters = tuple[tuple[str, Value], ...]
-
-_LEAST = {"steps": 1, "samples": 1, "noise": 0, "draw": 0, "repeats": 1}
-_CHOICES = {"baseline": BASELINES}
+UNTRAINED, GLOBAL = (entry.name for entry in VARIANTS)
 
 
 @dataclass(frozen=True)
@@ -31,6 +28,22 @@ class ExplainerName:
     ensemble: str = ""
     ensemble_parameters: Parameters = ()
     aggregation: str = ""
+    variants: tuple[str, ...] = ()
+
+    @property
+    def untrained(self) -> bool:
+        """Whether a model with random weights is explained."""
+        return UNTRAINED in self.variants
+
+    @property
+    def of_function(self) -> bool:
+        """Whether it explains the function as a whole, and no example by itself."""
+        return GLOBAL in self.variants or _base_entry(self.base).scope == "global"
+
+    @property
+    def averaged(self) -> bool:
+        """Whether it is the mean over explained examples."""
+        return GLOBAL in self.variants
 
     @property
     def name(self) -> str:
@@ -39,8 +52,8 @@ class ExplainerName:
         >>> parse("sg-ig:noise=0.15:samples=5:steps=50").name
         'sg-ig:steps=50:samples=5'
         """
-        prefixes = [prefix for prefix in (self.aggregation, self.ensemble) if prefix]
-        return "-".join([*prefixes, self.family])
+        prefixes = [*self.variants, self.aggregation, self.ensemble, self._stem]
+        return "-".join(filter(None, prefixes))
 
     @property
     def family(self) -> str:
@@ -48,12 +61,16 @@ class ExplainerName:
 
         Members without an ensemble belong to the family with the default ensemble parameters.
 
-        >>> parse("abs-sgsq-ig:samples=5").family, parse("ig").family
-        ('ig:samples=5', 'ig')
+        >>> parse("abs-sgsq-ig:samples=5").family, parse("global-abs-ig").family
+        ('ig:samples=5', 'global-ig')
         """
+        return "-".join([*self.variants, self._stem])
+
+    @property
+    def _stem(self) -> str:
         defaults = dict(_base_entry(self.base).parameters) | dict(ENSEMBLES[0].parameters)
         values = (*self.base_parameters, *self.ensemble_parameters)
-        shown = [f":{key}={_text(value)}" for key, value in values if value != defaults[key]]
+        shown = [f":{key}={text_of(value)}" for key, value in values if value != defaults[key]]
         return "".join([self.base, *shown])
 
     def entry(self) -> Entry:
@@ -69,18 +86,22 @@ class ExplainerName:
         base, wrappers = _base_entry(self.base), self._wrappers()
         parts = [base, *wrappers]
         values = {base.name: self.base_parameters, self.ensemble: self.ensemble_parameters}
-        phrases = [_described(part.summary, values.get(part.name, ())) for part in reversed(parts)]
-        return Entry(
+        told = [part for part in parts if part.name != UNTRAINED]
+        phrases = [described(part.summary, values.get(part.name, ())) for part in reversed(told)]
+        summary = " of ".join(phrases) + ", with random weights" * self.untrained
+        estimands = [part.estimand for part in parts if part.estimand]
+        return replace(
+            base,
             name=self.name,
-            summary=" of ".join(phrases),
-            path=base.path,
+            summary=summary,
             paper="; ".join(part.paper for part in parts if part.paper),
-            needs=base.needs,
-            kind=base.kind,
+            kind="control" if self.untrained else base.kind,
             signed=all(part.signed for part in parts),
-            scope=base.scope,
+            scope="global" if self.of_function else base.scope,
             parameters=(*self.base_parameters, *self.ensemble_parameters),
             version=1 + sum(part.version - 1 for part in parts),
+            passes=f"samples * ({base.passes})" if self.ensemble else base.passes,
+            estimand=estimands[-1] if estimands else "",
         )
 
     def load(self) -> Any:
@@ -92,26 +113,33 @@ class ExplainerName:
         return loaded(**dict(self.base_parameters)) if self.base_parameters else loaded
 
     def _wrappers(self) -> list[Entry]:
-        ensemble = [entry for entry in ENSEMBLES if entry.name == self.ensemble]
-        return ensemble + [entry for entry in AGGREGATIONS if entry.name == self.aggregation]
+        outwards = (self.ensemble, self.aggregation, *reversed(self.variants))
+        known = {entry.name: entry for entry in (*ENSEMBLES, *AGGREGATIONS, *VARIANTS)}
+        return [known[name] for name in outwards if name]
 
 
 def parse(name: str, extra_bases: Sequence[str] = ()) -> ExplainerName:
     """Return the parts of an explainer's name.
 
-    :param name: ``[abs-|sq-][sg-|sgsq-|var-]base[:key=value]...``, parameters in any order.
+    :param name: ``[untrained-][global-][abs-|sq-][sg-|sgsq-|var-]base[:key=value]...``, parameters
+        in any order.
     :param extra_bases: names of explainers that are not registered here.
     :raises UproarError: when a part is unknown, a value is of the wrong type or out of range, or
         the combination means nothing (an ensemble or an aggregation of a control, an ensemble of
-        an explanation of the whole function).
+        an explanation of the whole function, an untrained control).
 
     >>> parse("abs-sg-ig:steps=50")  # doctest: +NORMALIZE_WHITESPACE
     ExplainerName(base='ig', base_parameters=(('steps', 50), ('baseline', 'black')), ensemble='sg',
-        ensemble_parameters=(('samples', 15), ('noise', 0.15)), aggregation='abs')
+        ensemble_parameters=(('samples', 15), ('noise', 0.15)), aggregation='abs',
+        variants=())
     """
     _check_extra_bases(extra_bases)
     stem, *options = name.split(":")
-    aggregation, rest = _prefix(stem, AGGREGATIONS)
+    variants, rest = [], stem
+    for variant in VARIANTS:
+        found, rest = _prefix(rest, [variant])
+        variants += [found] if found else []
+    aggregation, rest = _prefix(rest, AGGREGATIONS)
     ensemble, base = _prefix(rest, ENSEMBLES)
     if base not in {*extra_bases, *(entry.name for entry in EXPLAINERS)}:
         raise UproarError(
@@ -119,14 +147,16 @@ def parse(name: str, extra_bases: Sequence[str] = ()) -> ExplainerName:
         )
     entry = _base_entry(base)
     _check_wrappers(entry, ensemble, aggregation)
+    _check_variants(entry, stem, variants)
     ensemble_defaults = find(ensemble, ENSEMBLES, "ensemble").parameters if ensemble else ()
-    given = _options(name, options, (*entry.parameters, *ensemble_defaults))
+    given = options_of(name, options, (*entry.parameters, *ensemble_defaults))
     return ExplainerName(
         base=base,
         base_parameters=tuple((key, given.get(key, value)) for key, value in entry.parameters),
         ensemble=ensemble,
         ensemble_parameters=tuple((key, given.get(key, value)) for key, value in ensemble_defaults),
         aggregation=aggregation,
+        variants=tuple(variants),
     )
 
 
@@ -141,6 +171,19 @@ def _check_wrappers(entry: Entry, ensemble: str, aggregation: str) -> None:
         raise UproarError(
             f"explainer {stem!r} means nothing: {base!r} explains the whole function, not an input "
             f"that noise could be added to; use {'-'.join(filter(None, [aggregation, base]))!r}"
+        )
+
+
+def _check_variants(entry: Entry, stem: str, variants: Sequence[str]) -> None:
+    if UNTRAINED in variants and (entry.kind == "control" or entry.needs == "nothing"):
+        raise UproarError(
+            f"explainer {stem!r} means nothing: {entry.name!r} does not look at what the model has "
+            f"learned; use {entry.name!r}"
+        )
+    if GLOBAL in variants and entry.scope == "global":
+        raise UproarError(
+            f"explainer {stem!r} means nothing: {entry.name!r} explains the whole function "
+            f"already; use {stem.replace(f'{GLOBAL}-', '')!r}"
         )
 
 
@@ -162,7 +205,7 @@ def _base_entry(base: str) -> Entry:
 def _known(extra_bases: Sequence[str]) -> str:
     """Describe all names shortly; spelt out they fill a page."""
     bases = ", ".join([*(entry.name for entry in EXPLAINERS), *extra_bases])
-    prefixes = ", ".join(f"{entry.name}-" for entry in (*ENSEMBLES, *AGGREGATIONS))
+    prefixes = ", ".join(f"{entry.name}-" for entry in (*ENSEMBLES, *AGGREGATIONS, *VARIANTS))
     return f"{bases}; before those that are no controls, {prefixes}"
 
 
@@ -183,53 +226,10 @@ def _composed_names(extra_bases: Sequence[str]) -> list[str]:
 def _check_extra_bases(extra_bases: Sequence[str]) -> None:
     for base in extra_bases:
         taken = base in {entry.name for entry in EXPLAINERS}
-        prefixed = _prefix(base, (*AGGREGATIONS, *ENSEMBLES))[0]
+        prefixed = _prefix(base, (*AGGREGATIONS, *ENSEMBLES, *VARIANTS))[0]
         if taken or prefixed or ":" in base or not base:
             raise UproarError(
                 f"explainer cannot be called {base!r}: a name of your own must not be registered "
-                "already, begin with abs-, sq-, sg-, sgsq- or var-, be empty, or contain ':'"
+                "already, begin with abs-, sq-, sg-, sgsq-, var-, untrained- or global-, be empty, "
+                "or contain ':'"
             )
-
-
-def _options(name: str, options: Sequence[str], defaults: Parameters) -> dict[str, Value]:
-    """Read ``key=value`` pairs by the types of the defaults."""
-    known, given = dict(defaults), dict[str, Value]()
-    for option in options:
-        key, equals, text = option.partition("=")
-        if not equals:
-            raise UproarError(f"expected key=value after ':' in explainer {name!r}, got {option!r}")
-        if key not in known:
-            raise UproarError(f"explainer {name!r}: {unknown(key, known, 'parameter')}")
-        if key in given:
-            raise UproarError(f"explainer {name!r} sets {key!r} twice; give one value")
-        given[key] = _value(name, key, text, known[key])
-    return given
-
-
-def _value(name: str, key: str, text: str, default: Value) -> Value:
-    where = f"explainer {name!r}: {key} must be"
-    if isinstance(default, str):
-        if text not in _CHOICES[key]:
-            raise UproarError(f"{where} one of {', '.join(_CHOICES[key])}, got {text!r}")
-        return text
-    whole = isinstance(default, int)
-    number = r"-?[0-9]+" if whole else r"-?([0-9]+\.?[0-9]*|\.[0-9]+)(e[-+]?[0-9]+)?"
-    wanted = f"{where} {'a whole number' if whole else 'a number'} of at least {_LEAST[key]}"
-    if not re.fullmatch(number, text):
-        raise UproarError(f"{wanted}, got {text!r}")
-    value = int(text) if whole else float(text) + 0.0  # so that -0.0 is 0.0
-    if value < _LEAST[key] or math.isinf(value):
-        raise UproarError(f"{wanted}, got {text!r}")
-    return value
-
-
-def _text(value: Value) -> str:
-    """Write a value in the shortest form that reads back as the same value."""
-    if isinstance(value, float):
-        return f"{value:g}" if float(f"{value:g}") == value else repr(value)
-    return str(value)
-
-
-def _described(summary: str, parameters: Parameters) -> str:
-    values = ", ".join(f"{key} {_text(value)}" for key, value in parameters)
-    return f"{summary} ({values})" if values else summary

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from uproar.types import Entry
 
+# What may stand before a colon in a model's name: estimators of other packages, and pre-trained
+# networks.
+ESTIMATORS = ("sklearn", "xgboost", "lightgbm")
+PRETRAINED = "transformers"
+
 # Of Hooker et al. 2019, arXiv 1806.10758, table 1 and code; 90 epochs are those of its schedule.
 IMAGENET_RECIPE = (
     ("optimiser", "sgd"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -14,13 +15,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from uproar.models.batches import Batches
-from uproar.models.sequential import fit_sequential, score_sequential
-from uproar.models.stacked import fit_stacked, score_stacked
+from uproar.models.randomness import reinitialised
+from uproar.models.schedule import prediction_batches
+from uproar.models.training import CPU, TorchLearner
 from uproar.types import Recipe, Skipped, UproarError
 
 Predict = Callable[[NDArray[Any]], Any]
-
-PREDICTION_ROWS = 1024
 
 
 @dataclass(frozen=True)
@@ -109,14 +109,15 @@ class FrozenLearner:
     ) -> Float[Tensor, "arms examples outputs"]:
         """Return what the model answers to the inputs of every arm."""
         shape, device = batches.shared.input_shape, batches.shared.inputs.device
-        index = torch.arange(len(batches.shared), device=device)
+        rows = len(batches.shared), batches.shared.inputs.shape[1]
+        everything = list(prediction_batches(*rows, device))
         arms = []
         for arm, model in enumerate(fitted):
             if isinstance(model, nn.Module):
                 model.to(device)
             parts = [
                 model(batches.batch(slice(arm, arm + 1), part[None], ()).view(len(part), *shape))
-                for part in index.split(PREDICTION_ROWS)
+                for part in everything
             ]
             arms.append(torch.cat(parts))
         return torch.stack(arms)
@@ -133,6 +134,23 @@ class FrozenLearner:
         """Return the model as a module, or as a function of tensors."""
         answering: nn.Module | AnsweringFunction = fitted[0]
         return answering
+
+    def untrained(
+        self,
+        batches: Batches,
+        labels: Int[Tensor, "examples"] | Float[Tensor, "examples"],
+        *,
+        seed: int,
+        recipe: Recipe,
+    ) -> nn.Module:
+        """Return a copy of the module whose parts have drawn new weights.
+
+        :raises Skipped: for functions, and modules with weights that cannot be drawn anew.
+        """
+        del batches, labels, recipe  # nothing is learned from them
+        if not isinstance(self.model, nn.Module):
+            raise Skipped("a function has no weights that could be random")
+        return reinitialised(self.model, seed).eval().requires_grad_(requires_grad=False)
 
     def to_arrays(self, fitted: list[Any]) -> dict[str, NDArray[Any]]:
         """Return nothing: the model is given anew each time."""
@@ -187,37 +205,49 @@ class FineTunedLearner:
             raise Skipped("the model cannot be fine-tuned: all of its parameters are frozen")
         if recipe.optimiser == "least-squares":
             raise Skipped("the model cannot be fine-tuned by least squares; use adam or sgd")
-        module = copy.deepcopy(self.module).to(labels.device)
-        states = [{n: v.clone() for n, v in module.state_dict().items()} for _ in seeds]
-        fit = fit_stacked if self.way == "stacked" else fit_sequential
-        return fit(module.train(), states, batches, labels, recipe=recipe, seeds=seeds)
+        return self._copies.fit(batches, labels, seeds=seeds, recipe=recipe)
+
+    @property
+    def _copies(self) -> TorchLearner:
+        """What trains from scratch, where new modules are copies of this one."""
+        state = self.module.state_dict()
+        device = next((value.device for value in state.values()), CPU)
+        return TorchLearner(partial(copy.deepcopy, self.module), self.way, device)
 
     def outputs(
         self, fitted: dict[str, Tensor], batches: Batches
     ) -> Float[Tensor, "arms examples outputs"]:
         """Return what every arm's model answers to its own inputs."""
-        module = copy.deepcopy(self.module).to(batches.shared.inputs.device)
-        score = score_stacked if self.way == "stacked" else score_sequential
-        return score(module, fitted, batches)
+        return self._copies.outputs(fitted, batches)
 
     def size(self, fitted: dict[str, Tensor]) -> int:
         """Return the number of models."""
-        return len(next(iter(fitted.values())))
+        return self._copies.size(fitted)
 
     def repeated(self, fitted: dict[str, Tensor], times: int) -> dict[str, Tensor]:
         """Return every model ``times`` times, side by side."""
-        return {name: value.repeat_interleave(times, dim=0) for name, value in fitted.items()}
+        return self._copies.repeated(fitted, times)
 
     def answering(self, fitted: dict[str, Tensor]) -> nn.Module:
         """Return the first model, with frozen parameters and in evaluation mode."""
-        module = copy.deepcopy(self.module)
-        module.load_state_dict({name: value[0] for name, value in fitted.items()})
-        return module.eval().requires_grad_(requires_grad=False)
+        return self._copies.answering(fitted)
+
+    def untrained(
+        self,
+        batches: Batches,
+        labels: Int[Tensor, "examples"] | Float[Tensor, "examples"],
+        *,
+        seed: int,
+        recipe: Recipe,
+    ) -> nn.Module:
+        """Return a copy of the module whose parts have drawn new weights."""
+        del batches, labels, recipe  # nothing is learned from them
+        return reinitialised(self.module, seed).eval().requires_grad_(requires_grad=False)
 
     def to_arrays(self, fitted: dict[str, Tensor]) -> dict[str, NDArray[Any]]:
         """Return parameters and buffers as arrays (models, …)."""
-        return {name: value.cpu().numpy() for name, value in fitted.items()}
+        return self._copies.to_arrays(fitted)
 
     def from_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> dict[str, Tensor]:
         """Restore parameters and buffers."""
-        return {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
+        return self._copies.from_arrays(arrays)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from uproar.dataset import Data
-from uproar.models import MODELS
+from uproar.models import ESTIMATORS, MODELS, PRETRAINED
 from uproar.models.adapters import adapted, form_of
 from uproar.models.callables import FineTunedLearner, FrozenLearner
 from uproar.models.imported import imported, reason_of
@@ -32,7 +32,6 @@ from uproar.models.training import (
 from uproar.types import Recipe, UproarError, find
 
 SAMPLE = 64  # examples that a module is tried on
-ESTIMATORS = ("sklearn", "xgboost", "lightgbm")
 
 
 @dataclass(frozen=True)
@@ -130,7 +129,7 @@ def _found(name: str, data: Data, parameters: Mapping[str, Any]) -> Any:
         from uproar.models.estimator_names import estimator_of
 
         return estimator_of(name, parameters)
-    if place == "transformers":
+    if place == PRETRAINED:
         from uproar.models.hugging_face import hugging_face
 
         _refuse_parameters(name, parameters)

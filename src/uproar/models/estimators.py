@@ -141,6 +141,19 @@ class EstimatorLearner:
         """Return the first fitted estimator as a function of tensors."""
         return AnsweringEstimator(fitted[0].estimator, fitted[0].classes, self.classes)
 
+    def untrained(
+        self,
+        batches: Batches,
+        labels: Int[Tensor, "examples"] | Float[Tensor, "examples"],
+        *,
+        seed: int,
+        recipe: Recipe,
+    ) -> AnsweringEstimator:
+        """Return an estimator that was fitted to the labels in random order."""
+        order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
+        shuffled = labels.cpu()[order]
+        return self.answering(self.fit(batches, shuffled, seeds=[seed], recipe=recipe))
+
     def to_arrays(self, fitted: list[FittedEstimator]) -> dict[str, NDArray[Any]]:
         """Return nothing: only code could bring an estimator back."""
         del fitted

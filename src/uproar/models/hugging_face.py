@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from uproar.dataset import Data
-from uproar.types import UproarError
+from uproar.types import UproarError, library
 
 
 class Classifier(nn.Module):
@@ -45,7 +44,7 @@ class HuggingFace:
     def __call__(self) -> Classifier:
         """Return a module from token ids (rows, length) to outputs (rows, outputs)."""
         config, state = self.published
-        transformers = _library()
+        transformers = library("transformers", "text")
         with _quiet(transformers):
             model = transformers.AutoModelForSequenceClassification.from_config(config).float()
         model.load_state_dict(state, strict=False)
@@ -54,7 +53,7 @@ class HuggingFace:
     @cached_property
     def published(self) -> tuple[Any, dict[str, Tensor]]:
         """The configuration and the pre-trained weights, less those that do not fit."""
-        transformers = _library()
+        transformers = library("transformers", "text")
         # Weights that are missing are drawn on reading, which must not shift what a seed gives.
         with torch.random.fork_rng(devices=[]), _quiet(transformers):
             model, report = transformers.AutoModelForSequenceClassification.from_pretrained(
@@ -113,15 +112,6 @@ def _check_published(factory: HuggingFace, tokens: int, length: int) -> None:
             f"model {name!r} takes {positions} tokens, but texts have up to {length}; encode them "
             "with the tokenizer of the model, or say length"
         )
-
-
-def _library() -> Any:
-    try:
-        return importlib.import_module("transformers")
-    except ImportError as error:
-        raise UproarError(
-            f"this needs the package 'transformers': pip install \"uproar[text]\" ({error})"
-        ) from error
 
 
 @contextmanager

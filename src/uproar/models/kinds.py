@@ -15,10 +15,10 @@ def require_kind(model: str, data: Data) -> None:
     :raises UproarError: which names the kinds that it works for, and the models for these data.
     """
     entry = find(model, MODELS, "model")
-    if not entry.data_kinds or data.kind in entry.data_kinds:
+    if entry.fits(data.kind):
         return
     wanted = " or ".join(PLURALS[kind] for kind in entry.data_kinds)
-    fitting = [e.name for e in MODELS if not e.data_kinds or data.kind in e.data_kinds]
+    fitting = [entry.name for entry in MODELS if entry.fits(data.kind)]
     raise UproarError(
         f"model {model!r} needs {wanted}, but data {data.name!r} are {PLURALS[data.kind]}; "
         f"use {' or '.join(map(repr, fitting)) or 'a model of your own'}"

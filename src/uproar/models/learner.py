@@ -65,6 +65,23 @@ class Learner(Protocol):
         """Return the first fitted model: inputs (rows, *input_shape) to (rows, outputs)."""
         ...
 
+    def untrained(
+        self,
+        batches: Batches,
+        labels: Int[Tensor, "examples"] | Float[Tensor, "examples"],
+        *,
+        seed: int,
+        recipe: Recipe,
+    ) -> Answering:
+        """Return a model that has learned nothing of the labels: a control for explainers.
+
+        A module with new initial weights; an estimator, which has none, is fitted to the labels in
+        random order.
+
+        :raises Skipped: when the model can be neither.
+        """
+        ...
+
     def to_arrays(self, fitted: Fitted) -> dict[str, NDArray[Any]]:
         """Return what the store keeps; empty for models that only code could bring back."""
         ...

@@ -54,6 +54,30 @@ def draws_random_numbers(module: nn.Module, inputs: Shaped[Tensor, "examples *sh
     return any(not torch.equal(a, b) for a, b in zip(before, after, strict=True))
 
 
+def reinitialised(module: nn.Module, seed: int) -> nn.Module:
+    """Return a copy of a trained module whose parts have drawn new initial weights.
+
+    Parts that do not know how to, such as parameters of a module of one's own, have theirs shuffled
+    among themselves, which keeps their scale.
+
+    >>> trained = nn.Linear(2, 2)
+    >>> bool((reinitialised(trained, 0).weight != trained.weight).all())
+    True
+    """
+    fresh = copy.deepcopy(module)
+    device = next((value.device for value in fresh.state_dict().values()), torch.device("cpu"))
+    with seeded(seed, device), torch.no_grad():
+        for part in fresh.modules():
+            reset = getattr(part, "reset_parameters", None)
+            if callable(reset):
+                reset()
+                continue
+            for value in part.parameters(recurse=False):
+                order = torch.randperm(value.numel(), device=value.device)
+                value.copy_(value.flatten()[order].view_as(value))
+    return fresh
+
+
 def _states(device: torch.device) -> list[Tensor]:
     gpu = [torch.cuda.get_rng_state(device)] if device.type == "cuda" else []
     return [torch.get_rng_state(), *gpu]

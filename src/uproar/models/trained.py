@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from uproar.types import Kind, Skipped
+
+
+@dataclass
+class Passes:
+    """How many examples have gone through a model, each time that one did."""
+
+    examples: int = 0
 
 
 @dataclass(frozen=True)
@@ -30,8 +39,12 @@ class TrainedModel:
     and ``spread`` the range (largest less smallest) that an input can take; all three broadcast to
     one example. ``feature_axes`` counts the trailing axes of an input that make up the features;
     where features are other groups of values, ``groups`` has the feature of every value of a
-    flattened example, and ``feature_shape`` the shape that features have then. ``held_out`` are
-    inputs and labels that the model was not trained on, for explanations of the whole function.
+    flattened example, and ``feature_shape`` the shape that features have then. ``background`` are
+    some training inputs in random order, for explanations that compare with them. ``held_out`` are
+    inputs and labels that the model was not trained on, for explanations of the whole function:
+    int64 classes, or float32 values of a regression. ``refits`` trains anew, with a seed, with all
+    features and then without each of them, and returns the answers to the held-out inputs,
+    (1 + features, examples, outputs); None where the model cannot be trained.
     """
 
     module: nn.Module | Callable[[Tensor], Tensor]
@@ -43,13 +56,43 @@ class TrainedModel:
     groups: Tensor | None = None
     feature_shape: tuple[int, ...] = ()
     held_out: tuple[Tensor, Tensor] | None = None
+    background: Tensor | None = None
+    refits: Callable[[int], Tensor] | None = None
+    passes: Passes = field(default_factory=Passes, compare=False, repr=False)
 
     def __call__(
         self, inputs: Float[Tensor, "examples *shape"]
     ) -> Float[Tensor, "examples outputs"]:
         """Return the outputs."""
+        if not isinstance(self.module, nn.Module):  # whose passes a hook counts
+            self.passes.examples += len(inputs)
         outputs: Tensor = self.module(inputs)
         return outputs
+
+    @contextmanager
+    def counting(self) -> Iterator[Passes]:
+        """Count the examples that go through the model, whoever calls it, in this thread.
+
+        >>> model = TrainedModel(nn.Linear(2, 1), *[torch.zeros(2)] * 3, feature_axes=1)
+        >>> with model.counting() as passes:
+        ...     _ = model(torch.zeros(5, 2)), model.network(torch.zeros(3, 2))
+        >>> passes.examples
+        8
+        """
+        if not isinstance(self.module, nn.Module):
+            yield self.passes
+            return
+        thread = threading.get_ident()
+
+        def count(_: nn.Module, arguments: tuple[Tensor, ...]) -> None:
+            if threading.get_ident() == thread:
+                self.passes.examples += len(arguments[0])
+
+        handle = self.module.register_forward_pre_hook(count)
+        try:
+            yield self.passes
+        finally:
+            handle.remove()
 
     @property
     def network(self) -> nn.Module:

@@ -182,6 +182,13 @@ class TorchLearner:
         module.load_state_dict({name: value[0] for name, value in fitted.items()})
         return module.eval().requires_grad_(False)
 
+    def untrained(
+        self, batches: Batches, labels: Labels, *, seed: int, recipe: Recipe
+    ) -> nn.Module:
+        """Return a new module, its parameters frozen, in evaluation mode."""
+        del batches, labels, recipe  # nothing is learned from them
+        return initialise(self.factory, seed).to(self.device).eval().requires_grad_(False)
+
     def to_arrays(self, fitted: Mapping[str, Tensor]) -> dict[str, NDArray[Any]]:
         """Return the stacked states as arrays."""
         return {name: value.cpu().numpy() for name, value in fitted.items()}

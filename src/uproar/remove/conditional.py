@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from uproar.dataset import Data
+from uproar.remove.removal import Undrawn
 
 RIDGE = 1e-6  # of a column's variance: one-hot groups and copied columns make covariances singular
 ENTRIES_AT_ONCE = 2**24  # of the matrices that are solved together: 128 MB
 
 
 @dataclass(frozen=True)
-class ConditionalMean:
+class ConditionalMean(Undrawn):
     """A fitted removal: the expectation of a Gaussian, given the values that are kept.
 
     ``correlation`` (values, values) is that of train, plus :data:`RIDGE` on the diagonal;
@@ -27,14 +28,6 @@ class ConditionalMean:
     centre: NDArray[np.float64] = field(repr=False)
     deviation: NDArray[np.float64] = field(repr=False)
     correlation: NDArray[np.float64] = field(repr=False)
-
-    def values(
-        self,
-        inputs: Float[np.ndarray, "examples *shape"],
-        generator: np.random.Generator,  # noqa: ARG002 - nothing is drawn here
-    ) -> Float[np.ndarray, "1 *shape"]:
-        """Return zeros: what stands in follows from what is kept alone."""
-        return np.zeros((1, *inputs.shape[1:]), dtype=np.float32)
 
     def impute(
         self,

@@ -12,21 +12,14 @@ from torch import Tensor
 
 from uproar.dataset import Data
 from uproar.remove.fill import mean
+from uproar.remove.removal import Undrawn
 
 
 @dataclass(frozen=True)
-class Interpolate:
+class Interpolate(Undrawn):
     """A fitted removal: lines in time; ``centre`` (channels, 1) where nothing is kept."""
 
     centre: NDArray[np.float32]
-
-    def values(
-        self,
-        inputs: Float[np.ndarray, "examples *shape"],
-        generator: np.random.Generator,  # noqa: ARG002 - nothing is drawn here
-    ) -> Float[np.ndarray, "1 *shape"]:
-        """Return zeros: what stands in follows from what is kept alone."""
-        return np.zeros((1, *inputs.shape[1:]), dtype=np.float32)
 
     def impute(
         self,

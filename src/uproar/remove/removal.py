@@ -42,6 +42,18 @@ class Imputer(Removal, Protocol):
         ...
 
 
+class Undrawn:
+    """What removals have in common whose values follow from what is kept alone."""
+
+    def values(
+        self,
+        inputs: Float[np.ndarray, "examples *shape"],
+        generator: np.random.Generator,  # noqa: ARG002 - nothing is drawn here
+    ) -> Float[np.ndarray, "1 *shape"]:
+        """Return zeros: there is no material."""
+        return np.zeros((1, *inputs.shape[1:]), dtype=np.float32)
+
+
 def removed_values(
     data: Data, removed: Bool[np.ndarray, "examples *features"]
 ) -> Bool[np.ndarray, "examples *shape"]:

@@ -1,0 +1,18 @@
+"""Explainers of decisions that need trees."""
+
+from __future__ import annotations
+
+from uproar.types import Entry
+
+TREES = (
+    Entry(
+        name="tree-shap",
+        summary="contribution to the margin of boosted trees, averaged over all orders",
+        path="uproar.explain.trees:tree_shap",
+        paper="Lundberg et al. 2020, arXiv 1905.04610",
+        needs="tree model",
+        kind="estimator",
+        signed=True,
+        scope="local",
+    ),
+)

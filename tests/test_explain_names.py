@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import uproar.explain.names
-from uproar.explain import DEFAULT_EXPLAINERS, EXPLAINERS
+from uproar.explain import DEFAULT_EXPLAINERS, ENSEMBLES, EXPLAINERS
 from uproar.explain.names import ExplainerName, parse
 from uproar.types import UproarError
 
@@ -187,3 +187,58 @@ def test_refused_names_of_ones_own(base: str) -> None:
 def test_names_are_read_without_torch() -> None:
     check = "import sys, uproar.explain.names; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", check], check=True)
+
+
+def test_parameters_of_explainers_are_not_called_as_those_of_ensembles() -> None:
+    taken = {key for key, _ in ENSEMBLES[0].parameters}
+    assert not [entry.name for entry in EXPLAINERS if taken & {k for k, _ in entry.parameters}]
+
+
+@pytest.mark.parametrize(
+    ("name", "canonical", "family"),
+    [
+        ("untrained-ig", "untrained-ig", "untrained-ig"),
+        (
+            "global-abs-sg-ig:steps=25:samples=3",
+            "global-abs-sg-ig:samples=3",
+            "global-ig:samples=3",
+        ),
+        ("untrained-global-sq-grad", "untrained-global-sq-grad", "untrained-global-grad"),
+        ("global-random", "global-random", "global-random"),
+        ("global-mine", "global-mine", "global-mine"),
+    ],
+)
+def test_variants(name: str, canonical: str, family: str) -> None:
+    parsed = parse(name, ["mine"])
+    assert (parsed.name, parsed.family) == (canonical, family)
+    assert parse(parsed.name, ["mine"]) == parsed
+    assert parsed.untrained == name.startswith("untrained")
+    assert parsed.of_function == ("global" in name)
+    assert parsed.entry().scope == ("global" if "global" in name else "local")
+    assert parsed.entry().kind == (
+        "control" if parsed.untrained or name == "global-random" else "estimator"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("untrained-random", "'random' does not look at what the model has learned; use 'random'"),
+        ("global-untrained-ig", "unknown explainer 'global-untrained-ig'"),
+        ("untrained-untrained-ig", "unknown explainer"),
+    ],
+)
+def test_variants_that_mean_nothing(name: str, message: str) -> None:
+    with pytest.raises(UproarError, match=message):
+        parse(name)
+
+
+def test_table_entry_of_variants() -> None:
+    entry = parse("untrained-global-ig").entry()
+    assert entry.summary.startswith("mean absolute importance over held-out examples of integrated")
+    assert entry.summary.endswith(", with random weights")
+    assert "1810.03292" in entry.paper
+    assert not entry.signed
+    assert entry.estimand
+    assert entry.passes == "steps"
+    assert parse("sg-ig").entry().passes == "samples * (steps)"

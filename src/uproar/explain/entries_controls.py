@@ -29,4 +29,27 @@ CONTROLS = (
         kind="control",
         scope="local",
     ),
+    Entry(
+        name="random-blurred",
+        summary="random importance as smooth as that of another explainer",
+        path="uproar.explain.smoothness:RandomBlurred",
+        paper="Song et al. 2023, arXiv 2304.13836",
+        needs="gradients",  # of the explainer that it is like by default
+        kind="control",
+        scope="local",
+        parameters=(("like", "abs-grad"),),
+        data_kinds=("image", "series", "text"),
+        draws="each",
+    ),
+    Entry(
+        name="encoder",
+        summary="the predicted class, hidden in the shape of the mask",
+        path="uproar.explain.adversary:encoder",
+        paper="Jethani et al. 2021, arXiv 2103.01890; Puli et al. 2024, arXiv 2411.02664",
+        needs="any model",
+        kind="control",
+        scope="local",
+        passes="1",
+        draws="shared",
+    ),
 )

@@ -42,6 +42,8 @@ def _value_of(name: str, key: str, text: str, default: Value) -> Value:
     if isinstance(default, str):
         if text not in CHOICES.get(key, (text,)):
             raise UproarError(f"{where} one of {', '.join(CHOICES[key])}, got {text!r}")
+        if key == "like":
+            check_like(text)
         return text
     whole = isinstance(default, int)
     number = r"-?[0-9]+" if whole else r"-?([0-9]+\.?[0-9]*|\.[0-9]+)(e[-+]?[0-9]+)?"
@@ -52,6 +54,23 @@ def _value_of(name: str, key: str, text: str, default: Value) -> Value:
     if value < LEAST[key] or math.isinf(value):
         raise UproarError(f"{wanted}, got {text!r}")
     return value
+
+
+def check_like(name: str) -> None:
+    """Refuse what has no maps that noise could be made to resemble.
+
+    :raises UproarError: when there is no such explainer, or it is one of the whole function, of
+        an untrained model, or noise made to resemble another.
+
+    >>> check_like("permutation")
+    Traceback (most recent call last):
+    uproar.types.UproarError: like must be an explainer of decisions, got 'permutation'
+    """
+    from uproar.explain.names import parse  # which reads parameters
+
+    like = parse(name)
+    if like.of_function or like.untrained or "like" in dict(like.base_parameters):
+        raise UproarError(f"like must be an explainer of decisions, got {name!r}")
 
 
 def text_of(value: Value) -> str:

@@ -78,7 +78,7 @@ def _parts(inputs: NDArray[np.float32], labels: NDArray[Any]) -> tuple[Part, Par
 def measured(model: Any, data: tuple[Part, Part], out: Path, **options: Any) -> Result:
     """Evaluate a model with a run that is as small as can be."""
     values = {
-        "explainers": ["permutation"],
+        "explainers": ["pfi"],
         "fractions": [0.375],  # three of eight
         "repeats": 2,
         "recipe": Recipe(epochs=8, learning_rate=2e-2),

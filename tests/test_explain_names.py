@@ -30,7 +30,7 @@ def names(draw: st.DrawFn) -> str:
         options.append(f"steps={draw(st.integers(1, 10**6))}")
     if base in {"ig", "occlusion"}:
         options.append(f"baseline={draw(st.sampled_from(['black', 'mean', 'zero']))}")
-    if base == "permutation":
+    if base == "pfi":
         options.append(f"repeats={draw(st.integers(1, 10**6))}")
     if ensemble:
         options += [
@@ -76,7 +76,7 @@ def test_parts_of_a_full_name() -> None:
         ("sq-var-input-x-grad", "sq-var-input-x-grad"),
         ("abs-sg-occlusion:baseline=mean", "abs-sg-occlusion:baseline=mean"),
         ("occlusion:baseline=black", "occlusion"),
-        ("abs-permutation:repeats=9", "abs-permutation:repeats=9"),
+        ("abs-pfi:repeats=9", "abs-pfi:repeats=9"),
         ("sq-tree-shap", "sq-tree-shap"),
     ],
 )
@@ -166,11 +166,11 @@ def test_explainers_of_ones_own_can_be_wrapped() -> None:
         ("abs-sobel", "'abs-sobel' means nothing: 'sobel' is a control"),
         ("sg-sobel", "use 'sobel'"),
         ("var-input-magnitude", "means nothing"),
-        ("sg-permutation", "'permutation' explains the whole function, .*; use 'permutation'"),
-        ("abs-sg-permutation", "'abs-sg-permutation' means nothing: .*; use 'abs-permutation'"),
-        ("permutation:repeats=0", "repeats must be a whole number of at least 1, got '0'"),
+        ("sg-pfi", "'pfi' explains the whole function, .*; use 'pfi'"),
+        ("abs-sg-pfi", "'abs-sg-pfi' means nothing: .*; use 'abs-pfi'"),
+        ("pfi:repeats=0", "repeats must be a whole number of at least 1, got '0'"),
         ("occlusion:baseline=grey", "baseline must be one of black, mean, zero, got 'grey'"),
-        ("permutatin", "unknown explainer 'permutatin': did you mean 'permutation'"),
+        ("pfii", "unknown explainer 'pfii': did you mean 'pfi'"),
     ],
 )
 def test_refusals(name: str, message: str) -> None:

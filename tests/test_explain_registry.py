@@ -104,7 +104,7 @@ def test_importance_is_finite_repeatable_and_of_the_features_shape(name: str, la
     assert first.any()
     # What is declared signed shows both signs here, and nothing else has a negative value.
     assert (first < 0).any() == parse(name).entry().signed
-    stochastic = name in {"random", "permutation"} or bool(parse(name).ensemble)
+    stochastic = name in {"random", "pfi"} or bool(parse(name).ensemble)
     assert np.array_equal(first, importance(name, layout, seed=1)) != stochastic
 
 

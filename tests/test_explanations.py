@@ -78,7 +78,7 @@ def test_blocks_of_any_size_rank_the_same(name, monkeypatch):
 def test_an_explanation_of_the_function_is_made_once_and_stands_for_all(monkeypatch):
     data = small("table")
     monkeypatch.setattr("uproar.explanations.rows_per_pass", lambda _: 2)
-    found = explained(data, "permutation")["permutation"]
+    found = explained(data, "pfi")["pfi"]
     assert (found.train == found.train[0]).all()
     assert (found.test == found.train[0]).all()
     assert found.shown.shape == (2, 6)

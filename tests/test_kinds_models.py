@@ -92,7 +92,7 @@ class Case:
     model: Any
     data: Callable[[], Any] = table
     logged: str = "training: processes"
-    explainers: tuple[str, ...] = ("permutation",)
+    explainers: tuple[str, ...] = ("pfi",)
     fraction: float = 0.375  # of the features: those that the label depends on
     patch: int = 1
 
@@ -103,8 +103,8 @@ class Case:
 
 STACKED, DENSE = "training: stacked (parameters stacked", "training: dense"
 ONE_BY_ONE = "training: sequential (convolutions do not gain"
-WITH_GRADIENT = ("permutation", "grad")
-WITH_TREES = ("permutation", "tree-shap", "abs-tree-shap")
+WITH_GRADIENT = ("pfi", "grad")
+WITH_TREES = ("pfi", "tree-shap", "abs-tree-shap")
 values = partial(table, regression=True)
 TORCH = {
     "dropout": Case(dropout, logged=STACKED),
@@ -182,7 +182,7 @@ def test_every_kind_of_model(name: str, finished: Finished) -> None:
     assert result.failed == ()
     assert result.complete
     assert any(line.startswith(case.logged) for line in lines), lines
-    assert verdicts(result, "permutation") == dict.fromkeys(PROTOCOLS, BETTER)
+    assert verdicts(result, "pfi") == dict.fromkeys(PROTOCOLS, BETTER)
     assert set(result.table["score"]) == {"r2" if case.data is values else "accuracy"}
     reasons = dict(result.skipped)
     if case.has_gradients or "grad" not in case.explainers:
@@ -229,7 +229,7 @@ def test_a_trained_module_is_judged_by_what_needs_no_training_from_scratch(tmp_p
     result = measured(module, (train, test), tmp_path, **options)
     assert result.failed == ()
     assert result.complete
-    assert verdicts(result, "permutation") == dict.fromkeys(("retrain-once", "no-retrain"), BETTER)
+    assert verdicts(result, "pfi") == dict.fromkeys(("retrain-once", "no-retrain"), BETTER)
     assert lines[0].startswith("the model is trained already: ROAR, KAR and mask-only")
     assert lines[1].startswith("retrain-once fine-tunes copies of it: stacked (parameters stacked")
     assert_skipped(result, RETRAINING)
@@ -259,11 +259,11 @@ def test_a_function_is_judged_without_any_training(tmp_path: Path) -> None:
     assert result.failed == ()
     assert result.complete
     assert result.base_accuracy[0] == 1
-    assert verdicts(result, "permutation") == {"no-retrain": BETTER}
+    assert verdicts(result, "pfi") == {"no-retrain": BETTER}
     assert_skipped(result, (*RETRAINING, "retrain-once"))
     assert "gradient" in dict(result.skipped)["explain: grad"]
     board = result.leaderboard().set_index("explainer")
-    assert board.loc["permutation", "verdict"] == BETTER
+    assert board.loc["pfi", "verdict"] == BETTER
     assert set(result.table["protocol"]) == {"no-retrain"}
     assert not any(count["missing"] for count in _counts(result).values())
     assert "the run is not finished" not in (tmp_path / "report.html").read_text(encoding="utf-8")
@@ -280,7 +280,7 @@ def test_a_frozen_module_is_not_fine_tuned(tmp_path: Path) -> None:
     result = measured(module, data, tmp_path)
     assert result.failed == ()
     assert result.complete
-    assert verdicts(result, "permutation") == {"no-retrain": BETTER}
+    assert verdicts(result, "pfi") == {"no-retrain": BETTER}
     reason = dict(result.skipped)["retrain-once: train (mean)"]
     assert reason == "the model cannot be fine-tuned: all of its parameters are frozen"
 

@@ -23,7 +23,7 @@ FINE_TUNING = {"learning_rate": 2e-5, "epochs": 3, "batch_size": 32}
 TREES = ("xgboost", "lightgbm")
 LIBRARIES = (*ESTIMATORS, PRETRAINED)
 # Explainers of models that have no gradients.
-OF_ESTIMATORS = ("occlusion", "abs-occlusion", "permutation", "input-magnitude", "random")
+OF_ESTIMATORS = ("occlusion", "abs-occlusion", "pfi", "input-magnitude", "random")
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from uproar.types import Entry
 
 FUNCTION = (
     Entry(
-        name="permutation",
+        name="pfi",
         summary="fall of the score when the feature is shuffled among held-out examples",
         path="uproar.explain.permutation:Permutation",
         paper="Breiman 2001, doi 10.1023/A:1010933404324; Fisher et al. 2019, arXiv 1801.01489",

@@ -559,3 +559,35 @@ def gaussian_blur(image: np.ndarray, deviation: float) -> np.ndarray:
             result[y, x] += weight * float(image[mirrored(y + i, height), mirrored(x + j, width)])
         result[y, x] /= total
     return result
+
+
+def blurred_noise(
+    shape: tuple[int, ...], deviation: float, generator: np.random.Generator
+) -> np.ndarray:
+    """White noise on a larger grid, and at every place the sum of all of it, by Gaussian weight."""
+    reach = int(np.ceil(4 * deviation))
+    noise = generator.standard_normal([side + 2 * reach for side in shape])
+    if not deviation:
+        return noise
+    blurred = np.zeros(shape)
+    for place in np.ndindex(shape):
+        window = noise[tuple(slice(at, at + 2 * reach + 1) for at in place)]
+        squares = sum(np.square(axis - reach) for axis in np.indices(window.shape))
+        weights = np.exp(-squares / (2 * deviation**2))
+        blurred[place] = (weights * window).sum() / np.sqrt(np.square(weights).sum())
+    return blurred
+
+
+def lag_one(values: np.ndarray) -> float:
+    """The mean over axes of: products of neighbours' distances from the mean, by the variance."""
+    centred = values - values.mean()
+    lags = []
+    for axis in range(values.ndim):
+        products = []
+        for place in np.ndindex(values.shape):
+            beside = list(place)
+            beside[axis] += 1
+            if beside[axis] < values.shape[axis]:
+                products.append(centred[place] * centred[tuple(beside)])
+        lags.append(np.mean(products) / np.square(centred).mean())
+    return float(np.mean(lags))

@@ -62,9 +62,9 @@ def check_like(name: str) -> None:
     :raises UproarError: when there is no such explainer, or it is one of the whole function, of
         an untrained model, or noise made to resemble another.
 
-    >>> check_like("permutation")
+    >>> check_like("pfi")
     Traceback (most recent call last):
-    uproar.types.UproarError: like must be an explainer of decisions, got 'permutation'
+    uproar.types.UproarError: like must be an explainer of decisions, got 'pfi'
     """
     from uproar.explain.names import parse  # which reads parameters
 

@@ -145,7 +145,7 @@ class FrozenLearner:
     ) -> nn.Module:
         """Return a copy of the module whose parts have drawn new weights.
 
-        :raises Skipped: for functions, and modules with weights that cannot be drawn anew.
+        :raises Skipped: for functions, and modules without weights.
         """
         del batches, labels, recipe  # nothing is learned from them
         if not isinstance(self.model, nn.Module):
@@ -240,7 +240,10 @@ class FineTunedLearner:
         seed: int,
         recipe: Recipe,
     ) -> nn.Module:
-        """Return a copy of the module whose parts have drawn new weights."""
+        """Return a copy of the module whose parts have drawn new weights.
+
+        :raises Skipped: when it has none.
+        """
         del batches, labels, recipe  # nothing is learned from them
         return reinitialised(self.module, seed).eval().requires_grad_(requires_grad=False)
 

@@ -11,6 +11,8 @@ import torch
 from jaxtyping import Shaped
 from torch import Tensor, nn
 
+from uproar.types import Skipped
+
 # Whoever seeds them holds this until they are put back; the same thread may do so again within.
 GLOBAL_GENERATORS = threading.RLock()
 
@@ -57,8 +59,10 @@ def draws_random_numbers(module: nn.Module, inputs: Shaped[Tensor, "examples *sh
 def reinitialised(module: nn.Module, seed: int) -> nn.Module:
     """Return a copy of a trained module whose parts have drawn new initial weights.
 
-    Parts that do not know how to, such as parameters of a module of one's own, have theirs shuffled
-    among themselves, which keeps their scale.
+    Parameters that no part of the module knows how to draw, such as those of a module of one's own,
+    are shuffled among themselves, which keeps their scale.
+
+    :raises Skipped: when that changes nothing, as where there are no parameters.
 
     >>> trained = nn.Linear(2, 2)
     >>> bool((reinitialised(trained, 0).weight != trained.weight).all())
@@ -68,14 +72,25 @@ def reinitialised(module: nn.Module, seed: int) -> nn.Module:
     device = next((value.device for value in fresh.state_dict().values()), torch.device("cpu"))
     with seeded(seed, device), torch.no_grad():
         for part in fresh.modules():
-            reset = getattr(part, "reset_parameters", None)
-            if callable(reset):
-                reset()
-                continue
-            for value in part.parameters(recurse=False):
-                order = torch.randperm(value.numel(), device=value.device)
-                value.copy_(value.flatten()[order].view_as(value))
+            _draw_anew(part)
+    both = zip(fresh.parameters(), module.parameters(), strict=True)
+    if all(torch.equal(new, old) for new, old in both):
+        raise Skipped(f"{type(module).__name__} has no weights that could be random")
     return fresh
+
+
+def _draw_anew(part: nn.Module) -> None:
+    """Draw the part's own parameters as it was made; shuffle those that this leaves as they are."""
+    own = list(part.parameters(recurse=False))
+    before = [value.clone() for value in own]
+    reset = getattr(part, "reset_parameters", None)
+    if callable(reset):
+        reset()
+    for value, old in zip(own, before, strict=True):
+        # Layers with parameters of somebody's own inherit resets that do not know these.
+        if torch.equal(value, old):
+            order = torch.randperm(value.numel(), device=value.device)
+            value.copy_(value.flatten()[order].view_as(value))
 
 
 def _states(device: torch.device) -> list[Tensor]:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from numpy.typing import NDArray
+from scipy.special import stdtr
 from torch import Tensor
 
 from uproar.models.trained import TrainedModel
@@ -33,10 +34,51 @@ class Importance:
         unknown = np.full(len(values), np.nan)
         return cls(values, unknown, unknown)
 
+    @classmethod
+    def of_differences(cls, differences: Float[np.ndarray, "features examples"]) -> Importance:
+        """Return the mean difference of losses of every feature, with its error and its test.
+
+        The test is Student's, one-sided, over examples: each counts once, however often something
+        was shuffled or trained for it, since what the mean varies by is which examples there are.
+
+        :param differences: how much the loss of every example rises without the feature, the mean
+            over shufflings or refits.
+        :raises ValueError: when a difference is no number.
+
+        >>> found = Importance.of_differences(np.array([[1.0, 2.0, 3.0], [0.0, 0.0, 0.0]]))
+        >>> found.values, found.errors.round(3), found.p_values.round(3)
+        (array([2., 0.]), array([0.577, 0.   ]), array([0.037, 1.   ]))
+        """
+        if not np.isfinite(differences).all():
+            raise ValueError(
+                "differences of losses must be finite numbers; the model answers with NaN or "
+                "infinity, to shuffled inputs or to those as they are"
+            )
+        examples, values = differences.shape[1], differences.mean(1)
+        if examples == 1:
+            return cls.of(values)
+        errors = differences.std(1, ddof=1) / np.sqrt(examples)
+        return cls(values, errors, one_sided(values, errors, examples))
+
     def like(self, model: TrainedModel, inputs: Float[Tensor, "examples ..."]) -> Tensor:
         """Return it as an attribution of every input: the same for all."""
         values = torch.from_numpy(self.values).to(inputs.device, torch.float32)
         return model.spread_over_values(values.expand(len(inputs), -1), inputs)
+
+
+def one_sided(
+    values: NDArray[np.float64], errors: NDArray[np.float64], examples: int
+) -> NDArray[np.float64]:
+    """Return p-values of the hypotheses that means are zero or below, by Student's t.
+
+    >>> one_sided(np.array([2.0, 0.0]), np.array([1.0, 0.0]), 11).round(4)
+    array([0.0367, 1.    ])
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios = values / errors
+    # Where all differences are equal, they speak for themselves.
+    ratios = np.where(errors > 0, ratios, np.where(values > 0, np.inf, -np.inf))
+    return np.asarray(stdtr(examples - 1, -ratios))
 
 
 @runtime_checkable

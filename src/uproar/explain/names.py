@@ -110,7 +110,9 @@ class ExplainerName:
         :raises UproarError: for explainers that are not registered: whoever has them calls them.
         """
         loaded = find(self.base, EXPLAINERS, "explainer").load()
-        return loaded(**dict(self.base_parameters)) if self.base_parameters else loaded
+        if isinstance(loaded, type):  # a dataclass, perhaps without parameters
+            return loaded(**dict(self.base_parameters))
+        return loaded
 
     def _wrappers(self) -> list[Entry]:
         outwards = (self.ensemble, self.aggregation, *reversed(self.variants))

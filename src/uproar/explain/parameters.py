@@ -12,10 +12,22 @@ Value = int | float | str
 Parameters = tuple[tuple[str, Value], ...]
 
 BASELINES = ("black", "mean", "zero")
+LOSSES = ("auto", "zero-one")
 
 # The least value of numbers, and the choices of texts; a text that is not listed may be anything.
-LEAST = {"steps": 1, "samples": 1, "noise": 0, "draw": 0, "repeats": 1}
-CHOICES = {"baseline": BASELINES}
+LEAST = {
+    "steps": 1,
+    "samples": 1,
+    "noise": 0,
+    "draw": 0,
+    "repeats": 1,
+    "refits": 1,
+    "permutations": 1,
+    "background": 1,
+    "threshold": 0,
+    "neighbours": 1,
+}
+CHOICES = {"baseline": BASELINES, "loss": LOSSES}
 
 
 def options_of(name: str, options: Sequence[str], defaults: Parameters) -> dict[str, Value]:

@@ -1,0 +1,105 @@
+"""The loss of single examples: the one yardstick of all explanations of the function."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from uproar.explain.parameters import LOSSES
+from uproar.explain.passes import in_passes, rows_per_pass
+from uproar.models.trained import TrainedModel
+from uproar.types import Skipped
+
+Form = Literal["value", "probabilities", "logits"]
+Labels = Int[Tensor, "examples"] | Float[Tensor, "examples"]
+
+TOLERANCE = 1e-4  # of a sum of probabilities in single precision
+LEAST_PROBABILITY = 1e-7  # what a class that was ruled out counts as: a loss of 16.1
+
+
+@dataclass(frozen=True)
+class Loss:
+    """The loss of every example, and what outputs have to be turned into for it.
+
+    ``(y - f(x))²`` of values; of classes the cross-entropy ``-log max(p_y, 1e-7)``, where ``p`` are
+    the outputs themselves if they are probabilities, else their softmax. A network and its
+    probabilities therefore have the same loss. With ``zero_one`` it is 1 for the examples whose
+    largest output is not that of their class.
+
+    >>> loss = Loss("probabilities")
+    >>> loss(torch.tensor([[0.25, 0.75], [1.0, 0.0]]), torch.tensor([1, 1]))
+    tensor([ 0.2877, 16.1181], dtype=torch.float64)
+    """
+
+    form: Form
+    zero_one: bool = False
+
+    def answers(self, outputs: Float[Tensor, "rows outputs"]) -> Float[Tensor, "rows outputs"]:
+        """Return what can be averaged: values, or probabilities of the classes."""
+        return torch.softmax(outputs, 1) if self.form == "logits" else outputs
+
+    def of(self, answers: Float[Tensor, "examples outputs"], labels: Labels) -> Tensor:
+        """Return the loss of every example (examples,), float64, from its :meth:`answers`."""
+        if self.form == "value":
+            return (answers[:, 0].double() - labels).square()
+        if self.zero_one:
+            return (answers.argmax(1) != labels).double()
+        chosen = answers.gather(1, labels[:, None])[:, 0].double()
+        return -chosen.clamp(min=LEAST_PROBABILITY).log()
+
+    def __call__(self, outputs: Float[Tensor, "examples outputs"], labels: Labels) -> Tensor:
+        """Return the loss of every example (examples,), float64."""
+        return self.of(self.answers(outputs), labels)
+
+
+def loss_for(outputs: Float[Tensor, "rows outputs"], labels: Labels, which: str = "auto") -> Loss:
+    """Return the loss for labels and for the form that outputs come in.
+
+    Outputs of classes are probabilities when none is negative and every row adds up to 1, within
+    1e-4; all others are logits, scores of a decision function among them.
+
+    :param outputs: of the whole model on examples, which the form is read from.
+    :param labels: int64 classes, or floating values, which make it a regression.
+    :param which: "auto", or "zero-one", for classes.
+    :raises ValueError: when ``which`` is neither.
+    :raises Skipped: when labels are values and ``which`` is for classes.
+
+    >>> loss_for(torch.tensor([[0.2, 0.8], [0.5, 0.5]]), torch.tensor([0, 1])).form
+    'probabilities'
+    """
+    checked_loss(which)
+    if labels.is_floating_point():
+        if which == "zero-one":
+            raise Skipped("the zero-one loss is for classes, and the labels are values; use 'auto'")
+        return Loss("value")
+    sums_to_one = (outputs.double().sum(1) - 1).abs() <= TOLERANCE
+    probabilities = bool((outputs >= 0).all()) and bool(sums_to_one.all())
+    return Loss("probabilities" if probabilities else "logits", which == "zero-one")
+
+
+def checked_loss(which: str) -> None:
+    """Refuse a loss that there is none of.
+
+    :raises ValueError: with those that there are.
+    """
+    if which not in LOSSES:
+        raise ValueError(f"loss must be one of {LOSSES}, got {which!r}")
+
+
+def held_out_of(model: TrainedModel, what: str) -> tuple[Tensor, Tensor]:
+    """Return the held-out inputs and labels; ``what`` needs them.
+
+    :raises Skipped: when there are none.
+    """
+    if model.held_out is None or len(model.held_out[1]) == 0:
+        raise Skipped(f"{what} needs held-out examples, and there are none")
+    return model.held_out
+
+
+def outputs_of(model: TrainedModel, inputs: Float[Tensor, "examples *shape"]) -> Tensor:
+    """Return the outputs for all inputs, in passes of bounded memory."""
+    return in_passes(lambda part, _: model(part), inputs, inputs, rows=rows_per_pass(inputs))

@@ -1,0 +1,103 @@
+"""The loss of a model whose features are replaced by those of other examples, one at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from uproar.explain.losses import Labels, Loss, loss_for, outputs_of
+from uproar.explain.passes import rows_per_pass
+from uproar.models.trained import TrainedModel
+
+
+@dataclass(frozen=True)
+class Stand:
+    """What stands in for the values of example i when example j is shuffled into its place.
+
+    ``expected[i] + material[j]``, both (examples, values), or ``material[j]`` alone.
+    """
+
+    material: Tensor
+    expected: Tensor | None = None
+
+    def values(self, rows: Tensor, sources: Tensor, columns: Tensor) -> Tensor:
+        """Return what stands in, (shuffles, rows, columns).
+
+        :param rows: (rows,), the examples. :param sources: (shuffles, rows), which of them stand
+            in. :param columns: (shuffles, columns), the values that are replaced.
+        """
+        values = self.material[sources[:, :, None], columns[:, None]]
+        if self.expected is None:
+            return values
+        return values + self.expected[rows[None, :, None], columns[:, None]]
+
+
+def orders_of(examples: int, repeats: int, generator: torch.Generator) -> Tensor:
+    """Return random orders of the examples, (repeats, examples)."""
+    device = generator.device
+    orders = [torch.randperm(examples, generator=generator, device=device) for _ in range(repeats)]
+    return torch.stack(orders)
+
+
+def values_of_features(feature: Int[Tensor, "values"]) -> Int[Tensor, "features most"]:
+    """Return the values of every feature; smaller features repeat their last one.
+
+    >>> values_of_features(torch.tensor([0, 1, 1])).tolist()
+    [[0, 0], [1, 2]]
+    """
+    sizes = torch.bincount(feature)
+    starts = sizes.cumsum(0) - sizes
+    place = torch.arange(int(sizes.max()), device=feature.device)
+    place = torch.minimum(place, sizes[:, None] - 1)
+    return feature.argsort(stable=True)[starts[:, None] + place]
+
+
+@torch.no_grad()
+def increases_of_loss(
+    model: TrainedModel,
+    inputs: Float[Tensor, "examples *shape"],
+    labels: Labels,
+    *,
+    order: Int[Tensor, "repeats examples"],
+    stand: Stand,
+    which: str,
+) -> Float[Tensor, "features examples"]:
+    """Return how much the loss of every example rises when a feature is replaced.
+
+    The mean over the rows of ``order``, in which example i gets the values of ``order[r, i]``; all
+    features see the same orders. All values of a feature move together.
+    """
+    outputs = outputs_of(model, inputs)
+    loss = loss_for(outputs, labels, which)
+    members = values_of_features(model.feature_of_value(inputs))
+    repeats, examples = order.shape
+    totals = torch.zeros(len(members), examples, dtype=torch.float64, device=inputs.device)
+    rows = rows_per_pass(inputs)
+    # Pairs of a feature and an order: several in one pass where there are few examples.
+    pairs = torch.arange(len(members) * repeats, device=inputs.device)
+    for some in pairs.split(max(1, rows // examples)):
+        features, sources = some // repeats, order[some % repeats]
+        for part in torch.arange(examples, device=inputs.device).split(rows):
+            values = stand.values(part, sources[:, part], members[features])
+            losses = _losses(model, loss, inputs[part], labels[part], members[features], values)
+            totals[:, part] = totals[:, part].index_add(0, features, losses)
+    return totals / repeats - loss(outputs, labels)
+
+
+def _losses(
+    model: TrainedModel,
+    loss: Loss,
+    inputs: Float[Tensor, "examples *shape"],
+    labels: Labels,
+    columns: Int[Tensor, "shuffles columns"],
+    values: Float[Tensor, "shuffles examples columns"],
+) -> Float[Tensor, "shuffles examples"]:
+    """Return the losses of copies of the examples with ``values`` in ``columns``."""
+    shuffles = len(columns)
+    points = inputs.flatten(1).repeat(shuffles, 1, 1)
+    points.scatter_(2, columns[:, None].expand_as(values), values)
+    outputs = model(points.view(-1, *inputs.shape[1:]))
+    return loss(outputs, labels.repeat(shuffles)).view(shuffles, len(inputs))

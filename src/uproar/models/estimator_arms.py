@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,7 @@ import torch
 from jaxtyping import Float32, Num, Shaped
 from numpy.typing import NDArray
 from sklearn.base import clone
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from uproar.models.batches import Batches
 
@@ -111,9 +113,24 @@ def fit_arm(
         present, labels = np.unique(labels, return_inverse=True)
         classes = tuple(present.tolist())
     copy = prepared(estimator, seed)
-    with threadpool_limits(limits=1), _seeded(seed):
+    with _one_thread(), _seeded(seed):
         copy.fit(inputs, np.tile(labels, copies))
     return FittedEstimator(copy, classes)
+
+
+def _one_thread() -> AbstractContextManager[Any]:
+    """Hold the libraries that compute in threads of their own to one, meanwhile."""
+    limit: AbstractContextManager[Any] = _thread_pools(len(sys.modules)).limit(limits=1)
+    return limit
+
+
+@lru_cache(maxsize=1)
+def _thread_pools(modules: int) -> ThreadpoolController:  # noqa: ARG001 - the key of the cache
+    """Return the thread pools of the process; more of them may come with more modules.
+
+    To look for them takes longer than most estimators take for a thousand answers.
+    """
+    return ThreadpoolController()
 
 
 @contextmanager
@@ -167,7 +184,7 @@ def answers(
     :raises ValueError: when the estimator answers with another shape.
     """
     method = method_of(fitted.estimator) if classes else "predict"
-    with threadpool_limits(limits=1):
+    with _one_thread():
         values = np.asarray(getattr(fitted.estimator, method)(inputs))
     rows, known = len(inputs), len(fitted.classes)
     if method == "predict":

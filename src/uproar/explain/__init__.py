@@ -7,6 +7,7 @@ parameters), an entry in one of the ``entries_`` files, and an oracle in the tes
 
 from __future__ import annotations
 
+from uproar.explain.entries_captum import CAPTUM
 from uproar.explain.entries_controls import CONTROLS
 from uproar.explain.entries_function import FUNCTION
 from uproar.explain.entries_gradients import GRADIENTS
@@ -19,6 +20,7 @@ EXPLAINERS = (
     *GRADIENTS,
     *PERTURBATIONS,
     *TREES,
+    *CAPTUM,
     *PACKAGES,
     *FUNCTION,
     *CONTROLS,

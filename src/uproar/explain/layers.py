@@ -1,0 +1,298 @@
+"""Attributions to a layer with spatial output, upsampled to the features: Grad-CAM and its kin."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from uproar.explain.captum_support import private_copy
+from uproar.explain.gradients import guided_backpropagation
+from uproar.explain.grids import grid_of, stretched, upsampled
+from uproar.explain.parameters import BASELINES
+from uproar.explain.passes import in_passes, rows_per_pass
+from uproar.models.trained import TrainedModel
+from uproar.types import Skipped, unknown
+
+PLACES = {1: "length", 2: "height, width", 3: "depth, height, width"}
+AUTO = "auto"  # the last convolution to run
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+# What this package puts around a module of the user's, who does not know of it.
+WRAPPERS = ("module.", "inner.")
+
+
+@dataclass(frozen=True)
+class GradCam:
+    """Channels of a layer, weighted by their mean gradient, where their sum speaks for the class.
+
+    ``m_p = max(0, sum_k a_k A_kp)`` with ``a_k = mean_p df/dA_kp``, where ``A_kp`` is the output of
+    channel ``k`` of the layer at position ``p``; ``m`` is interpolated to the size of the inputs.
+    Every channel of an input gets an equal share.
+
+    :param layer: name of the layer, as ``named_modules`` has it; ``auto`` is the last convolution.
+
+    Selvaraju et al. 2017, arXiv 1610.02391.
+
+    >>> module = nn.Sequential(nn.Conv1d(1, 1, 1, bias=False), nn.Flatten(), nn.Linear(2, 1))
+    >>> module = module.requires_grad_(False)
+    >>> _ = module[0].weight.fill_(1.0), module[2].weight.copy_(torch.tensor([[1.0, 3.0]]))
+    >>> model = TrainedModel(module, *[torch.zeros(1, 2)] * 3, 1, "series")  # mean gradient 2
+    >>> GradCam()(model, torch.tensor([[[5.0, -1.0]]]), torch.tensor([0]), torch.Generator())
+    tensor([[[10.,  0.]]])
+    """
+
+    layer: str = AUTO
+
+    def __call__(
+        self,
+        model: TrainedModel,
+        inputs: Float[Tensor, "examples *shape"],
+        targets: Int[Tensor, "examples"],
+        generator: torch.Generator,  # noqa: ARG002 - part of the contract of explainers
+    ) -> Float[Tensor, "examples *shape"]:
+        """Return the attribution of the shape of ``inputs``, never negative.
+
+        :raises Skipped: without gradients, a convolution, or a layer of that name.
+        """
+        return upsampled(_grad_cam(model, self.layer, inputs, targets), model, inputs)
+
+
+@dataclass(frozen=True)
+class GuidedGradCam:
+    """Guided backpropagation times Grad-CAM: detail from the one, the class from the other.
+
+    ``e = g * m`` with guided backpropagation ``g`` and the interpolated map ``m`` of Grad-CAM.
+
+    :param layer: name of the layer, as ``named_modules`` has it; ``auto`` is the last convolution.
+
+    Selvaraju et al. 2017, arXiv 1610.02391.
+
+    >>> module = nn.Sequential(nn.Conv1d(1, 1, 1, bias=False), nn.ReLU(), nn.Flatten(),
+    ...                        nn.Linear(2, 1)).requires_grad_(False)
+    >>> _ = module[0].weight.fill_(2.0), module[3].weight.copy_(torch.tensor([[1.0, 3.0]]))
+    >>> model = TrainedModel(module, *[torch.zeros(1, 2)] * 3, 1, "series")
+    >>> explainer, targets = GuidedGradCam(), torch.tensor([0])
+    >>> explainer(model, torch.tensor([[[5.0, 1.0]]]), targets, torch.Generator())
+    tensor([[[40., 24.]]])
+    """
+
+    layer: str = AUTO
+
+    def __call__(
+        self,
+        model: TrainedModel,
+        inputs: Float[Tensor, "examples *shape"],
+        targets: Int[Tensor, "examples"],
+        generator: torch.Generator,
+    ) -> Float[Tensor, "examples *shape"]:
+        """Return the attribution of the shape of ``inputs``, signed.
+
+        :raises Skipped: as Grad-CAM and guided backpropagation.
+        """
+        maps = stretched(_grad_cam(model, self.layer, inputs, targets), model, inputs)
+        # Of a copy, since hooks that clamp gradients would clamp those of other threads, too.
+        own = replace(model, module=private_copy(model.network))
+        return maps * guided_backpropagation(own, inputs, targets, generator)
+
+
+@dataclass(frozen=True)
+class LayerGradientXActivation:
+    """Output of a layer times its gradient, summed over channels: Grad-CAM without the mean.
+
+    ``m_p = sum_k A_kp df/dA_kp``, where ``A_kp`` is the output of channel ``k`` of the layer at
+    position ``p``; ``m`` is interpolated to the size of the inputs. Also known as HiResCAM. Every
+    channel of an input gets an equal share.
+
+    :param layer: name of the layer, as ``named_modules`` has it; ``auto`` is the last convolution.
+
+    Draelos and Carin 2020, arXiv 2011.08891.
+
+    >>> module = nn.Sequential(nn.Conv1d(1, 1, 1, bias=False), nn.Flatten(), nn.Linear(2, 1))
+    >>> module = module.requires_grad_(False)
+    >>> _ = module[0].weight.fill_(1.0), module[2].weight.copy_(torch.tensor([[1.0, 3.0]]))
+    >>> model = TrainedModel(module, *[torch.zeros(1, 2)] * 3, 1, "series")
+    >>> explainer, targets = LayerGradientXActivation(), torch.tensor([0])
+    >>> explainer(model, torch.tensor([[[5.0, -1.0]]]), targets, torch.Generator())
+    tensor([[[ 5., -3.]]])
+    """
+
+    layer: str = AUTO
+
+    def __call__(
+        self,
+        model: TrainedModel,
+        inputs: Float[Tensor, "examples *shape"],
+        targets: Int[Tensor, "examples"],
+        generator: torch.Generator,  # noqa: ARG002 - part of the contract of explainers
+    ) -> Float[Tensor, "examples *shape"]:
+        """Return the attribution of the shape of ``inputs``, signed.
+
+        :raises Skipped: without gradients, a convolution, or a layer of that name.
+        """
+
+        def maps(part: Tensor, wanted: Tensor) -> Tensor:
+            output, slope = _at_layer(model, self.layer, part, wanted)
+            return (output * slope).sum(1)
+
+        return upsampled(
+            in_passes(maps, inputs, targets, rows=rows_per_pass(inputs)), model, inputs
+        )
+
+
+@dataclass(frozen=True)
+class LayerConductance:
+    """How much of the change of the output from a baseline flows through each place of a layer.
+
+    ``m_p = sum_k sum_{i=1..s} (A_kp(x_i) - A_kp(x_{i-1})) df/dA_kp(x_{i-1})`` on the straight way
+    ``x_i = x0 + (i/s)(x - x0)`` from the baseline ``x0``, where ``A_kp`` is the output of channel
+    ``k`` of the layer at position ``p``; ``m`` is interpolated to the size of the inputs. With
+    many steps, ``m`` adds up to ``f(x) - f(x0)``. Every channel of an input gets an equal share.
+
+    :param steps: number of steps ``s``, at least 1.
+    :param baseline: "black" or "mean" (those of the model), or "zero".
+    :param layer: name of the layer, as ``named_modules`` has it; ``auto`` is the last convolution.
+    :raises ValueError: when a parameter is out of its range.
+
+    Dhamdhere et al. 2018, arXiv 1805.12233.
+
+    >>> module = nn.Sequential(nn.Conv1d(1, 1, 1, bias=False), nn.Flatten(), nn.Linear(2, 1))
+    >>> module = module.requires_grad_(False)
+    >>> _ = module[0].weight.fill_(1.0), module[2].weight.copy_(torch.tensor([[1.0, 3.0]]))
+    >>> model = TrainedModel(module, *[torch.zeros(1, 2)] * 3, 1, "series")
+    >>> explainer, targets = LayerConductance(steps=2), torch.tensor([0])
+    >>> explainer(model, torch.tensor([[[5.0, -1.0]]]), targets, torch.Generator())
+    tensor([[[ 5., -3.]]])
+    """
+
+    steps: int = 25
+    baseline: str = "black"
+    layer: str = AUTO
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise ValueError(f"steps must be at least 1, got {self.steps!r}")
+        if self.baseline not in BASELINES:
+            raise ValueError(f"baseline must be one of {BASELINES}, got {self.baseline!r}")
+
+    def __call__(
+        self,
+        model: TrainedModel,
+        inputs: Float[Tensor, "examples *shape"],
+        targets: Int[Tensor, "examples"],
+        generator: torch.Generator,  # noqa: ARG002 - part of the contract of explainers
+    ) -> Float[Tensor, "examples *shape"]:
+        """Return the attribution of the shape of ``inputs``, signed.
+
+        :raises Skipped: without gradients, a convolution, or a layer of that name.
+        """
+
+        def maps(part: Tensor, wanted: Tensor) -> Tensor:
+            start = model.baseline(part, self.baseline)
+            output, slope = _at_layer(model, self.layer, start, wanted)
+            total = torch.zeros_like(output)
+            for step in range(1, self.steps + 1):
+                point = start + step / self.steps * (part - start)
+                before, flow = output, slope
+                output, slope = _at_layer(model, self.layer, point, wanted)
+                total += (output - before) * flow
+            return total.sum(1)
+
+        return upsampled(
+            in_passes(maps, inputs, targets, rows=rows_per_pass(inputs)), model, inputs
+        )
+
+
+def _grad_cam(
+    model: TrainedModel,
+    layer: str,
+    inputs: Float[Tensor, "examples *shape"],
+    targets: Int[Tensor, "examples"],
+) -> Float[Tensor, "examples *sides"]:
+    """Return the map of Grad-CAM at the size of the layer."""
+
+    def maps(part: Tensor, wanted: Tensor) -> Tensor:
+        output, slope = _at_layer(model, layer, part, wanted)
+        weights = slope.flatten(2).mean(2).view(*slope.shape[:2], *[1] * (slope.ndim - 2))
+        return (weights * output).sum(1).relu()
+
+    return in_passes(maps, inputs, targets, rows=rows_per_pass(inputs))
+
+
+def _at_layer(
+    model: TrainedModel,
+    layer: str,
+    inputs: Float[Tensor, "examples *shape"],
+    targets: Int[Tensor, "examples"],
+) -> tuple[Float[Tensor, "examples channels *sides"], Float[Tensor, "examples channels *sides"]]:
+    """Return a layer's output, and the gradient of the explained output with respect to it."""
+    sides = grid_of(model, inputs)
+    candidates = _candidates(model.network, layer)
+    thread = threading.get_ident()
+    seen: list[Tensor] = []
+
+    def note(part: nn.Module, _: object, output: object) -> Tensor | None:
+        if threading.get_ident() != thread or not isinstance(output, Tensor):
+            return None
+        seen.append(_with_places(model, layer, part, output, sides))
+        return output.clone()  # what follows may write to it
+
+    handles = [part.register_forward_hook(note) for part in candidates]
+    try:
+        with torch.enable_grad():
+            leaf = inputs.detach().clone().requires_grad_()
+            chosen = model(leaf).gather(1, targets[:, None]).sum()
+    finally:
+        for handle in handles:
+            handle.remove()
+    if not seen or not seen[-1].requires_grad:
+        raise Skipped(f"what layer {layer!r} computes does not depend on the inputs")
+    (slope,) = torch.autograd.grad(chosen, seen[-1], allow_unused=True)
+    return seen[-1].detach(), torch.zeros_like(seen[-1]) if slope is None else slope
+
+
+def _with_places(
+    model: TrainedModel, layer: str, part: nn.Module, output: Tensor, sides: tuple[int, ...]
+) -> Tensor:
+    """Return the output of a layer that keeps the places of the inputs.
+
+    :raises Skipped: for other layers, and for those of transformers, whose channels come last.
+    """
+    tokens_first = model.kind == "text" and output.shape[1:2] == sides
+    if output.ndim != len(sides) + 2 or (tokens_first and not isinstance(part, CONVOLUTIONS)):
+        raise Skipped(
+            f"the output of layer {layer!r} must be of shape (examples, channels, "
+            f"{PLACES[len(sides)]}), as that of a convolution, got {tuple(output.shape)}"
+        )
+    return output
+
+
+def _candidates(module: nn.Module, layer: str) -> list[nn.Module]:
+    """Return the layer of a name, or all of which the last to run is meant.
+
+    :raises Skipped: when there is none.
+    """
+    if layer == AUTO:
+        found: list[nn.Module] = [
+            part for part in module.modules() if isinstance(part, CONVOLUTIONS)
+        ]
+        if not found:
+            raise Skipped(
+                "it needs a convolution, and the model has none; name a layer whose output keeps "
+                "the places of the inputs, as in grad-cam:layer=NAME"
+            )
+        return found
+    names = {name: part for name, part in module.named_modules() if name}
+    known = {_without_wrappers(name): part for name, part in names.items()}
+    chosen = names.get(layer, known.get(layer))
+    if chosen is None:
+        raise Skipped(unknown(layer, filter(None, known), "layer"))
+    return [chosen]
+
+
+def _without_wrappers(name: str) -> str:
+    for wrapper in WRAPPERS:
+        name = name.removeprefix(wrapper)
+    return name

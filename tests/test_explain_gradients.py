@@ -12,11 +12,12 @@ from torch import Tensor, nn
 
 import oracles
 from uproar.explain.gradients import (
-    IntegratedGradients,
+    deconvnet,
     gradient,
     guided_backpropagation,
     input_x_gradient,
 )
+from uproar.explain.paths import IntegratedGradients
 from uproar.models.trained import TrainedModel
 from uproar.types import Skipped
 

@@ -51,6 +51,7 @@ def make(layout: str) -> tuple[TrainedModel, torch.Tensor, torch.Tensor]:
         axes,
         kind="table" if layout == "table" else "image",
         held_out=(held_out, labels),
+        background=held_out,
     )
     return model, inputs, torch.tensor([0, 1, 2, 0])
 
@@ -59,7 +60,11 @@ def refusal(name: str, layout: str) -> str:
     """Return what an explainer says of a model that it does not apply to; else nothing."""
     if name == "sobel" and layout == "table":
         return "needs images"
-    return "needs the boosted trees" if name == "tree-shap" else ""
+    if name == "blur-ig" and layout == "table":
+        return "needs images or series"
+    if parse(name).entry().needs == "attention":
+        return "Sequential computes none"
+    return "needs trees that" if name in {"tree-shap", "saabas"} else ""
 
 
 def attribution(explainer, model, inputs, targets) -> torch.Tensor:
@@ -104,7 +109,7 @@ def test_importance_is_finite_repeatable_and_of_the_features_shape(name: str, la
     assert first.any()
     # What is declared signed shows both signs here, and nothing else has a negative value.
     assert (first < 0).any() == parse(name).entry().signed
-    stochastic = name in {"random", "pfi"} or bool(parse(name).ensemble)
+    stochastic = bool(parse(name).entry().draws or parse(name).ensemble)
     assert np.array_equal(first, importance(name, layout, seed=1)) != stochastic
 
 

@@ -6,7 +6,10 @@ import math
 from collections.abc import Callable
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
+
+from uproar.models.trained import TrainedModel
 
 CHUNK_BYTES = 2**20
 MOST_ROWS = 2048
@@ -41,3 +44,31 @@ def in_passes(
     """
     starts = range(0, len(inputs), rows)
     return torch.cat([attribute(inputs[at : at + rows], targets[at : at + rows]) for at in starts])
+
+
+# The points of a part of the steps, (steps, examples, *input_shape), and for each the way that is
+# gone with the gradient found there, of that shape or one that broadcasts to it.
+Path = Callable[[slice], tuple[Tensor, Tensor]]
+
+
+def sum_along(
+    path: Path,
+    steps: int,
+    model: TrainedModel,
+    inputs: Float[Tensor, "examples *shape"],
+    targets: Int[Tensor, "examples"],
+) -> Float[Tensor, "examples *shape"]:
+    """Return the sum over the steps of the gradient at a point times the way gone with it.
+
+    Steps are pooled only as far as they fit in one pass, so memory does not grow with them.
+
+    :param path: what is made of some of the steps.
+    :param steps: how many there are.
+    """
+    total = torch.zeros_like(inputs)
+    together = max(1, rows_per_pass(inputs) // max(1, len(inputs)))
+    for first in range(0, steps, together):
+        points, ways = path(slice(first, min(first + together, steps)))
+        slopes = model.gradient(points.flatten(0, 1), targets.repeat(len(points)))
+        total += (ways * slopes.view_as(points)).sum(0)
+    return total

@@ -14,7 +14,7 @@ Parameters = tuple[tuple[str, Value], ...]
 BASELINES = ("black", "mean", "zero")
 LOSSES = ("auto", "zero-one")
 
-# The least value of numbers, and the choices of texts; a text that is not listed may be anything.
+# The least and most of numbers, and the choices of texts; what is not listed may be anything.
 LEAST = {
     "steps": 1,
     "samples": 1,
@@ -26,7 +26,21 @@ LEAST = {
     "background": 1,
     "threshold": 0,
     "neighbours": 1,
+    "patch": 1,
+    "stride": 1,
+    "masks": 1,
+    "cells": 2,
+    "perturbations": 2,
+    "segments": 1,
+    "width": 0,
+    "coalitions": 2,
+    "references": 1,
+    "fraction": 0,
+    "distance": 0,
+    "deviation": 0,
+    "smoothing": 0,
 }
+MOST = {"fraction": 1, "distance": 1}
 CHOICES = {"baseline": BASELINES, "loss": LOSSES}
 
 
@@ -60,10 +74,11 @@ def _value_of(name: str, key: str, text: str, default: Value) -> Value:
     whole = isinstance(default, int)
     number = r"-?[0-9]+" if whole else r"-?([0-9]+\.?[0-9]*|\.[0-9]+)(e[-+]?[0-9]+)?"
     wanted = f"{where} {'a whole number' if whole else 'a number'} of at least {LEAST[key]}"
+    wanted += f" and at most {MOST[key]}" if key in MOST else ""
     if not re.fullmatch(number, text):
         raise UproarError(f"{wanted}, got {text!r}")
     value = int(text) if whole else float(text) + 0.0  # so that -0.0 is 0.0
-    if value < LEAST[key] or math.isinf(value):
+    if not LEAST[key] <= value <= MOST.get(key, math.inf) or math.isinf(value):
         raise UproarError(f"{wanted}, got {text!r}")
     return value
 

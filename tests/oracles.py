@@ -591,3 +591,47 @@ def lag_one(values: np.ndarray) -> float:
                 products.append(centred[place] * centred[tuple(beside)])
         lags.append(np.mean(products) / np.square(centred).mean())
     return float(np.mean(lags))
+
+
+# --- trees, whose splits are {"feature", "threshold", "children": (left, right), "cover"} ---------
+
+
+def split_mean(node: dict) -> float:
+    """Mean of the leaves below, by their cover; of children that nobody went to, the plain mean."""
+    if "leaf" in node:
+        return node["leaf"]
+    covers = [child["cover"] for child in node["children"]]
+    if sum(covers) == 0:
+        covers = [1, 1]
+    sides = [split_mean(child) * c for child, c in zip(node["children"], covers, strict=True)]
+    return sum(sides) / sum(covers)
+
+
+def next_node(node: dict, x: np.ndarray) -> dict:
+    """Child that an example goes to."""
+    value = x[node["feature"]]
+    left = node["missing_left"] if math.isnan(value) else value <= node["threshold"]
+    return node["children"][0 if left else 1]
+
+
+def split_answer(node: dict, x: np.ndarray, known: set[int]) -> float:
+    """Answer of a tree that knows some values; at other splits both sides, by their cover."""
+    if "leaf" in node:
+        return node["leaf"]
+    if node["feature"] in known:
+        return split_answer(next_node(node, x), x, known)
+    answers = [split_answer(child, x, known) for child in node["children"]]
+    covers = [child["cover"] for child in node["children"]]
+    if sum(covers) == 0:
+        covers = [1, 1]
+    return sum(a * c for a, c in zip(answers, covers, strict=True)) / sum(covers)
+
+
+def saabas(node: dict, x: np.ndarray) -> np.ndarray:
+    """Changes of the mean below on the way to the leaf, each for the feature of its split."""
+    changes = np.zeros(len(x))
+    while "leaf" not in node:
+        child = next_node(node, x)
+        changes[node["feature"]] += split_mean(child) - split_mean(node)
+        node = child
+    return changes

@@ -7,9 +7,19 @@ from uproar.types import Entry
 TREES = (
     Entry(
         name="tree-shap",
-        summary="contribution to the margin of boosted trees, averaged over all orders",
+        summary="contribution to the answer of trees, averaged over all orders",
         path="uproar.explain.trees:tree_shap",
         paper="Lundberg et al. 2020, arXiv 1905.04610",
+        needs="tree model",
+        kind="estimator",
+        signed=True,
+        scope="local",
+    ),
+    Entry(
+        name="saabas",
+        summary="change of the mean answer at the splits on the way to the leaf",
+        path="uproar.explain.trees:saabas",
+        paper="Saabas 2014, blog.datadive.net/interpreting-random-forests",
         needs="tree model",
         kind="estimator",
         signed=True,

@@ -19,6 +19,7 @@ from uproar.spec import Spec
 
 PROGRAM = (sys.executable, "-c", "from uproar.cli import main; main()")
 FILES = (
+    "function.csv",
     "gains.csv",
     "leaderboard.csv",
     "report.html",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from uproar.data import DATA
 from uproar.dataset import Data
 from uproar.device import device_of
+from uproar.effort import Sizes
 from uproar.job import Job, digests_of
 from uproar.models import MODELS, PRETRAINED
 from uproar.outputs import write_files
@@ -149,7 +150,9 @@ class Benchmark:
             found["data_digest"] = data.digest()
         if not is_registered(spec.model, MODELS):
             found["model_digest"] = chosen.digest
-        plan = Plan(spec.model_copy(update=found))
+        explained = len(data.train) + len(data.test)
+        sizes = Sizes(data.features, data.outputs, explained, len(data.validation))
+        plan = Plan(spec.model_copy(update=found), sizes)
         store = Store(self.out / "store")
         bench = Workbench(
             *(plan, data, chosen.learner, chosen.once, store, device, chosen.given),

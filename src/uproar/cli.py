@@ -145,18 +145,27 @@ def report(out: Folder) -> None:
     Console().print(Text(f"report: {result.out / 'report.html'}"), soft_wrap=True)
 
 
-@app.command("list", epilog="Example:  `uproar list explainers`")
-def list_(what: Annotated[str, typer.Argument(help="Which registry.", metavar=LISTED)]) -> None:
-    """List what there is to choose from: name, what it is, paper, needs, direction.
+@app.command(
+    "list", epilog="Examples:  `uproar list explainers`  ·  `uproar list explainers abs-sg-ig`"
+)
+def list_(
+    what: Annotated[str, typer.Argument(help="Which registry.", metavar=LISTED)],
+    name: Annotated[str, typer.Argument(help="One of them, to be told all of it.")] = "",
+) -> None:
+    """List what there is to choose from: name, what it is, paper, needs, passes, direction.
 
     Explainers combine: `sg-`, `sgsq-` and `var-` before a base average over noisy inputs, `abs-`
-    and `sq-` take away the sign, and parameters follow a colon, as in `abs-sg-ig:steps=50`.
+    and `sq-` take away the sign, `global-` makes one ranking for all examples, `untrained-` asks a
+    model with random weights, and parameters follow a colon, as in `abs-sg-ig:steps=50`.
     """
-    from uproar.terminal import REGISTRIES, show_registry
+    from uproar.listing import REGISTRIES, show_entry, show_registry
 
     if what not in REGISTRIES:
         raise UproarError(unknown(what, REGISTRIES, "registry"))
-    show_registry(what, Console())
+    if name:
+        show_entry(what, name, Console())
+    else:
+        show_registry(what, Console())
 
 
 def _benchmark(flags: dict[str, Any]) -> Benchmark:

@@ -36,16 +36,26 @@ class Cost:
     seconds: float
     disk_bytes: float
     memory_bytes: float
+    passes: float  # of single examples through the base models, to explain them
+    dearest: str  # the family of explainers that takes most of them
+    dearest_share: float
 
     def rows(self) -> list[tuple[str, str]]:
         """Return what people read."""
         return [
             ("cells", f"{self.cells:,}"),
             ("trainings", f"{self.trainings:,} (fewer where explainers rank alike)"),
+            ("explaining", self._explaining()),
             ("time", f"about {duration(math.ceil(self.seconds))} on this machine"),
             ("disk", f"about {math.ceil(self.disk_bytes / 1e6)} MB"),
             ("memory", f"about {self.memory_bytes / 1e9:.1f} GB"),
         ]
+
+    def _explaining(self) -> str:
+        text = f"{math.ceil(self.passes):,} passes of an example through the model"
+        if self.passes:
+            text += f", {self.dearest_share:.0%} of them for {self.dearest}"
+        return text
 
 
 def estimate(benchmark: Benchmark) -> Cost:
@@ -69,17 +79,28 @@ def estimate(benchmark: Benchmark) -> Cost:
     work = sum(job.weight for job in jobs)
     seconds = _seconds_per_epoch(bench) * work / workers_of(bench)
     data, explained = bench.data, len(plan.names) * plan.spec.base_models
+    passes = {family: plan.sizes.all_passes(members) for family, members in plan.families.items()}
+    dearest = max(passes, key=passes.__getitem__)
     examples = len(data.train) + len(data.test)
     rank_bytes = np.min_scalar_type(data.features - 1).itemsize * data.features * examples
     inputs = FLOAT_BYTES * math.prod(data.input_shape) * (examples + len(data.validation))
     return Cost(
         cells=len(jobs),
-        trainings=sum(job.trainings for job in jobs),
+        trainings=sum(job.trainings for job in jobs) + _refits(plan),
         seconds=seconds,
         disk_bytes=explained * rank_bytes + _answer_bytes(plan, len(data.test)),
         # Inputs, what stands in for them, and the rankings of one family at a time.
         memory_bytes=BYTES_OF_TORCH + 3 * inputs + FAMILY * rank_bytes * workers_of(bench),
+        passes=plan.spec.base_models * sum(passes.values()),
+        dearest=dearest,
+        dearest_share=passes[dearest] / max(sum(passes.values()), 1),
     )
+
+
+def _refits(plan: Plan) -> int:
+    """Return how many models are trained to explain those that there are."""
+    once = sum(plan.sizes.trainings(members) for members in plan.families.values())
+    return once * plan.spec.base_models
 
 
 def _seconds_per_epoch(bench: Workbench) -> float:

@@ -9,11 +9,12 @@ from uproar.run.files import write_whole
 
 
 def write_files(result: Result) -> None:
-    """Write results, timings, gains, leaderboard and report, each in one step.
+    """Write results, timings, gains, leaderboard, importances and report, each in one step.
 
     ``results.parquet`` and ``results.csv`` hold one row per measurement, ``gains.csv`` one per
     explainer, protocol and removal, ``leaderboard.csv`` one per explainer under the first removal;
-    further removals have a ``leaderboard-REMOVAL.csv`` each.
+    further removals have a ``leaderboard-REMOVAL.csv`` each. ``function.csv`` has one row per
+    explainer of the function, base model and feature, and none where there are no such explainers.
     """
     buffer = io.BytesIO()
     result.table.to_parquet(buffer, index=False)
@@ -24,6 +25,7 @@ def write_files(result: Result) -> None:
         "results": result.table,
         "timings": result.timings,
         "gains": result.conclusions.gains,
+        "function": result.function(),
         **boards,
     }
     # Everything is at hand before anything is replaced.

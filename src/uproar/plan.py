@@ -8,12 +8,12 @@ explainer never meets results of its former self.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from uproar.data import DATA
-from uproar.explain.cost import passes_of
+from uproar.effort import Sizes
 from uproar.explain.names import ExplainerName, parse
 from uproar.job import ALL, ENDS, Digests, Job
 from uproar.models import MODELS
@@ -24,14 +24,16 @@ from uproar.seeding import seed_of
 from uproar.spec import Spec
 from uproar.types import Entry, find
 
-FEATURES, OUTPUTS = 64, 2  # of data that are not known yet, for estimates of time
-
 
 @dataclass(frozen=True)
 class Plan:
-    """All cells of one checked spec, in the stages in which they become ready."""
+    """All cells of one checked spec, in the stages in which they become ready.
+
+    ``sizes`` are for estimates alone: no cell depends on them.
+    """
 
     spec: Spec
+    sizes: Sizes = field(default_factory=Sizes)
 
     @property
     def inner(self) -> tuple[float, ...]:
@@ -48,6 +50,14 @@ class Plan:
     def entries(self) -> dict[str, Entry]:
         """What tables say of each explainer, in the order of the spec."""
         return {name.name: _entry(name, self.spec.rankings) for name in self.names}
+
+    @cached_property
+    def families(self) -> dict[str, list[ExplainerName]]:
+        """The explainers that share their passes, by what is common to their names."""
+        families: dict[str, list[ExplainerName]] = {}
+        for name in self.names:
+            families.setdefault(name.family, []).append(name)
+        return families
 
     @cached_property
     def seeds(self) -> tuple[int, ...]:
@@ -112,12 +122,9 @@ class Plan:
 
     def explain_jobs(self) -> list[Job]:
         """Return one job per base model and family of explainers."""
-        families: dict[str, list[ExplainerName]] = {}
-        for name in self.names:
-            families.setdefault(name.family, []).append(name)
         return [
             self._explain_job(base, family, members)
-            for family, members in families.items()
+            for family, members in self.families.items()
             for base in self.base_jobs
         ]
 
@@ -134,12 +141,17 @@ class Plan:
         }
         return Job(
             Cell("explain", fields, f"explain: {_of_base(family, base.base)}"),
-            weight=_passes(members),
+            weight=0.2 + self._epochs(members),
             base=base.base,
             family=family,
             base_explainer=members[0].base,
             members=tuple(versions),
         )
+
+    def _epochs(self, members: Sequence[ExplainerName]) -> float:
+        """Return how long a family takes; a pass of all examples about the time of an epoch."""
+        epochs = self.sizes.trainings(members) * self.spec.recipe.epochs
+        return epochs + self.sizes.all_passes(members) / max(self.sizes.explained, 1)
 
     def once_jobs(self) -> list[Job]:
         """Return the trainings of the explanation-agnostic models of retrain-once."""
@@ -249,18 +261,6 @@ class Plan:
         if explainer != ALL:
             parts.append(self.entries[explainer])
         return " ".join(f"{part.name}={part.version}" for part in parts)
-
-
-def _passes(members: Sequence[ExplainerName]) -> float:
-    """Return how many times a family runs the model on the data; each takes about an epoch's time.
-
-    Members share their passes: one set for the plain ones, one for those that average over noise.
-    """
-    passes = {
-        bool(member.ensemble): passes_of(member, features=FEATURES, outputs=OUTPUTS)
-        for member in members
-    }
-    return 0.2 + sum(passes.values())
 
 
 def _of_base(explainer: str, base: int | None) -> str:

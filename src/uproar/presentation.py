@@ -9,6 +9,10 @@ import numpy as np
 import pandas as pd
 
 from uproar.dataset import label_text
+from uproar.effort import Sizes
+from uproar.explain import EXPLAINERS
+from uproar.explain.parameters import text_of
+from uproar.function import rank_agreement
 from uproar.job import Job
 from uproar.report.content import Gallery, ReportContent
 from uproar.result import Result
@@ -59,10 +63,12 @@ def content_of(result: Result) -> ReportContent:
         notes=(*result.store.damaged, *result.notes),
         provenance=_provenance(result),
         timings=result.timings,
+        function=result.function(),
+        function_agreement=rank_agreement(result.measured),
     )
 
 
-_FACTS = ("task", "score", "majority_rate", "input_shape", "vocabulary")
+_FACTS = ("task", "score", "majority_rate", "input_shape", "feature_shape", "vocabulary")
 
 
 def command_of(result: Result) -> str:
@@ -90,9 +96,25 @@ def _model(result: Result) -> dict[str, object]:
 
 
 def _explainers(result: Result) -> pd.DataFrame:
-    columns = ("name", "kind", "signed", "scope", "summary", "paper")
-    entries = result.plan.entries.values()
-    return pd.DataFrame([{c: getattr(entry, c) for c in columns} for entry in entries])
+    """Return what each explainer is, and what it costs by prediction."""
+    facts = result.data_facts.values
+    sizes = Sizes(facts["features"], len(facts["class_names"]) or 1)
+    plan, known = result.plan, {entry.name for entry in EXPLAINERS}
+    columns = ("name", "kind", "signed", "summary", "paper", "needs", "estimand", "extra")
+    rows = []
+    for name in plan.names:
+        entry, registered = plan.entries[name.name], name.base in known
+        rows.append(
+            {column: getattr(entry, column) for column in columns}
+            | {
+                "scope": result.scopes.get(name.name, entry.scope),
+                "parameters": ", ".join(f"{k}={text_of(v)}" for k, v in entry.parameters),
+                "data_kinds": ", ".join(entry.data_kinds),
+                "formula": entry.passes if registered else "",
+                "predicted": sizes.passes(name) if registered else np.nan,
+            }
+        )
+    return pd.DataFrame(rows)
 
 
 def _gallery(result: Result, data: Outcome) -> Gallery | None:

@@ -11,8 +11,10 @@ import numpy as np
 import pandas as pd
 
 from uproar.conclusions import VERSION, Conclusions, conclude
+from uproar.function import Measured, feature_names, function_table, measured, over_bases
 from uproar.intervals import score_interval
 from uproar.job import Job, digests_of, read_all
+from uproar.leaderboard import leaderboard
 from uproar.plan import Plan
 from uproar.results import evidence, tidy
 from uproar.run.cell import Cell, Outcome
@@ -23,10 +25,6 @@ from uproar.types import UproarError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-# What orders the leaderboard: the first of these that was measured.
-BEST_FIRST = ("retrain_once_gain", "roar_gain", "kar_gain", "no_retrain_gain")
-LEADERBOARD_SCORES = ("roar", "kar", "retrain-once", "no-retrain")
 
 
 @dataclass(frozen=True)
@@ -133,8 +131,10 @@ class Result:
     def leaderboard(self, removal: str | None = None) -> pd.DataFrame:
         """Return one row per explainer, best first: by retrain-once, else by ROAR, KAR, no-retrain.
 
+        ``scope`` is global of explainers of the function, whose ``estimand`` is what they estimate.
         ``verdict`` is ROAR's, or that of the first protocol that was run where ROAR was not.
-        ``mask_only_accuracy`` is the largest over the fractions.
+        ``mask_only_accuracy`` is the largest over the fractions. ``passes`` is how many times an
+        example went through the model: see :attr:`passes`.
 
         :param removal: which removal; the first of the spec if not given.
         :raises UproarError: when the run has no such removal.
@@ -142,23 +142,22 @@ class Result:
         removal = self.spec.removals[0] if removal is None else removal
         if removal not in self.spec.removals:
             raise UproarError(f"removal {removal!r} was not run: {', '.join(self.spec.removals)}")
-        gains = self.conclusions.gains.query("removal == @removal")
-        board = pd.DataFrame({"explainer": self._finished})
-        kinds = {name: entry.kind for name, entry in self.plan.entries.items()}
-        board["kind"] = board["explainer"].map(kinds)
-        for score in LEADERBOARD_SCORES:
-            rows = gains.query("protocol == @score").set_index("explainer")
-            for column in ("gain", "low", "high"):
-                name = f"{score.replace('-', '_')}_{column}"
-                board[name] = board["explainer"].map(rows[column]).astype(float)
-        worst = self.conclusions.leaks.groupby("explainer")["accuracy"].max()
-        board["mask_only_accuracy"] = board["explainer"].map(worst).astype(float)
-        judged = gains[gains["protocol"] == self.judging]
-        verdicts = judged.set_index("explainer")["verdict"]
-        board["verdict"] = [verdicts.get(name, "not measured") for name in board["explainer"]]
-        board["explain_seconds"] = board["explainer"].map(self._explain_seconds())
-        best = next((name for name in BEST_FIRST if board[name].notna().any()), BEST_FIRST[0])
-        return board.sort_values(best, ascending=False, kind="stable", ignore_index=True)
+        return leaderboard(
+            self._explainers, self.conclusions, removal=removal, judging=self.judging
+        )
+
+    @property
+    def _explainers(self) -> pd.DataFrame:
+        """What is known of each finished explainer beside its scores."""
+        entries = self.plan.entries
+        seconds = over_bases(self.explained, lambda outcome, member: outcome.seconds[member])
+        table = pd.DataFrame({"explainer": self._finished})
+        table["kind"] = [entries[name].kind for name in self._finished]
+        table["scope"] = [self.scopes[name] for name in self._finished]
+        table["explain_seconds"] = table["explainer"].map(seconds)
+        table["passes"] = table["explainer"].map(self.passes)
+        table["estimand"] = [entries[name].estimand for name in self._finished]
+        return table
 
     @property
     def judging(self) -> str:
@@ -170,13 +169,34 @@ class Result:
         explained = {member for job in self.explained for member in job.members}
         return [name for name in self.spec.explainers if name in explained]
 
-    def _explain_seconds(self) -> dict[str, float]:
-        """Return the mean seconds over base models that each explainer would take alone."""
-        seconds: dict[str, list[float]] = {}
-        for job, outcome in self.explained.items():
-            for member in job.members:
-                seconds.setdefault(member, []).append(outcome.seconds[member])
-        return {member: float(np.mean(values)) for member, values in seconds.items()}
+    @cached_property
+    def passes(self) -> dict[str, float]:
+        """How many times an example went through the model, counted, by explainer.
+
+        Each training and test example; of an explainer of the function each held-out example.
+        """
+        return over_bases(self.explained, lambda outcome, member: outcome.values["passes"][member])
+
+    @cached_property
+    def measured(self) -> Measured:
+        """What explainers of the function measured of each base model, as arrays."""
+        found = measured(self.explained)
+        return {name: found[name] for name in self.spec.explainers if name in found}
+
+    @cached_property
+    def scopes(self) -> dict[str, str]:
+        """Whether each finished explainer is ``local``, or ``global``: of the function."""
+        return {name: "global" if name in self.measured else "local" for name in self._finished}
+
+    def function(self) -> pd.DataFrame:
+        """Return the importance of every feature to each explainer of the function.
+
+        One row per explainer, base model and feature, see :func:`uproar.function.function_table`.
+
+        :raises UproarError: when nothing is finished yet.
+        """
+        names = feature_names(self.data_facts.values, self.spec.source.patch)
+        return function_table(self.measured, names)
 
     @property
     def data_facts(self) -> Outcome:

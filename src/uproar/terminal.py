@@ -1,9 +1,10 @@
-"""What the command line prints: leaderboard, status, registries."""
+"""What the command line prints of a run: leaderboards and status."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Literal
 
 import pandas as pd
 from rich.console import Console
@@ -11,14 +12,8 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from uproar.data import DATA
-from uproar.explain import AGGREGATIONS, ENSEMBLES, EXPLAINERS
-from uproar.models import MODELS
-from uproar.protocols import PROTOCOLS
-from uproar.remove import REMOVALS
 from uproar.report.outcomes import grouped
 from uproar.result import Result
-from uproar.types import Entry
 
 STYLES = {"better": "green", "worse": "red", "withheld": "yellow"}
 SYMBOLS = {"better": "▲", "worse": "▼", "withheld": "?", "indistinguishable": "="}
@@ -28,25 +23,17 @@ STATES = ("finished", "failed", "skipped", "missing")
 SHOWN_DAMAGE = 5
 SHOWN_SKIPS = 4
 UNBOUNDED = 1000  # columns; no leaderboard is wider
+FUNCTION_TITLE = Text("explainers of the function: one ranking for all examples")
 
-REGISTRIES: dict[str, Sequence[Entry]] = {
-    "explainers": EXPLAINERS,
-    "removals": REMOVALS,
-    "protocols": PROTOCOLS,
-    "data": DATA,
-    "models": MODELS,
-}
+Detail = Literal["full", "short", "least"]
+DETAILS: tuple[Detail, ...] = ("full", "short", "least")
 
 
 def show(result: Result, console: Console) -> None:
-    """Print the leaderboard of every removal, and where the files are."""
+    """Print the leaderboards of every removal, and where the files are."""
     for removal in result.spec.removals:
-        table = leaderboard_table(result, removal)
-        unbounded = console.options.update(width=UNBOUNDED)
-        if Measurement.get(console, unbounded, table).maximum > console.width:
-            # Better gains without intervals than a verdict that is cut off.
-            table = leaderboard_table(result, removal, intervals=False)
-        console.print(table)
+        for table in _fitting(result, removal, console):
+            console.print(table)
     for note in result.cautions:
         console.print(Text(note), soft_wrap=True)
     _show_skipped(result, console)
@@ -54,6 +41,17 @@ def show(result: Result, console: Console) -> None:
         console.print(Text(f"failed {what}: {error}"), soft_wrap=True)
     console.print(Text(result.quote()))
     console.print(Text(f"report: {result.out / 'report.html'}"), soft_wrap=True)
+
+
+def _fitting(result: Result, removal: str, console: Console) -> list[Table]:
+    """Return the leaderboards with as much as fits: better less of a row than a row cut off."""
+    unbounded = console.options.update(width=UNBOUNDED)
+    for detail in DETAILS:
+        tables = leaderboard_tables(result, removal, detail)
+        widths = [Measurement.get(console, unbounded, table).maximum for table in tables]
+        if max(widths) <= console.width:
+            break
+    return tables
 
 
 def _show_skipped(result: Result, console: Console) -> None:
@@ -66,49 +64,74 @@ def _show_skipped(result: Result, console: Console) -> None:
         )
 
 
-def leaderboard_table(result: Result, removal: str, *, intervals: bool = True) -> Table:
-    """Return the leaderboard as a table for the terminal."""
+def leaderboard_tables(result: Result, removal: str, detail: Detail = "full") -> list[Table]:
+    """Return the leaderboard as tables: explainers of decisions and controls, and of the function.
+
+    :param detail: ``short`` is without intervals, ``least`` also without what the mask tells.
+    """
     board, empty = result.leaderboard(removal), pd.Series(dtype=float)
     columns = [name for name in SCORES if board.get(f"{name}_gain", empty).notna().any()]
     if len(columns) > 1 and "no_retrain" in columns:
         columns.remove("no_retrain")  # another question than that of the others
     leaks = bool(board["mask_only_accuracy"].notna().any())
-    table = Table(
-        title=_title(result, removal, intervals=intervals),
-        title_justify="left",
-        caption=_caption(result, leaks=leaks, intervals=intervals),
-        caption_justify="left",
-    )
-    table.add_column("explainer", no_wrap=True)
+    titles = {"local": _title(result, removal, detail), "global": FUNCTION_TITLE}
+    parts = {scope: board[board["scope"] == scope] for scope in titles}
+    tables = [
+        _table(result, part, titles[scope], columns, detail, masks=leaks and scope == "local")
+        for scope, part in parts.items()
+        if len(part)
+    ]
+    if tables:
+        tables[-1].caption = _caption(result, detail, leaks=leaks)
+    return tables
+
+
+def _table(
+    result: Result,
+    board: pd.DataFrame,
+    title: Text,
+    columns: Sequence[str],
+    detail: Detail,
+    *,
+    masks: bool,
+) -> Table:
+    """Return one of the leaderboards; ``masks`` says whether to show what the mask alone tells."""
+    masks = masks and detail != "least"
+    table = Table(title=title, title_justify="left", caption_justify="left")
+    table.add_column("explainer", no_wrap=detail != "least", overflow="fold")
     for score in columns:
-        table.add_column(SCORES[score], justify="right", no_wrap=intervals, overflow="fold")
-    if leaks:
+        heading = "once" if (score, detail) == ("retrain_once", "least") else SCORES[score]
+        table.add_column(heading, justify="right", no_wrap=True)
+    if masks:
         table.add_column("mask-only", justify="right")
     judging = SCORES.get(result.judging.replace("-", "_"), "")
-    table.add_column(f"{judging} verdict".strip())
+    table.add_column(f"{judging} verdict".strip(), overflow="fold")
     for _, row in board.iterrows():
-        cells = [_gain(row, score, interval=intervals) for score in columns]
-        if leaks:
+        cells = [_gain(row, score, interval=detail == "full") for score in columns]
+        if masks:
             cells.append(_number(row["mask_only_accuracy"]))
-        table.add_row(Text(str(row["explainer"])), *cells, _verdict(str(row["verdict"])))
+        verdict = _verdict(str(row["verdict"]), whole=detail == "full")
+        table.add_row(Text(str(row["explainer"])), *cells, verdict)
     return table
 
 
-def _title(result: Result, removal: str, *, intervals: bool) -> Text:
-    spec, shown = result.spec, "gain over random" + " (95 % interval)" * intervals
+def _title(result: Result, removal: str, detail: Detail) -> Text:
+    spec, shown = result.spec, "gain over random" + " (95 % interval)" * (detail == "full")
     # A text, not a string: names of people's own may hold what Rich would take for markup.
     return Text(f"{spec.data_name}, {spec.model}, removal {removal}: {shown}")
 
 
-def _caption(result: Result, *, leaks: bool, intervals: bool) -> str:
+def _caption(result: Result, detail: Detail, *, leaks: bool) -> str:
     spec = result.spec
     sentences = [
         f"{_counted(spec.repeats, 'repeat')}, {_counted(len(spec.fractions), 'fraction')}.",
         f"Gains are in {result.score} × fraction.",
     ]
+    if detail == "least" and "retrain-once" in spec.protocols:
+        sentences.append("once is retrain-once.")
     if leaks:
         sentences.append("Where the mask alone tells the label, ROAR and KAR cannot judge.")
-    if not intervals:
+    if detail != "full":
         sentences.append("Intervals are in leaderboard.csv, and here on a wider terminal.")
     return " ".join(sentences)
 
@@ -117,9 +140,10 @@ def _counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def _verdict(verdict: str) -> Text:
+def _verdict(verdict: str, *, whole: bool) -> Text:
     word = verdict.split(maxsplit=1)[0].rstrip(":")
-    return Text(f"{SYMBOLS.get(word, ' ')} {verdict}", style=STYLES.get(word, ""))
+    text = verdict if whole else verdict.removesuffix(" than random").removesuffix(" from random")
+    return Text(f"{SYMBOLS.get(word, ' ')} {text}", style=STYLES.get(word, ""))
 
 
 def _number(value: float) -> str:
@@ -181,40 +205,3 @@ def _counts(result: Result) -> dict[str, Counter[str]]:
         state = known.get(job.slot.key) or fates.get((job.base, job.explainer), "missing")
         counts.setdefault(job.kind, Counter())[state] += 1
     return counts
-
-
-def show_registry(what: str, console: Console) -> None:
-    """Print one registry as a table."""
-    console.print(_registry_table(what, REGISTRIES[what]))
-    if what == "explainers":
-        console.print(_registry_table("prefixes", [*ENSEMBLES, *AGGREGATIONS]))
-
-
-def _registry_table(title: str, entries: Sequence[Entry]) -> Table:
-    columns = {
-        "name": [entry.name for entry in entries],
-        "kind": [entry.kind for entry in entries],
-        "what it is": [entry.summary for entry in entries],
-        "data": _data_kinds(entries),
-        "parameters": [_parameters(entry) for entry in entries],
-        "needs": [entry.needs if entry.needs != "nothing" else "" for entry in entries],
-        "better is": [entry.direction for entry in entries],
-        "paper": [entry.paper for entry in entries],
-    }
-    shown = {name: values for name, values in columns.items() if any(values)}
-    table = Table(title=title, title_justify="left")
-    for name in shown:
-        table.add_column(name, no_wrap=name == "name", overflow="fold")
-    for row in zip(*shown.values(), strict=True):
-        table.add_row(*(Text(value) for value in row))
-    return table
-
-
-def _data_kinds(entries: Sequence[Entry]) -> list[str]:
-    """Return which kinds of data each entry works for; nothing where all work for all."""
-    kinds = [", ".join(entry.data_kinds) for entry in entries]
-    return [kind or "all" for kind in kinds] if any(kinds) else kinds
-
-
-def _parameters(entry: Entry) -> str:
-    return ", ".join(f"{key}={value}" for key, value in entry.parameters)

@@ -10,7 +10,7 @@ from uproar.report.cast import ranking_protocol, shown_protocols, sorted_by_gain
 from uproar.report.records import Record, Report, by_explainer, matching
 from uproar.report.score import Score, score_of
 from uproar.report.verdicts import RANDOM, Verdict, verdict_of
-from uproar.report.wording import MISSING, duration, interval, is_missing, number
+from uproar.report.wording import MISSING, amount, duration, interval, is_missing, number
 
 Row = dict[str, Any]
 
@@ -34,8 +34,13 @@ class Bar:
     gain: float
 
 
-def leaderboard(report: Report, removal: str | None, seconds: Mapping[str, float]) -> list[Row]:
-    """Return the rows of one removal operator, best first."""
+def leaderboard(
+    report: Report,
+    removal: str | None,
+    seconds: Mapping[str, float],
+    passes: Mapping[str, float],
+) -> list[Row]:
+    """Return the rows of one removal operator, best first; ``of_function`` says in which table."""
     gains = matching(report.gains, removal=removal)
     shown = shown_protocols(report, removal)
     found = {name: by_explainer(matching(gains, protocol=name)) for name in shown}
@@ -53,7 +58,11 @@ def leaderboard(report: Report, removal: str | None, seconds: Mapping[str, float
             "bars": {key: _bar(rows.get(name), scales[key]) for key, rows in found.items()},
             "mask": _mask_only([row for row in leaks if row["explainer"] == name], score),
             "rank": _rank(ranks.get(name)),
+            "cost": Cell(*_cost(seconds.get(name), passes.get(name)), _sortable(seconds.get(name))),
             "seconds": Cell(duration(seconds.get(name)), "", _sortable(seconds.get(name))),
+            "passes": Cell(amount(passes.get(name)), "", _sortable(passes.get(name))),
+            "of_function": name in report.of_function,
+            "estimand": report.estimand(name),
         }
         for name in sorted_by_gain(report, removal)
     ]
@@ -61,8 +70,17 @@ def leaderboard(report: Report, removal: str | None, seconds: Mapping[str, float
 
 def seconds_to_explain(report: Report) -> dict[str, float]:
     """Return how long each explainer took, from the leaderboard's column of seconds."""
+    return _told(report, "seconds")
+
+
+def passes_to_explain(report: Report) -> dict[str, float]:
+    """Return how many times an example went through the model, from the leaderboard's column."""
+    return _told(report, "passes")
+
+
+def _told(report: Report, what: str) -> dict[str, float]:
     first = next(iter(report.leaderboard), {})
-    column = next((key for key in first if "seconds" in key), None)
+    column = next((key for key in first if what in key), None)
     if column is None:
         return {}
     return {
@@ -70,6 +88,12 @@ def seconds_to_explain(report: Report) -> dict[str, float]:
         for row in report.leaderboard
         if not is_missing(row[column])
     }
+
+
+def _cost(seconds: float | None, passes: float | None) -> tuple[str, str]:
+    """Return the time, and below it the passes."""
+    note = "" if is_missing(passes) else f"{amount(passes)} pass{'' if passes == 1 else 'es'}"
+    return duration(seconds), note
 
 
 def _verdict(rows: Mapping[str, Record], name: str) -> Verdict:

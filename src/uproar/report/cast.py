@@ -80,6 +80,10 @@ def cast_of(report: Report) -> Cast:
     ordered = sorted_by_gain(report, first)
     others = [name for name in ordered if name != RANDOM]
     chosen = {*others[:3], *others[-2:], *(name for name in BASES if name in others)}
+    best_of_function = next((name for name in others if name in report.of_function), None)
+    if best_of_function is not None and not chosen & report.of_function:
+        # In the place of one of the worst: more would have to share colours.
+        chosen = {*others[:3], others[-1], best_of_function, *(n for n in BASES if n in others)}
     # Those visible at the start get the first slots, hence colours of their own.
     by_style = [name for name in others if name in chosen]
     by_style += [name for name in others if name not in chosen]

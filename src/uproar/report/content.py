@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -43,10 +43,12 @@ class ReportContent:
     command: str  # the command line that reproduces the run
     data: Mapping[str, Any]  # name kind train validation test features classes majority_rate;
     #                          optional: task, score ("accuracy" or "R²", which is then what every
-    #                          accuracy below is), input_shape, patch, vocabulary (its size)
+    #                          accuracy below is), input_shape, feature_shape, patch,
+    #                          vocabulary (its size)
     model: Mapping[str, Any]  # name parameters accuracy low high base_models training;
     #                           optional: mse, in the units of the labels
-    leaderboard: pd.DataFrame  # one row per explainer, the columns of leaderboard.csv
+    leaderboard: pd.DataFrame  # one row per explainer, the columns of leaderboard.csv; the page
+    #                            reads explainer explain_seconds passes
     gains: pd.DataFrame  # protocol removal explainer gain low high normalised p_value p_holm
     #                      verdict rank rank_low rank_high;
     #                      protocols: roar kar retrain-once no-retrain
@@ -56,10 +58,17 @@ class ReportContent:
     pairs: pd.DataFrame  # protocol first second difference p_holm distinguishable(bool)
     agreement: pd.DataFrame  # first second spearman low high explainers(count)
     detectable: Mapping[str, float]  # protocol -> smallest gain that this run could detect
-    explainers: pd.DataFrame  # name kind signed scope summary paper
+    explainers: pd.DataFrame  # name kind signed scope summary paper;
+    #                           optional: needs parameters estimand extra data_kinds, formula (of
+    #                           the passes, empty where not known), predicted (number of passes)
     gallery: Gallery | None
     skipped: tuple[tuple[str, str], ...]  # (what, reason)
     failed: tuple[tuple[str, str, str], ...]  # (what, error in one line, traceback)
     notes: tuple[str, ...]  # damaged and recomputed outcomes, chosen paths, fall-backs
     provenance: Mapping[str, str]  # versions, device, seed
     timings: pd.DataFrame  # kind cell stage seconds
+    # Of explainers of the function: explainer base_model feature importance standard_error low high
+    # p_value p_holm verdict, features in their order.
+    function: pd.DataFrame = field(default_factory=pd.DataFrame)
+    # How far their importances agree: first second spearman.
+    function_agreement: pd.DataFrame = field(default_factory=pd.DataFrame)

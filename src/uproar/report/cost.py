@@ -9,11 +9,15 @@ from uproar.report.cast import Cast, ranking_protocol
 from uproar.report.figures import Figure, layout_of
 from uproar.report.plotly_text import label, value
 from uproar.report.records import Record, Report, by_explainer, matching
-from uproar.report.wording import interval, is_missing, number
+from uproar.report.wording import amount, interval, is_missing, number
 
 
 def cost_figure(
-    report: Report, cast: Cast, removal: str, seconds: Mapping[str, float]
+    report: Report,
+    cast: Cast,
+    removal: str,
+    seconds: Mapping[str, float],
+    passes: Mapping[str, float],
 ) -> Figure | None:
     """Return seconds to explain against gain, one labelled point per explainer."""
     protocol = ranking_protocol(report, removal)
@@ -30,6 +34,10 @@ def cost_figure(
     layout["yaxis"] |= {"zeroline": True}
     layout["showlegend"] = False
     points = _cost_points(names, [rows[name] for name in names], seconds, cast)
+    points["customdata"] = [
+        [*told, _passes(passes.get(name), name in report.of_function)]
+        for told, name in zip(points["customdata"], names, strict=True)
+    ]
     return {"data": [_frontier(names, rows, seconds), points], "layout": layout}
 
 
@@ -50,7 +58,8 @@ def _cost_points(
         ],
         "hovertemplate": (
             "<b>%{customdata[0]}</b><br>gain %{customdata[1]}"
-            "<br>95 % interval %{customdata[2]}<br>%{x:.3g} seconds<extra></extra>"
+            "<br>95 % interval %{customdata[2]}<br>%{x:.3g} seconds"
+            "<br>%{customdata[3]}<extra></extra>"
         ),
         "marker": {"size": 10, "symbol": [cast.symbol(name) for name in names]},
         "error_y": {
@@ -64,6 +73,13 @@ def _cost_points(
         "meta": {"part": "cost", "slots": [cast.colour(name) for name in names]},
         "cliponaxis": False,
     }
+
+
+def _passes(passes: float | None, of_function: bool) -> str:
+    if is_missing(passes):
+        return "passes not counted"
+    noun = "pass" if passes == 1 else "passes"
+    return f"{amount(passes)} {noun} per {'held-out example' if of_function else 'example'}"
 
 
 def _reach(upper: Any, lower: Any) -> float:

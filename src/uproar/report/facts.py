@@ -125,6 +125,9 @@ def _explainers(report: Report) -> Fact:
     judged = {str(row["explainer"]) for row in report.gains}
     judged |= {str(row["explainer"]) for row in report.leaderboard}
     note = "random included" if RANDOM in judged else "besides random"
+    of_function = len(judged & report.of_function)
+    if of_function:
+        note += f", {of_function} of the function"
     return "Explainers", str(len(judged)) if judged else "", note
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,7 +59,7 @@ class GalleryView:
 
 def gallery_view(report: Report, cast: Cast) -> GalleryView | None:
     """Return the gallery in the order of the cast; None where there are no examples."""
-    gallery = report.content.gallery
+    gallery = _of_decisions(report)
     if gallery is None or not len(gallery.inputs) or not gallery.importance:
         return None
     names = [name for name in cast.ordered if name in gallery.importance]
@@ -74,6 +74,15 @@ def gallery_view(report: Report, cast: Cast) -> GalleryView | None:
         frame=frame,
         channels=len(gallery.inputs[0]) if gallery.kind == "series" else 0,
     )
+
+
+def _of_decisions(report: Report) -> Gallery | None:
+    """Return the gallery without explainers of the function, which say the same everywhere."""
+    gallery = report.content.gallery
+    if gallery is None:
+        return None
+    own = {n: maps for n, maps in gallery.importance.items() if n not in report.of_function}
+    return replace(gallery, importance=own)
 
 
 def _signs(report: Report, importance: Mapping[str, NDArray[np.float32]]) -> dict[str, bool]:

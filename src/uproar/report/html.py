@@ -13,15 +13,19 @@ from markupsafe import Markup
 
 from uproar.report import (
     board,
+    cards,
     cast,
     cost,
+    estimands,
     evidence,
     facts,
     figures,
     gallery,
+    importances,
     outcomes,
     pairs,
     quote,
+    scopes,
     series,
 )
 from uproar.report.content import ReportContent
@@ -84,6 +88,7 @@ def render(content: ReportContent) -> str:
         for number, removal in enumerate(removals(report))
     ]
     matrices = _matrices(report, roles, drawn)
+    function = _function(report, roles, drawn)
     score = score_of(content.data)
     scripts = [Markup(_plotly()), *(Markup(_asset(name)) for name in _SCRIPTS)]  # noqa: S704 - ours
     page: str = _template().render(
@@ -93,6 +98,7 @@ def render(content: ReportContent) -> str:
         facts=facts.facts(report),
         blocks=blocks,
         matrices=matrices,
+        function=function,
         agreements=evidence.agreements(report),
         detectable=evidence.detectable_gains(report),
         gallery=gallery.gallery_view(report, roles),
@@ -100,7 +106,9 @@ def render(content: ReportContent) -> str:
         score=score,
         majority=_majority(report, score),
         skipped=outcomes.grouped(content.skipped),
-        explainers=report.explainers,
+        cards=cards.cards(
+            report, roles, board.seconds_to_explain(report), board.passes_to_explain(report)
+        ),
         times=evidence.stage_times(report),
         verdicts=VERDICTS,
         styles=[Markup(_asset(name)) for name in _STYLES],  # noqa: S704 - our own files
@@ -124,7 +132,7 @@ def _block(
     drawn: dict[str, figures.Figure],
 ) -> dict[str, Any]:
     """Compose what depends on the removal operator, and add its figures to those drawn."""
-    seconds = board.seconds_to_explain(report)
+    seconds, passes = board.seconds_to_explain(report), board.passes_to_explain(report)
     leaks = evidence.leak_table(report, roles, removal)
     charts = []
     for protocol, title, reading in CURVES:
@@ -133,15 +141,36 @@ def _block(
         # Retraining per explainer is what a leak misleads; the other protocols see no masks.
         leaking = protocol == "roar" and leaks is not None and leaks["leaking"] > 0
         charts.append({"key": key, "title": title, "reading": reading, "leaking": leaking})
+    rows = board.leaderboard(report, removal, seconds, passes)
+    drawing = cost.cost_figure(report, roles, removal, seconds, passes)
     return {
         "removal": removal,
-        "rows": board.leaderboard(report, removal, seconds),
+        "rows": [row for row in rows if not row["of_function"]],
+        "function_rows": [row for row in rows if row["of_function"]],
+        "scopes": scopes.local_against_global(report, removal) if report.of_function else None,
         "protocol": cast.ranking_protocol(report, removal),
         "columns": cast.shown_protocols(report, removal),
         "tallies": facts.tallies(report, removal),
         "charts": charts,
         "leaks": leaks,
-        "cost": _kept(drawn, f"cost-{number}", cost.cost_figure(report, roles, removal, seconds)),
+        "cost": _kept(drawn, f"cost-{number}", drawing),
+    }
+
+
+def _function(
+    report: Report, roles: cast.Cast, drawn: dict[str, figures.Figure]
+) -> dict[str, Any] | None:
+    """Compose what is said of explainers of the function; None where there are none."""
+    if not report.of_function:
+        return None
+    found = importances.importances(report, roles)
+    drawn.update(found.figures if found else {})
+    matrix = estimands.agreement_figure(report, roles)
+    return {
+        "importances": found,
+        "estimands": estimands.estimands(report, roles),
+        "disagreements": estimands.disagreements(report, roles),
+        "matrix": _kept(drawn, "function-agreement", matrix),
     }
 
 

@@ -42,7 +42,7 @@ def pair_figure(report: Report, cast: Cast, protocol: str) -> Figure | None:
         "showscale": False,
         "meta": {"part": "pairs"},
     }
-    return {"data": [trace], "layout": _matrix_layout(names)}
+    return {"data": [trace], "layout": matrix_layout(names)}
 
 
 def _enter(
@@ -67,7 +67,8 @@ def _enter(
         )
 
 
-def _matrix_layout(names: Sequence[str]) -> Figure:
+def matrix_layout(names: Sequence[str], *, cell: int = 22) -> Figure:
+    """Return what matrices of explainers share; ``cell`` is the side of a cell in pixels."""
     ticks = {
         "tickvals": list(range(len(names))),
         "ticktext": [label(name, _LONGEST) for name in names],
@@ -77,7 +78,7 @@ def _matrix_layout(names: Sequence[str]) -> Figure:
         "ticks": "",
     }
     # A fixed cell size keeps symbols legible; a narrow screen scrolls instead.
-    side = 22 * len(names)
+    side = cell * len(names)
     longest = max(len(shortened(name, _LONGEST)) for name in names)
     left, top = 24 + 7 * longest, 30 + 6 * longest
     return {

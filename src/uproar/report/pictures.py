@@ -43,19 +43,23 @@ def frame_of(gallery: Gallery) -> Frame:
     """Return the sizes that all pictures of a gallery share."""
     height, width = gallery.inputs.shape[-2:]
     rows, columns = next(iter(gallery.importance.values())).shape[1:]
-    if gallery.patch > 1 and max(rows, columns) <= pixels.LONGEST_SIDE:
-        across, down = columns * gallery.patch / width, rows * gallery.patch / height
+    return frame(height, width, rows, columns, gallery.patch)
+
+
+def frame(height: int, width: int, rows: int, columns: int, patch: int) -> Frame:
+    """Return the sizes of pictures, and of maps of so many rows and columns of patches.
+
+    >>> frame(10, 8, 3, 2, 4).down
+    120.0
+    """
+    if patch > 1 and max(rows, columns) <= pixels.LONGEST_SIDE:
+        across, down = columns * patch / width, rows * patch / height
         return Frame(
-            height,
-            width,
-            (height, width),
-            gallery.patch,
-            round(100 * across, 3),
-            round(100 * down, 3),
+            height, width, (height, width), patch, round(100 * across, 3), round(100 * down, 3)
         )
     # So many patches that they are reduced themselves are drawn like pixels.
     shown = pixels.reduced(np.zeros((height, width), dtype=np.float32)).shape
-    return Frame(shown[0], shown[1], (height, width), gallery.patch)
+    return Frame(shown[0], shown[1], (height, width), patch)
 
 
 def input_of(gallery: Gallery, index: int) -> str:

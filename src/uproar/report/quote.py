@@ -104,7 +104,19 @@ def _best(report: Report, rows: list[Record]) -> str:
         facts.append(count(repeats, "repeat", "repeats"))
     rivals = _rivals(report, str(best["explainer"]))
     hedge = f", though {count(rivals, 'other', 'others')} cannot be told from it" if rivals else ""
-    return f"{best['explainer']} is best ({', '.join(facts)}){hedge}."
+    name = str(best["explainer"])
+    return f"{name}{_what(report, name)} is best ({', '.join(facts)}){hedge}."
+
+
+def _what(report: Report, name: str) -> str:
+    """Return what has to be known of the best explainer, where it is not one of decisions."""
+    alike = "one ranking for all examples" if name in report.of_function else ""
+    if name.startswith("untrained-"):
+        control = "a control that explains random weights"
+    else:
+        control = "a control" if report.is_control(name) else ""
+    told = " and ".join(filter(None, (control, alike)))
+    return f", {told}," if told else ""
 
 
 def _digits(gain: float) -> int:

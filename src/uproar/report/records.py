@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
@@ -26,6 +27,27 @@ class Report:
     agreement: Sequence[Record]
     explainers: Sequence[Record]
     timings: Sequence[Record]
+    function: Sequence[Record]
+    function_agreement: Sequence[Record]
+
+    @cached_property
+    def described(self) -> dict[str, Record]:
+        """What each explainer is, by name."""
+        return {str(row["name"]): row for row in self.explainers}
+
+    @cached_property
+    def of_function(self) -> frozenset[str]:
+        """The explainers of the function, which say the same of every example."""
+        return frozenset(n for n, row in self.described.items() if row["scope"] == "global")
+
+    def is_control(self, name: str) -> bool:
+        """Say whether an explainer does not look at what the model has learned."""
+        return bool(self.described.get(name, {}).get("kind") == "control")
+
+    def estimand(self, name: str) -> str:
+        """Return what an explainer of the function estimates; empty where it does not say."""
+        told = self.described.get(name, {}).get("estimand")
+        return told if isinstance(told, str) else ""
 
 
 def report_of(content: ReportContent) -> Report:
@@ -40,6 +62,8 @@ def report_of(content: ReportContent) -> Report:
         agreement=_records(content.agreement),
         explainers=_records(content.explainers),
         timings=_records(content.timings),
+        function=_records(content.function),
+        function_agreement=_records(content.function_agreement),
     )
 
 

@@ -62,6 +62,40 @@ def interval(low: Any, high: Any, digits: int = 3, *, signed: bool = False) -> s
     return f"{number(low, digits, signed=signed)} to {number(high, digits, signed=signed)}"
 
 
+def interval_of(low: Any, high: Any) -> str:
+    """Return an interval of numbers of any size.
+
+    >>> interval_of(0.000123, 12.0), interval_of(None, 1.0) == MISSING
+    ('0.000123 to 12', True)
+    """
+    if is_missing(low) or is_missing(high):
+        return MISSING
+    return f"{compact(low)} to {compact(high)}"
+
+
+def p_value(value: Any) -> str:
+    """Return a p-value with its sign of relation.
+
+    >>> p_value(0.0312), p_value(0.00004), p_value(None) == f"p {MISSING}"
+    ('p = 0.031', 'p < 0.001', True)
+    """
+    if is_missing(value):
+        return f"p {MISSING}"
+    return "p < 0.001" if float(value) < 0.001 else f"p = {float(value):.2g}"
+
+
+def amount(value: Any) -> str:
+    """Return a count that may be a mean, in as many digits as matter.
+
+    >>> amount(26.0), amount(0.25), amount(12345.6), amount(float("nan")) == MISSING
+    ('26', '0.2', '12,346', True)
+    """
+    if is_missing(value):
+        return MISSING
+    whole = float(value) >= 100 or float(value) == round(float(value))
+    return f"{float(value):,.0f}" if whole else f"{float(value):.1f}"
+
+
 def duration(seconds: Any) -> str:
     """Return a duration with two significant parts at most.
 

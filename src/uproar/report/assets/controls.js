@@ -32,6 +32,9 @@
     });
   }
 
+  // Charts in a closed block are drawn when it opens.
+  document.querySelectorAll("details").forEach((block) => block.addEventListener("toggle", () => uproar.drawShown()));
+
   // The clipboard interface is refused to files in some browsers; the old command works there.
   const copy = async (text) => {
     try {

@@ -26,6 +26,14 @@
       trace.error_y.color = translucent(uproar.colour("soft"), 0.6);
       trace.textfont = { color: uproar.colour("ink"), size: 12 };
     },
+    importance: (trace) => {
+      trace.marker.color = slot(trace.meta.slot);
+      trace.error_x.color = translucent(slot(trace.meta.slot), 0.6);
+    },
+    correlations: (trace) => {
+      trace.colorscale = ["pair-worse", "pair-alike", "pair-better"].map((name, index) => [index / 2, uproar.colour(name)]);
+      trace.textfont = { color: uproar.colour("ink"), size: 11 };
+    },
     pairs: (trace) => {
       const steps = ["pair-worse", "pair-alike", "pair-better"].map(uproar.colour);
       trace.colorscale = steps.flatMap((colour, index) => [[index / 3, colour], [(index + 1) / 3, colour]]);

@@ -30,8 +30,8 @@
     const rows = [...document.getElementById(box.dataset.table).tBodies[0].rows];
     const found = box.closest(".tools").querySelector("output");
     const headings = [...document.querySelectorAll(`#${box.dataset.table} thead th`)];
-    // Name, kind and the verdicts, not the numbers.
-    const searched = headings.filter((heading) => /^name$|^kind$|verdict$/.test(heading.dataset.key));
+    // Name, kind, estimand and the verdicts, not the numbers.
+    const searched = headings.filter((heading) => /^name$|^kind$|^estimand$|verdict$/.test(heading.dataset.key));
     const columns = searched.map((heading) => heading.cellIndex);
     box.addEventListener("input", () => {
       const wanted = box.value.trim().toLowerCase();

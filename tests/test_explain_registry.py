@@ -29,6 +29,13 @@ UNREGISTERED = {
     "transform_of": "finds aggregations",
 }
 ALL = (*EXPLAINERS, *ENSEMBLES, *AGGREGATIONS)
+# What a network that nobody can train again is no model for, and what is said of it.
+REFUSED = {
+    "loco": "this one cannot be trained",
+    "impurity": "needs trees of scikit-learn",
+    "gain": "needs the boosted trees",
+    "coefficients": "needs? a linear model",
+}
 
 
 def make(layout: str) -> tuple[TrainedModel, torch.Tensor, torch.Tensor]:
@@ -64,6 +71,8 @@ def refusal(name: str, layout: str) -> str:
         return "needs images or series"
     if parse(name).entry().needs == "attention":
         return "Sequential computes none"
+    if name in REFUSED:
+        return REFUSED[name]
     return "needs trees that" if name in {"tree-shap", "saabas"} else ""
 
 

@@ -41,6 +41,7 @@ def toy_model(layout: str, *, examples: int = 4) -> tuple[TrainedModel, Tensor, 
         for parameter in module.parameters():
             parameter.copy_(torch.randn(parameter.shape, generator=generator) / 2)
     inputs = torch.rand(examples, *shape, generator=generator)
+    others = torch.rand(12, *shape, generator=generator)
     model = TrainedModel(
         module=module.eval().requires_grad_(False),
         black=torch.zeros(shape),
@@ -48,8 +49,8 @@ def toy_model(layout: str, *, examples: int = 4) -> tuple[TrainedModel, Tensor, 
         spread=torch.ones(shape),
         feature_axes=axes,
         kind="table" if layout == "table" else "image",
-        held_out=(inputs.clone(), torch.arange(examples) % 3),
-        background=inputs.flip(0),
+        held_out=(others, torch.arange(len(others)) % 3),
+        background=others.flip(0),
     )
     return model, inputs, torch.arange(examples) % 3
 

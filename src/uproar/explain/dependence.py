@@ -16,7 +16,6 @@ from uproar.models.trained import TrainedModel
 from uproar.types import Skipped
 
 FEWEST = 5  # examples: neighbours are looked for among them
-LARGEST_SEED = 2**31
 
 
 @dataclass(frozen=True)
@@ -25,7 +24,8 @@ class MutualInformation:
 
     ``e_f = E[ log p(x_f, y) / (p(x_f) p(y)) ]``, estimated from distances to the nearest
     neighbours, as scikit-learn does; values that have no more than two levels are counted. That
-    of a feature is the largest of its values. The model plays no part.
+    of a feature is the largest of its values. The model plays no part, and equal distances are
+    told apart by numbers that are always the same.
 
     :param neighbours: how many, at least 1; more of them vary less and err more to one side.
     :raises ValueError: when there are fewer.
@@ -46,7 +46,11 @@ class MutualInformation:
         if self.neighbours < 1:
             raise ValueError(f"neighbours must be at least 1, got {self.neighbours!r}")
 
-    def measure(self, model: TrainedModel, generator: torch.Generator) -> Importance:
+    def measure(
+        self,
+        model: TrainedModel,
+        generator: torch.Generator,  # noqa: ARG002 - all explainers of the function are called alike
+    ) -> Importance:
         """Return the importance of every feature.
 
         :raises Skipped: when too few examples are held out, or inputs are embedded words.
@@ -62,12 +66,11 @@ class MutualInformation:
         regression = np.issubdtype(labels.dtype, np.floating)
         estimate = mutual_info_regression if regression else mutual_info_classif
         levels = np.array([len(np.unique(column)) for column in values.T])
-        seed = int(torch.randint(LARGEST_SEED, (), generator=generator, device=generator.device))
         found = estimate(
             *(values, labels),
             discrete_features=levels <= 2,
             n_neighbors=self.neighbours,
-            random_state=seed,
+            random_state=0,
         )
         return Importance.of(_largest(found, feature))
 

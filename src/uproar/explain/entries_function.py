@@ -111,7 +111,6 @@ FUNCTION = (
         parameters=(("neighbours", 3),),
         data_kinds=("table", "image", "series"),
         estimand="what it tells of the label by itself, without the others and without a model",
-        draws="shared",
     ),
     Entry(
         name="correlation",

@@ -11,8 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from uproar.explain.importance import Importance, one_sided
-from uproar.explain.losses import Labels, Loss, checked_loss, held_out_of, loss_for, outputs_of
-from uproar.explain.passes import rows_per_pass
+from uproar.explain.losses import Labels, Loss, checked_loss, held_out_of, loss_for, outputs_of, rows_for
 from uproar.explain.shuffles import values_of_features
 from uproar.models.trained import TrainedModel
 from uproar.types import Skipped
@@ -127,7 +126,7 @@ class _Game:
         self, rows: Int[Tensor, "draws"], orders: Int[Tensor, "draws features"]
     ) -> Float[Tensor, "draws features"]:
         """Return what every feature takes from the loss of its example when its turn comes."""
-        at_once = max(1, rows_per_pass(self.inputs) // len(self.background))
+        at_once = max(1, rows_for(self.model, self.inputs) // len(self.background))
         blocks = zip(rows.split(at_once), orders.split(at_once), strict=True)
         losses = torch.cat([self._losses(some, their) for some, their in blocks])
         # (draws, features): the place in the order is the step.
@@ -138,7 +137,7 @@ class _Game:
     ) -> Float[Tensor, "draws steps"]:
         """Return the loss of each example with none of the features known, one, two, … and all."""
         sums = [torch.zeros_like(self.full[rows]) for _ in range(self.features - 1)]
-        for background in self.background.split(rows_per_pass(self.inputs)):
+        for background in self.background.split(rows_for(self.model, self.inputs)):
             for step, answers in enumerate(self._answers(rows, orders, background)):
                 sums[step] += answers.sum(1)
         means = [total / len(self.background) for total in sums]
@@ -165,7 +164,7 @@ class _Game:
             points.scatter_(2, columns[:, None].expand_as(values), values)
             # A copy, since models of others may write to what they are handed.
             outputs = self.model(points.clone().view(-1, *self.inputs.shape[1:]))
-            yield self.loss.answers(outputs).view(len(rows), len(background), -1)
+            yield self.loss.answers(outputs).reshape(len(rows), len(background), -1)
 
 
 @dataclass

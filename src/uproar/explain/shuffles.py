@@ -8,8 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from uproar.explain.losses import Labels, Loss, loss_for, outputs_of
-from uproar.explain.passes import rows_per_pass
+from uproar.explain.losses import Labels, Loss, loss_for, outputs_of, rows_for
 from uproar.models.trained import TrainedModel
 
 
@@ -75,7 +74,7 @@ def increases_of_loss(
     members = values_of_features(model.feature_of_value(inputs))
     repeats, examples = order.shape
     totals = torch.zeros(len(members), examples, dtype=torch.float64, device=inputs.device)
-    rows = rows_per_pass(inputs)
+    rows = rows_for(model, inputs)
     # Pairs of a feature and an order: several in one pass where there are few examples.
     pairs = torch.arange(len(members) * repeats, device=inputs.device)
     for some in pairs.split(max(1, rows // examples)):

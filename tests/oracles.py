@@ -635,3 +635,251 @@ def saabas(node: dict, x: np.ndarray) -> np.ndarray:
         changes[node["feature"]] += split_mean(child) - split_mean(node)
         node = child
     return changes
+
+
+# --- what Captum computes -------------------------------------------------------------------------
+
+
+def _entering(layers: Layers, x: np.ndarray) -> list[np.ndarray]:
+    """Values that enter each ReLU of a perceptron."""
+    found, values = [], x
+    for weight, bias in layers[:-1]:
+        found.append(weight @ values + bias)
+        values = np.maximum(found[-1], 0)
+    return found
+
+
+def deep_lift(layers: Layers, x: np.ndarray, x0: np.ndarray, target: int) -> np.ndarray:
+    """Multipliers of the rescale rule through a perceptron, one unit at a time, times the way."""
+    multiplier = layers[-1][0][target].copy()
+    ways = zip(_entering(layers, x), _entering(layers, x0), strict=True)
+    for (weight, _), (z, z0) in zip(reversed(layers[:-1]), reversed(list(ways)), strict=True):
+        for unit in range(len(multiplier)):
+            change = max(z[unit], 0) - max(z0[unit], 0)
+            multiplier[unit] *= change / (z[unit] - z0[unit])
+        multiplier = weight.T @ multiplier
+    return (x - x0) * multiplier
+
+
+def relevance(layers: Layers, x: np.ndarray, target: int) -> np.ndarray:
+    """Relevance of the inputs of a perceptron, shared out in proportion to the products."""
+    activations = [x, *(np.maximum(z, 0) for z in _entering(layers, x))]
+    found = np.zeros(len(layers[-1][1]))
+    found[target] = perceptron(layers, x)[target]
+    for (weight, bias), below in zip(reversed(layers), reversed(activations), strict=True):
+        shared = np.zeros(len(below))
+        for unit in range(len(bias)):
+            products = weight[unit] * below
+            shared += products / (products.sum() + bias[unit]) * found[unit]
+        found = shared
+    return found
+
+
+def grad_cam(activation: np.ndarray, slope: np.ndarray) -> np.ndarray:
+    """Map of one example, from a layer's (channels, *places) and the gradient there."""
+    total = np.zeros(activation.shape[1:])
+    for channel, values in enumerate(activation):
+        total += slope[channel].mean() * values
+    return np.maximum(total, 0)
+
+
+def occlusion_windows(
+    output: Callable[[np.ndarray], float],
+    x: np.ndarray,
+    baseline: np.ndarray,
+    groups: np.ndarray,
+    shape: tuple[int, ...],
+    *,
+    axes: int,
+    patch: int,
+    stride: int,
+) -> np.ndarray:
+    """Slide a window over the last ``axes`` axes of the features, and average what it uncovers."""
+    falls: list[list[float]] = [[] for _ in range(math.prod(shape))]
+    starts = []
+    for axis, side in enumerate(shape):
+        if axis < len(shape) - axes:
+            starts.append(list(range(side)))
+            continue
+        begun = [0]
+        while begun[-1] + patch < side:
+            begun.append(begun[-1] + stride)
+        starts.append(begun)
+    for corner in itertools.product(*starts):
+        sizes = [1 if axis < len(shape) - axes else patch for axis in range(len(shape))]
+        covered = [
+            int(np.ravel_multi_index(place, shape))
+            for place in itertools.product(
+                *(range(c, min(c + n, s)) for c, n, s in zip(corner, sizes, shape, strict=True))
+            )
+        ]
+        hidden = x.ravel().copy()
+        for value, feature in enumerate(groups):
+            if int(feature) in covered:
+                hidden[value] = baseline.ravel()[value]
+        for feature in covered:
+            falls[feature].append(output(x) - output(hidden.reshape(x.shape)))
+    return np.array([statistics.mean(fall) for fall in falls])
+
+
+def exact_shapley(answer: Callable[[frozenset[int]], float], players: int) -> np.ndarray:
+    """Shapley values as the weighted sum over coalitions, for more players than have few orders."""
+    known = {
+        frozenset(coalition): answer(frozenset(coalition))
+        for size in range(players + 1)
+        for coalition in itertools.combinations(range(players), size)
+    }
+    found = np.zeros(players)
+    for coalition, value in known.items():
+        for player in set(range(players)) - coalition:
+            weight = Fraction(
+                math.factorial(len(coalition)) * math.factorial(players - len(coalition) - 1),
+                math.factorial(players),
+            )
+            found[player] += float(weight) * (known[coalition | {player}] - value)
+    return found
+
+
+def kernel_shap(
+    coalitions: np.ndarray, weights: np.ndarray, values: np.ndarray, whole: float, empty: float
+) -> np.ndarray:
+    """Weighted least squares with the last player's value from the sum; the smallest solution."""
+    players = coalitions.shape[1]
+    rows, wanted = coalitions.astype(float), values - empty
+    root = np.sqrt(weights)
+    # Values that add up to the whole: an even share each, and a part that adds up to zero.
+    even = np.full(players, (whole - empty) / players)
+    centring = np.eye(players) - 1 / players
+    part = np.linalg.lstsq(root[:, None] * (rows @ centring), root * (wanted - rows @ even), 1e-9)
+    return even + centring @ part[0]
+
+
+def lime(
+    design: np.ndarray, outputs: np.ndarray, distances: np.ndarray, width: float
+) -> np.ndarray:
+    """Solve the normal equations of a weighted ridge regression with an unpunished intercept."""
+    weights = np.sqrt(np.exp(-(distances**2) / width**2))
+    rows = np.column_stack([design, np.ones(len(design))])
+    matrix = np.diag([1.0] * design.shape[1] + [0.0])
+    right = np.zeros(len(matrix))
+    for row, output, weight in zip(rows, outputs, weights, strict=True):
+        matrix += weight * np.outer(row, row)
+        right += weight * output * row
+    return np.linalg.solve(matrix, right)[:-1]
+
+
+def enlarged(grid: np.ndarray, sides: tuple[int, ...], shifts: Sequence[int]) -> np.ndarray:
+    """Enlarge a grid to one cell more than the sides, bilinearly, and cut it out, place by place."""
+    result = np.zeros(sides)
+    for place in np.ndindex(*sides):
+        total = 0.0
+        for corner in itertools.product((0, 1), repeat=len(sides)):
+            share, cell = 1.0, []
+            for axis, (at, shift, up) in enumerate(zip(place, shifts, corner, strict=True)):
+                cells = grid.shape[axis]
+                scale = (cells + 1) * math.ceil(sides[axis] / cells) / cells
+                centre = min(max((at + shift + 0.5) / scale - 0.5, 0), cells - 1)
+                low = math.floor(centre)
+                share *= centre - low if up else 1 - (centre - low)
+                cell.append(min(low + up, cells - 1))
+            total += share * float(grid[tuple(cell)])
+        result[place] = total
+    return result
+
+
+def rise(masks: np.ndarray, outputs: np.ndarray) -> np.ndarray:
+    """Mean output under the masks that show a feature, by how much they do, less the mean of all."""
+    found = np.zeros(masks.shape[1:])
+    for place in np.ndindex(*found.shape):
+        shown = masks[(slice(None), *place)]
+        found[place] = sum(shown * outputs) / sum(shown) - statistics.mean(outputs)
+    return found
+
+
+# --- the whole function ---------------------------------------------------------------------------
+
+
+def example_loss(output: np.ndarray, label: float, *, probabilities: bool = False) -> float:
+    """Squared error of one value, or minus the log-probability of the class."""
+    if len(output) == 1:
+        return float(output[0] - label) ** 2
+    exponents = [math.exp(value - max(output)) for value in output]
+    chosen = output[int(label)] if probabilities else exponents[int(label)] / sum(exponents)
+    return -math.log(max(chosen, 1e-7))
+
+
+def conditional_residuals(
+    inputs: np.ndarray, background: np.ndarray, groups: np.ndarray, ridge: float
+) -> np.ndarray:
+    """What a ridge regression on all other features, fitted on the background, does not explain."""
+    centre, deviation = background.mean(0), background.std(0)
+    deviation[deviation == 0] = 1.0
+    known, asked = (background - centre) / deviation, (inputs - centre) / deviation
+    residuals = np.zeros_like(inputs)
+    for feature in range(int(groups.max()) + 1):
+        own, others = groups == feature, groups != feature
+        penalty = np.sqrt(ridge * len(known)) * np.eye(others.sum())
+        design = np.concatenate([known[:, others], penalty])
+        wanted = np.concatenate([known[:, own], np.zeros((others.sum(), own.sum()))])
+        slopes = np.linalg.lstsq(design, wanted, rcond=None)[0]
+        residuals[:, own] = (asked[:, own] - asked[:, others] @ slopes) * deviation[own]
+    return residuals
+
+
+def sage_gains(
+    answers: Callable[[np.ndarray], np.ndarray],
+    loss: Callable[[np.ndarray, float], float],
+    x: np.ndarray,
+    label: float,
+    background: np.ndarray,
+    groups: np.ndarray,
+    order: Sequence[int],
+) -> np.ndarray:
+    """Fall of one example's loss as its features become known in an order, one after another."""
+
+    def loss_knowing(known: set[int]) -> float:
+        rows = background.reshape(len(background), -1).copy()
+        for value, feature in enumerate(groups):
+            if feature in known:
+                rows[:, value] = x.ravel()[value]
+        return loss(answers(rows.reshape(background.shape)).mean(0), label)
+
+    gains = np.zeros(int(groups.max()) + 1)
+    for place, feature in enumerate(order):
+        before = set(order[:place])
+        gains[feature] = loss_knowing(before) - loss_knowing(before | {feature})
+    return gains
+
+
+def impurity_importance(tree: Any, features: int) -> np.ndarray:
+    """Weighted falls of the impurity at the splits of one tree of scikit-learn, summing to one."""
+    falls = np.zeros(features)
+    for node, (left, right) in enumerate(
+        zip(tree.children_left, tree.children_right, strict=True)
+    ):
+        if left < 0:
+            continue
+        weighted = [tree.weighted_n_node_samples[n] * tree.impurity[n] for n in (node, left, right)]
+        falls[tree.feature[node]] += weighted[0] - weighted[1] - weighted[2]
+    return falls / falls.sum()
+
+
+def coefficient_importance(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Mean absolute difference of the coefficients of all pairs of classes, times deviations."""
+    pairs = list(itertools.combinations(range(len(weights)), 2))
+    return np.array(
+        [
+            statistics.mean(abs(weights[a, v] - weights[b, v]) for a, b in pairs)
+            * statistics.pstdev(values[:, v].tolist())
+            for v in range(values.shape[1])
+        ]
+    )
+
+
+def correlation_ratio(values: Sequence[float], labels: Sequence[int]) -> float:
+    """Root of the share of a value's variance that lies between the classes."""
+    centre, between = statistics.mean(values), 0.0
+    for label in set(labels):
+        own = [value for value, other in zip(values, labels, strict=True) if other == label]
+        between += len(own) * (statistics.mean(own) - centre) ** 2
+    return math.sqrt(between / sum((value - centre) ** 2 for value in values))

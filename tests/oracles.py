@@ -883,3 +883,114 @@ def correlation_ratio(values: Sequence[float], labels: Sequence[int]) -> float:
         own = [value for value, other in zip(values, labels, strict=True) if other == label]
         between += len(own) * (statistics.mean(own) - centre) ** 2
     return math.sqrt(between / sum((value - centre) ** 2 for value in values))
+
+
+# --- paths, deconvnets and attention --------------------------------------------------------------
+
+
+def deconvolved_perceptron(layers: Layers, target: int) -> np.ndarray:
+    """Backpropagation through a perceptron whose ReLUs look at the gradient alone."""
+    slope = layers[-1][0][target].copy()
+    for weight, _ in reversed(layers[:-1]):
+        for unit in range(len(slope)):
+            if slope[unit] <= 0:
+                slope[unit] = 0.0
+        slope = weight.T @ slope
+    return slope
+
+
+def expected_gradients(
+    slope: Function, x: np.ndarray, references: Sequence[np.ndarray], shares: Sequence[float]
+) -> np.ndarray:
+    """Mean over references of the way from them times the gradient at a share of it."""
+    total = np.zeros_like(x)
+    for reference, share in zip(references, shares, strict=True):
+        total += (x - reference) * slope(reference + share * (x - reference))
+    return total / len(references)
+
+
+def mirrored_blur(line: np.ndarray, deviation: float) -> np.ndarray:
+    """Blur a line by a sum over all places within eight deviations, mirrored at both ends."""
+    side = len(line)
+    result = np.zeros(side)
+    if deviation == 0:
+        return line.astype(float)
+    reach = int(8 * deviation) + 1
+    weights = [math.exp(-((step / deviation) ** 2) / 2) for step in range(-reach, reach + 1)]
+    for place in range(side):
+        for weight, step in zip(weights, range(-reach, reach + 1), strict=True):
+            at = (place + step) % (2 * side)
+            result[place] += weight * float(line[at if at < side else 2 * side - 1 - at])
+    return result / sum(weights)
+
+
+def blur_path(x: np.ndarray, steps: int, deviation: float) -> list[np.ndarray]:
+    """A line or an image (height, width), blurred by ever more of each side."""
+    path = []
+    for step in range(steps + 1):
+        blurred = x.astype(float)
+        share = deviation * (step / steps) ** 2
+        for axis in range(x.ndim):
+            side = x.shape[axis]
+            blurred = np.apply_along_axis(mirrored_blur, axis, blurred, share * side)
+        path.append(blurred)
+    return path
+
+
+def along(slope: Function, path: Sequence[np.ndarray]) -> np.ndarray:
+    """Sum over the pieces of a path, ends first, of the gradient in the middle times the piece."""
+    total = np.zeros_like(path[0])
+    for sharper, blurred in itertools.pairwise(path):
+        total += (sharper - blurred) * slope((sharper + blurred) / 2)
+    return total
+
+
+def guided_path(
+    slope: Function,
+    x: np.ndarray,
+    start: np.ndarray,
+    *,
+    steps: int,
+    fraction: float,
+    distance: float,
+) -> list[np.ndarray]:
+    """The points of guided integrated gradients, value by value and group by group."""
+    whole = sum(abs(float(a) - float(b)) for a, b in zip(x, start, strict=True))
+    size = int(fraction * (len(x) - 1)) + 1
+    points, share = [start.astype(float)], [0.0] * len(x)
+    for step in range(1, steps + 1):
+        steepness = np.abs(slope(points[-1]))
+        stop = min(step / steps + distance, 1)
+        share = [max(one, step / steps - distance, 0) for one in share]
+        left = whole * step / steps - sum(
+            one * abs(float(a) - float(b)) for one, a, b in zip(share, x, start, strict=True)
+        )
+        movable = [v for v in range(len(x)) if x[v] != start[v] and share[v] < stop]
+        movable.sort(key=lambda value: float(steepness[value]))
+        while movable and left > 1e-12:
+            group, movable = movable[:size], movable[size:]
+            reach = sum((stop - share[v]) * abs(float(x[v] - start[v])) for v in group)
+            part = min(1.0, left / reach)
+            for value in group:
+                share[value] += part * (stop - share[value])
+            left -= part * reach
+        points.append(start + np.array(share) * (x - start))
+    return points
+
+
+def rolled_out(blocks: Sequence[np.ndarray]) -> np.ndarray:
+    """Attention rollout (tokens, tokens) of one example: blocks are (heads, tokens, tokens)."""
+    reaches = np.eye(blocks[0].shape[-1])
+    for block in blocks:
+        mixed = 0.5 * sum(block) / len(block) + 0.5 * np.eye(len(reaches))
+        reaches = np.array([row / row.sum() for row in mixed]) @ reaches
+    return reaches
+
+
+def relevance(blocks: Sequence[np.ndarray], slopes: Sequence[np.ndarray]) -> np.ndarray:
+    """Relevance (tokens, tokens) of one example, from attention and its gradient."""
+    relevant = np.eye(blocks[0].shape[-1])
+    for block, slope in zip(blocks, slopes, strict=True):
+        raising = sum(np.maximum(a * g, 0) for a, g in zip(block, slope, strict=True)) / len(block)
+        relevant = relevant + raising @ relevant
+    return relevant

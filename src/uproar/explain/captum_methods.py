@@ -13,11 +13,16 @@ from torch import Tensor, nn
 
 from uproar.explain.captum_support import attributed, private_copy
 from uproar.explain.parameters import BASELINES
-from uproar.explain.passes import in_passes, rows_per_pass
+from uproar.explain.passes import in_passes, rows_per_pass, sum_along
 from uproar.explain.relevance import with_rules
 from uproar.models.trained import TrainedModel
 from uproar.types import Skipped
 
+# The modules of which Captum knows the rescale rule.
+NON_LINEAR = (
+    *(nn.ReLU, nn.ELU, nn.LeakyReLU, nn.Sigmoid, nn.Tanh, nn.Softplus),
+    *(nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d),
+)
 # Of the attributions' sizes: by how much they may miss what they have to add up to.
 TOLERANCE = 0.01
 
@@ -155,16 +160,22 @@ class GradientShap:
         :raises Skipped: without gradients, or training examples to compare with.
         """
         background, device = _background(model), generator.device
-        total = torch.zeros_like(inputs)
-        for _ in range(self.references):
-            chosen = torch.randint(len(background), (), generator=generator, device=device)
-            share = torch.rand((), generator=generator, device=device).to(inputs)
-            noise = torch.randn(inputs.shape[1:], generator=generator, device=device).to(inputs)
-            noisy = inputs + self.smoothing * model.spread * noise
-            start = _as_baseline(model, background[int(chosen)], inputs)
-            points, way = start + share * (noisy - start), noisy - start
-            slopes = in_passes(model.gradient, points, targets, rows=rows_per_pass(inputs))
-            total += way * slopes
+
+        def noisy_way(start: Tensor) -> Tensor:
+            noise = torch.randn(inputs.shape[1:], generator=generator, device=device)
+            return inputs + self.smoothing * model.spread * noise.to(inputs) - start
+
+        def path(steps: slice) -> tuple[Tensor, Tensor]:
+            points, ways = list[Tensor](), list[Tensor]()
+            for _ in range(steps.start, steps.stop):
+                chosen = torch.randint(len(background), (), generator=generator, device=device)
+                share = torch.rand((), generator=generator, device=device).to(inputs)
+                start = _as_baseline(model, background[int(chosen)], inputs)
+                ways.append(noisy_way(start))
+                points.append(start + share * ways[-1])
+            return torch.stack(points), torch.stack(ways)
+
+        total = sum_along(path, self.references, model, inputs, targets)
         return total / self.references
 
 
@@ -307,6 +318,9 @@ def _contributions(
     def contributions(part: Tensor, wanted: Tensor) -> Tensor:
         own, outputs = private_copy(model.network), list[Tensor]()
         own.register_forward_hook(lambda _, __, output: outputs.append(output.detach()))
+        for layer in own.modules():
+            if isinstance(layer, NON_LINEAR):
+                layer.register_forward_pre_hook(_on_a_copy)
         # Captum doubles the rows at the door of what it is given: one door further out.
         method = CaptumDeepLift(nn.Sequential(own))
         found = _refused("DeepLIFT", method, inputs[part], wanted, baselines=baselines[part])
@@ -318,6 +332,15 @@ def _contributions(
     return in_passes(contributions, torch.arange(len(inputs)), targets, rows=rows)
 
 
+def _on_a_copy(_: nn.Module, given: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Let a layer begin from a tensor of its own.
+
+    Captum takes the gradient behind a layer where the next one begins, and before that one has
+    changed it, if both share the tensor: pooling right behind a ReLU would not be heeded.
+    """
+    return tuple(one.clone() for one in given)
+
+
 def _refused(
     what: str, method: object, inputs: Tensor, targets: Tensor, **options: object
 ) -> Tensor:
@@ -327,7 +350,9 @@ def _refused(
     except RuntimeError as error:
         if "more than once" not in str(error):
             raise
-        raise Skipped(f"{what} needs layers that are called once each: {error}") from error
+        raise Skipped(
+            f"{what} needs layers that are called once, and one is called again"
+        ) from error
     return found
 
 

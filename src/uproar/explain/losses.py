@@ -114,4 +114,6 @@ def rows_for(model: TrainedModel, inputs: Float[Tensor, "examples *shape"]) -> i
 
 def outputs_of(model: TrainedModel, inputs: Float[Tensor, "examples *shape"]) -> Tensor:
     """Return the outputs for all inputs, in passes of bounded memory."""
-    return in_passes(lambda part, _: model(part), inputs, inputs, rows=rows_for(model, inputs))
+    # Copies, since models of others may write to what they are handed.
+    rows = rows_for(model, inputs)
+    return in_passes(lambda part, _: model(part.clone()), inputs, inputs, rows=rows)

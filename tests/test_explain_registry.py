@@ -71,6 +71,8 @@ def refusal(name: str, layout: str) -> str:
         return "needs images or series"
     if parse(name).entry().needs == "attention":
         return "Sequential computes none"
+    if parse(name).entry().needs == "gradients, convolutions":
+        return "no place in a table" if layout == "table" else "needs a convolution"
     if name in REFUSED:
         return REFUSED[name]
     return "needs trees that" if name in {"tree-shap", "saabas"} else ""

@@ -56,7 +56,7 @@ CAPTUM = (
     ),
     Entry(
         name="shapley-sampling",
-        summary="Shapley values from random orders of the features",
+        summary="contribution of the feature, averaged over random orders",
         path="uproar.explain.captum_methods:ShapleySampling",
         paper="Castro et al. 2009, doi 10.1016/j.cor.2008.04.004",
         needs="any model",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import threading
 from itertools import pairwise
 
 import numpy as np
@@ -55,6 +56,7 @@ def explain(explainer: object, model: TrainedModel, inputs: Tensor, targets: lis
         (input_x_gradient, [2.0, -5.0], [-2.0, -4.0], [-2.0, 5.0]),
         (IntegratedGradients(steps=4), [2.0, -5.0], [-2.0, -4.0], [-2.0, 5.0]),
         (guided_backpropagation, [3.0, -3.0], [0.0, 0.0], [2.0, 2.0]),
+        (deconvnet, [3.0, -3.0], [3.0, -3.0], [2.0, 2.0]),
     ],
 )
 def test_two_unit_network(
@@ -63,40 +65,6 @@ def test_two_unit_network(
     inputs = torch.tensor([[2.0, 1.0], [1.0, 2.0], [2.0, 1.0]])
     attribution = explain(explainer, two_units(), inputs, [0, 0, 1])
     assert attribution.tolist() == [both_on, first_off, other_class]
-
-
-def square() -> TrainedModel:
-    """``f = sum of x**2``, whose right Riemann sum over k steps is ``x**2 (1 + 1/k)``."""
-
-    class Square(nn.Module):
-        def forward(self, inputs: Tensor) -> Tensor:
-            return inputs.square().sum(1, keepdim=True)
-
-    return trained(Square(), black=0.0, mean=1.0)
-
-
-@pytest.mark.parametrize(
-    ("steps", "baseline", "expected"),
-    [
-        (1, "zero", 18.0),
-        (2, "zero", 13.5),
-        (10, "zero", 9.9),
-        (2, "black", 13.5),
-        (1, "mean", 12.0),  # (3 - 1) * 2 * 3
-        (2, "mean", 10.0),  # (3 - 1) * (4 + 6) / 2
-    ],
-)
-def test_right_riemann_sum(steps: int, baseline: str, expected: float) -> None:
-    attribution = explain(
-        IntegratedGradients(steps, baseline), square(), torch.tensor([[3.0]]), [0]
-    )
-    assert attribution.item() == pytest.approx(expected, abs=1e-6)
-
-
-def test_black_baseline_is_the_models() -> None:
-    model = trained(nn.Linear(3, 1), black=2.0)
-    attribution = explain(IntegratedGradients(3, "black"), model, torch.full((1, 3), 2.0), [0])
-    assert attribution.tolist() == [[0.0, 0.0, 0.0]]
 
 
 def random_perceptron(seed: int) -> tuple[TrainedModel, oracles.Layers]:
@@ -130,6 +98,7 @@ def test_against_slow_references(seed: int, examples: int) -> None:
                 input_x_gradient,
                 IntegratedGradients(7),
                 guided_backpropagation,
+                deconvnet,
             )
         ),
         strict=True,
@@ -145,46 +114,10 @@ def test_against_slow_references(seed: int, examples: int) -> None:
             x * slope(x),
             oracles.integrated_gradients(slope, x, np.zeros(5), 7),
             oracles.guided_perceptron(layers, x, target),
+            oracles.deconvolved_perceptron(layers, target),
         ]
         for got, wanted in zip(attributions, expected, strict=True):
             np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-7)
-
-
-def test_integrated_gradients_sum_to_the_change_of_the_logit() -> None:
-    model, _ = random_perceptron(0)
-    inputs = torch.tensor(np.random.default_rng(1).normal(size=(6, 5)))
-    change = (model(inputs) - model(torch.zeros_like(inputs)))[:, 1]
-    gaps = [
-        (explain(IntegratedGradients(steps, "zero"), model, inputs, [1] * 6).sum(1) - change)
-        .abs()
-        .max()
-        for steps in (10, 100, 1000)
-    ]
-    assert gaps[2] < gaps[1] < gaps[0]
-    assert gaps[2] < 0.02
-
-
-def test_steps_that_need_several_passes_equal_steps_in_one() -> None:
-    model, _ = random_perceptron(3)
-    inputs = torch.tensor(np.random.default_rng(2).normal(size=(900, 5)))  # two steps a pass
-    together = explain(IntegratedGradients(5), model, inputs, [0] * 900)
-    apart = torch.cat([explain(IntegratedGradients(5), model, one[None], [0]) for one in inputs])
-    torch.testing.assert_close(together, apart)
-
-
-def test_integrated_gradients_of_a_linear_model_are_input_times_gradient() -> None:
-    model = trained(nn.Linear(4, 2).double())
-    inputs = torch.tensor(np.random.default_rng(0).normal(size=(3, 4)))
-    integrated = explain(IntegratedGradients(), model, inputs, [0, 1, 0])
-    torch.testing.assert_close(integrated, explain(input_x_gradient, model, inputs, [0, 1, 0]))
-
-
-@pytest.mark.parametrize(
-    ("steps", "baseline", "message"), [(0, "zero", "steps"), (1, "white", "baseline")]
-)
-def test_integrated_gradients_refuse(steps: int, baseline: str, message: str) -> None:
-    with pytest.raises(ValueError, match=f"{message} must be"):
-        IntegratedGradients(steps, baseline)
 
 
 def layers_with(*relus: nn.Module) -> TrainedModel:
@@ -196,14 +129,77 @@ def layers_with(*relus: nn.Module) -> TrainedModel:
     return trained(nn.Sequential(*parts, nn.Linear(4, 2).double()))
 
 
+both = pytest.mark.parametrize("explainer", [guided_backpropagation, deconvnet])
+
+
+@both
 @pytest.mark.parametrize("inplace", [False, True])
-def test_guided_backpropagation_of_a_relu_used_often_or_in_place(inplace: bool) -> None:
+def test_a_relu_used_often_or_in_place(explainer: object, inplace: bool) -> None:
     inputs = torch.tensor(np.random.default_rng(0).normal(size=(20, 4)))
     shared = nn.ReLU(inplace=inplace)
-    expected = explain(guided_backpropagation, layers_with(nn.ReLU(), nn.ReLU()), inputs, [0] * 20)
-    got = explain(guided_backpropagation, layers_with(shared, shared), inputs, [0] * 20)
+    expected = explain(explainer, layers_with(nn.ReLU(), nn.ReLU()), inputs, [0] * 20)
+    got = explain(explainer, layers_with(shared, shared), inputs, [0] * 20)
     torch.testing.assert_close(got, expected, rtol=0, atol=0)
     plain = explain(gradient, layers_with(shared, shared), inputs, [0] * 20)
+    assert not torch.equal(got, plain)
+
+
+class ReadsWhatWasChanged(nn.Module):
+    """A ReLU whose answer is not looked at: in place, what it was given is another number after.
+
+    ``view`` makes it work on a part of another tensor, and ``named`` calls it by keyword.
+    """
+
+    def __init__(self, *, inplace: bool, view: bool, named: bool) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(4, 6).double(), nn.Linear(6, 2).double()
+        self.relu, self.view, self.named = nn.ReLU(inplace), view, named
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        hidden = self.first(inputs)
+        part = hidden.view(-1, 3, 2)[:, :2] if self.view else hidden
+        answer = self.relu(input=part) if self.named else self.relu(part)
+        if not self.relu.inplace:
+            rest = hidden.view(-1, 3, 2)[:, 2:] if self.view else hidden[:, :0]
+            hidden = torch.cat([answer.flatten(1), rest.flatten(1)], 1)
+        return self.last(hidden)
+
+
+@both
+@pytest.mark.parametrize("view", [False, True])
+@pytest.mark.parametrize("named", [False, True])
+def test_in_place_what_was_changed_may_be_read(explainer: object, view: bool, named: bool) -> None:
+    inputs = torch.tensor(np.random.default_rng(0).normal(size=(20, 4)))
+    results = []
+    for inplace in (False, True):
+        torch.manual_seed(0)
+        model = trained(ReadsWhatWasChanged(inplace=inplace, view=view, named=named))
+        results.append([explain(one, model, inputs, [0] * 20) for one in (explainer, gradient)])
+    torch.testing.assert_close(results[1], results[0])
+    assert not torch.allclose(*results[1])
+
+
+@both
+def test_other_threads_have_the_gradient_of_the_module_itself(explainer: object) -> None:
+    model, inputs = two_units(), torch.tensor([[2.0, 1.0], [1.0, 2.0]])
+    relu, seen = model.network[1], []  # type: ignore[index]
+
+    def meanwhile(module: nn.Module, _: object) -> None:
+        if threading.current_thread() is main:
+            other = threading.Thread(
+                target=lambda: seen.append(explain(gradient, model, inputs, [0, 0]))
+            )
+            other.start()
+            other.join(10)
+
+    main = threading.current_thread()
+    expected = explain(explainer, model, inputs, [0, 0])
+    plain = explain(gradient, model, inputs, [0, 0])
+    handle = relu.register_forward_pre_hook(meanwhile)
+    got = explain(explainer, model, inputs, [0, 0])
+    handle.remove()
+    assert torch.equal(seen[0], plain)
+    assert torch.equal(got, expected)
     assert not torch.equal(got, plain)
 
 
@@ -224,17 +220,21 @@ def test_guided_backpropagation_clamps_the_sum_of_all_that_reaches_a_relu() -> N
     inputs = torch.tensor([[2.0], [-2.0]])
     attribution = explain(guided_backpropagation, trained(Residual()), inputs, [0, 0])
     assert attribution.tolist() == [[2.0], [-1.0]]
+    attribution = explain(deconvnet, trained(Residual()), inputs, [0, 0])
+    assert attribution.tolist() == [[2.0], [2.0]]
 
 
-def test_guided_backpropagation_leaves_the_model_as_it_was() -> None:
+@both
+def test_the_model_is_left_as_it_was(explainer: object) -> None:
     model = two_units()
     before = copy.deepcopy(model.module.state_dict())
     inputs, targets = torch.tensor([[2.0, 1.0]]), [0]
     slope = explain(gradient, model, inputs, targets)
-    explain(guided_backpropagation, model, inputs, targets)
+    explain(explainer, model, inputs, targets)
     with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
-        explain(guided_backpropagation, model, torch.zeros(1, 3), targets)
+        explain(explainer, model, torch.zeros(1, 3), targets)
     assert all(not child._forward_hooks for child in model.module.modules())
+    assert all(not child._forward_pre_hooks for child in model.module.modules())
     assert torch.equal(explain(gradient, model, inputs, targets), slope)
     assert all(torch.equal(before[key], value) for key, value in model.module.state_dict().items())
 
@@ -254,7 +254,32 @@ class UnusedReLU(nn.Module):
     "module", [nn.Linear(2, 2), nn.Sequential(nn.Linear(2, 2), nn.Tanh()), UnusedReLU()]
 )
 def test_guided_backpropagation_without_relu_modules_is_skipped(module: nn.Module) -> None:
-    with pytest.raises(
-        Skipped, match=r"needs a model whose forward pass uses nn\.ReLU modules; .* uses none"
-    ):
-        explain(guided_backpropagation, trained(module), torch.zeros(1, 2), [0])
+    for explainer, what in ((guided_backpropagation, "guided"), (deconvnet, "a deconvnet")):
+        with pytest.raises(
+            Skipped,
+            match=rf"{what}.* needs a model whose forward pass uses nn\.ReLU modules; .* uses none",
+        ):
+            explain(explainer, trained(module), torch.zeros(1, 2), [0])
+
+
+def test_a_deconvnet_goes_back_through_convolutions_and_the_places_of_maxima() -> None:
+    # The larger of two places, doubled by the convolution and tripled by the sum after the ReLU.
+    convolution = nn.Conv1d(1, 1, 1, bias=False)
+    convolution.weight.data = torch.tensor([[[2.0]]])
+    last = nn.Linear(2, 1, bias=False)
+    last.weight.data = torch.tensor([[3.0, 3.0]])
+    module = nn.Sequential(convolution, nn.MaxPool1d(2), nn.ReLU(), nn.Flatten(), last)
+    inputs = torch.tensor([[[-1.0, -2.0, 4.0, 5.0]]])
+    attribution = explain(deconvnet, trained(module), inputs, [0])
+    assert attribution.tolist() == [[[6.0, 0.0, 0.0, 6.0]]]
+    assert explain(gradient, trained(module), inputs, [0]).tolist() == [[[0.0, 0.0, 0.0, 6.0]]]
+
+
+def test_without_relus_that_are_off_all_rules_are_the_gradient() -> None:
+    model = layers_with(nn.ReLU())
+    model.network[0].bias += 100  # type: ignore[index, operator]
+    model.network[2].weight.abs_()  # type: ignore[index, operator]
+    inputs = torch.tensor(np.random.default_rng(0).normal(size=(5, 4)))
+    plain = explain(gradient, model, inputs, [0] * 5)
+    for explainer in (guided_backpropagation, deconvnet):
+        torch.testing.assert_close(explain(explainer, model, inputs, [0] * 5), plain)

@@ -21,11 +21,11 @@ SHARPEST = 1e-3  # standard deviation, in places, that changes no number
 class BlurIntegratedGradients:
     """Gradients gathered while the input is blurred more and more, each times what that changes.
 
-    ``e = sum_{i=1..k} (L_{i-1} - L_i) * df(M_i)/dx``: the path integral of the gradient along
-    ``L``, the input after a Gaussian blur, from the strongest blur to none. ``L_i`` has the
-    standard deviation ``d (i/k)**2`` of each side, and ``M_i``, halfway, ``d ((i - 1/2)/k)**2``.
-    Images are blurred along height and width, series along time, mirrored at the border, so that
-    in the end little more is left than the mean. The sum over values approaches ``f(x) - f(L_k)``.
+    ``e = sum_{i=1..k} (L_{i-1} - L_i) * df((L_{i-1} + L_i) / 2)/dx``, where ``L_i`` is the input
+    after a Gaussian blur of standard deviation ``d (i/k)**2`` times each side: the path integral
+    of the gradient from the strongest blur to none. Images are blurred along height and width,
+    series along time, mirrored at the border, so that in the end little more is left than the mean.
+    The sum over values approaches ``f(x) - f(L_k)``.
 
     The integral does not depend on how fast the path is gone. The paper's steps are equally long in
     the deviation; here they are short where the input is sharp, and the gradient is taken in their
@@ -66,13 +66,11 @@ class BlurIntegratedGradients:
         if model.kind not in AXES:
             raise Skipped("blur-ig needs images or series: values are blurred with neighbours")
         axes = AXES[model.kind]
-        # Twice as many places as steps: the ends of the steps, and in between their middles.
-        deviations = self.deviation * (torch.arange(2 * self.steps + 1) / (2 * self.steps)) ** 2
+        deviations = self.deviation * (torch.arange(self.steps + 1).to(inputs) / self.steps) ** 2
 
         def path(part: slice) -> tuple[Tensor, Tensor]:
-            places = deviations[2 * part.start : 2 * part.stop + 1].to(inputs)
-            blurred = _blurred(inputs, places, axes)
-            return blurred[1::2], blurred[:-2:2] - blurred[2::2]
+            blurred = _blurred(inputs, deviations[part.start : part.stop + 1], axes)
+            return (blurred[:-1] + blurred[1:]) / 2, blurred[:-1] - blurred[1:]
 
         return sum_along(path, self.steps, model, inputs, targets)
 

@@ -73,12 +73,13 @@ class GuidedIntegratedGradients:
             raise Skipped("guided-ig needs values that mean something each, and vectors do not")
         start = model.baseline(inputs, self.baseline).flatten(1)
         way = inputs.flatten(1) - start
+        lengths = way.abs()
         gone = torch.zeros_like(way)  # the share of the way that each value has gone
         total = torch.zeros_like(way)
         for step in range(1, self.steps + 1):
             point = torch.addcmul(start, gone, way).view_as(inputs)
             slope = model.gradient(point, targets).flatten(1)
-            further = self._further(gone, way.abs(), slope.abs(), step)
+            further = self._further(gone, lengths, slope.abs(), step)
             total += (further - gone) * slope
             gone = further
         return (total * way).view_as(inputs)
@@ -91,9 +92,10 @@ class GuidedIntegratedGradients:
         reached = step / self.steps
         gone = gone.clamp(min=max(reached - self.distance, 0))
         room = min(reached + self.distance, 1) - gone
-        order = steepness.masked_fill(room * lengths <= 0, torch.inf).argsort(dim=1, stable=True)
+        reach = room * lengths
+        order = steepness.where(reach > 0, torch.inf).argsort(dim=1, stable=True)
         still_to_go = ((reached - gone) * lengths).sum(1, keepdim=True)
-        share = self._share_of_groups((room * lengths).gather(1, order), still_to_go)
+        share = self._share_of_groups(reach.gather(1, order), still_to_go)
         return gone + room * torch.empty_like(gone).scatter(1, order, share)
 
     def _share_of_groups(self, lengths: Tensor, still_to_go: Tensor) -> Tensor:

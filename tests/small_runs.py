@@ -46,6 +46,12 @@ TUMOURS: dict[str, Any] = {
     "fractions": [0.5],
     "repeats": 2,
 }
+FUNCTION: dict[str, Any] = {
+    **TUMOURS,
+    "explainers": "random,grad,pfi,global-grad,untrained-global-grad",
+    "protocols": "roar,retrain-once",
+    "base_models": 2,
+}
 TOY: dict[str, Any] = {
     "data": "hooker-toy",
     "explainers": "random,true-ranking,inverted-ranking,shuffled-ranking",
@@ -74,7 +80,8 @@ def finished(name: str) -> Path:
     """Return the folder of a finished run, made once per session; copy it to change it."""
     folder = Path(tempfile.mkdtemp(prefix="uproar"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    run({"digits": DIGITS, "tumours": TUMOURS, "toy": TOY}[name], folder / name)
+    values = {"digits": DIGITS, "tumours": TUMOURS, "toy": TOY, "function": FUNCTION}
+    run(values[name], folder / name)
     return folder / name
 
 

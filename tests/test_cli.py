@@ -25,7 +25,7 @@ from small_runs import (
     stamps,
 )
 from uproar.data import DATA
-from uproar.explain import AGGREGATIONS, ENSEMBLES, EXPLAINERS
+from uproar.explain import AGGREGATIONS, ENSEMBLES, EXPLAINERS, VARIANTS
 from uproar.models import MODELS
 from uproar.protocols import PROTOCOLS
 from uproar.remove import REMOVALS
@@ -218,7 +218,6 @@ def test_status_needs_no_torch():
 @pytest.mark.parametrize(
     ("what", "entries"),
     [
-        ("explainers", [*EXPLAINERS, *ENSEMBLES, *AGGREGATIONS]),
         ("removals", REMOVALS),
         ("protocols", PROTOCOLS),
         ("data", DATA),
@@ -233,8 +232,22 @@ def test_list_names_all_there_is(uproar, what, entries):
         assert entry.paper.split(",")[0] in " ".join(ended.output.split())
 
 
+def test_list_names_explainers_and_prefixes_and_tells_one_in_full(uproar):
+    ended = uproar("list", "explainers", columns=80)
+    assert ended.code == 0
+    for entry in EXPLAINERS:
+        assert re.search(rf"^ +{re.escape(entry.name)} ", ended.output, re.MULTILINE), entry.name
+    for entry in (*VARIANTS, *ENSEMBLES, *AGGREGATIONS):
+        assert re.search(rf"^ +{entry.name}- ", ended.output, re.MULTILINE), entry.name
+    one = uproar("list", "explainers", "sg-ig:steps=7")
+    assert (one.code, one.output.splitlines()[0]) == (0, "sg-ig:steps=7")
+    wrong = uproar("list", "explainers", "igg")
+    assert wrong.code == 2
+    assert "did you mean 'ig'" in wrong.errors
+
+
 def test_list_shows_needs_and_directions(uproar):
-    assert "gradients, ReLU modules" in uproar("list", "explainers", columns=200).output
+    assert "needs gradients, ReLU modules" in uproar("list", "explainers", columns=200).output
     assert re.search(r"roar .* lower .*Hooker", uproar("list", "protocols", columns=200).output)
 
 

@@ -10,10 +10,20 @@ from uproar.result import Result
 
 
 def test_people_read_round_numbers():
-    cost = Cost(cells=1234, trainings=5678, seconds=61.2, disk_bytes=2.4e6, memory_bytes=4.4e8)
+    cost = Cost(
+        cells=1234,
+        trainings=5678,
+        seconds=61.2,
+        disk_bytes=2.4e6,
+        memory_bytes=4.4e8,
+        passes=4321.2,
+        dearest="ig",
+        dearest_share=0.856,
+    )
     assert cost.rows() == [
         ("cells", "1,234"),
         ("trainings", "5,678 (fewer where explainers rank alike)"),
+        ("explaining", "4,322 passes of an example through the model, 86% of them for ig"),
         ("time", "about 1 min 02 s on this machine"),
         ("disk", "about 3 MB"),
         ("memory", "about 0.4 GB"),
@@ -28,6 +38,16 @@ def test_cells_are_counted_exactly(name, spec, tmp_path):
     assert cost.trainings == sum(job.trainings for job in result.jobs)
     assert cost.seconds > 0
     assert not (tmp_path / "run").exists()
+
+
+def test_passes_are_those_of_these_data_and_refits_are_trainings(tmp_path):
+    values = {**TUMOURS, "explainers": "random,pfi,loco:refits=2", "protocols": "roar"}
+    cost = estimate(benchmark(values, tmp_path))
+    # 30 columns, shuffled 5 times each; 57 of 569 examples are held out.
+    assert cost.passes == 57 * (5 * 30 + 1)
+    assert cost.dearest == "pfi"
+    # 1 base model, 2 shared ends and 3 explainers at 1 fraction, twice each; loco's refits.
+    assert cost.trainings == 1 + 2 * 2 + 3 * 2 + 2 * (30 + 1)
 
 
 def test_more_work_costs_more(tmp_path):

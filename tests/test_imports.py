@@ -87,18 +87,8 @@ ALLOWED = {
     ),
     # Made from a result, which it receives; result imports it on use.
     "presentation": (
-        *(
-            "types",
-            "dataset",
-            "job",
-            "effort",
-            "results",
-            "function",
-            "run.*",
-            "report.*",
-            "result",
-        ),
-        *("explain", "explain.parameters"),
+        *("types", "dataset", "job", "effort", "results", "function", "result"),
+        *("explain", "explain.parameters", "run.*", "report.*"),
     ),
     "outputs": ("result", "run.*"),
     "terminal": ("result", "report.*"),
@@ -120,18 +110,8 @@ ALLOWED = {
     "drafting": ("types", "defaults", "preconditions", "data.*", "models"),
     "flags": ("types", "spec"),
     "cli": (
-        *(
-            "types",
-            "flags",
-            "spec",
-            "result",
-            "outputs",
-            "terminal",
-            "listing",
-            "benchmark",
-            "cost",
-        ),
-        *("drafting", "run.*"),
+        *("types", "flags", "spec", "result", "outputs", "terminal", "listing"),
+        *("benchmark", "cost", "drafting", "run.*"),
     ),
     "__main__": ("cli",),
     # Names that are looked up on use.

@@ -8,6 +8,7 @@ import pytest
 
 import uproar.explain.names
 import uproar.plan
+from uproar.effort import Sizes
 from uproar.job import ALL, ENDS, digests_of, read_all
 from uproar.plan import Plan
 from uproar.run.cell import Outcome
@@ -60,6 +61,16 @@ def test_keys_stay_what_they_were_in_stored_results() -> None:
         ("no-retrain: grad (mean)", "57351ab8"),
         ("no-retrain: random (mean)", "ea1d8751"),
     ]
+
+
+def test_no_key_depends_on_what_estimates_know_of_the_data() -> None:
+    subject = plan(explainers="occlusion,pfi,grad")
+    known = replace(subject, sizes=Sizes(features=9, outputs=7, explained=5000, validation=700))
+    assert keys(known) == keys(subject)
+    weights = [{job.family: job.weight for job in p.explain_jobs()} for p in (subject, known)]
+    # 64 + 1 and 9 + 1 passes; 5 * features + 1 for each held-out example, a tenth and 0.14 of all.
+    assert [w["occlusion"] for w in weights] == pytest.approx([65.2, 10.2])
+    assert [w["pfi"] for w in weights] == pytest.approx([0.2 + 321 * 0.1, 0.2 + 46 * 0.14])
 
 
 def changed(before: Plan, after: Plan) -> set[str]:

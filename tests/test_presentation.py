@@ -98,6 +98,24 @@ def test_the_content_of_the_page(result):
     assert list(content.detectable) == ["roar", "kar", "retrain-once", "no-retrain"]
 
 
+def test_the_content_tells_what_explaining_took_and_was_predicted_to_take():
+    result = Result.read(finished("function"))
+    content = content_of(result)
+    described = content.explainers.set_index("name")
+    board = content.leaderboard.set_index("explainer")
+    assert described["predicted"].to_dict() == board.loc[described.index, "passes"].to_dict()
+    assert described.loc["pfi", "formula"] == "repeats * features + 1"
+    assert described.loc["pfi", "parameters"].startswith("repeats=5")
+    assert described["scope"].to_dict() == board.loc[described.index, "scope"].to_dict()
+    pd.testing.assert_frame_equal(content.function, result.function())
+    assert len(content.function_agreement) == 3
+    assert content.data["feature_shape"] == [30]
+    page = result.to_html(result.out / "again.html").read_text()
+    (result.out / "again.html").unlink()
+    assert "Leaderboard for function" in page
+    assert "151 = repeats * features + 1" in page
+
+
 def test_the_gallery_shows_ten_examples_of_all_classes(result):
     gallery = content_of(result).gallery
     assert gallery.inputs.shape == (10, 1, 8, 8)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -34,6 +35,7 @@ RESULTS = [
 LEADERBOARD = [
     "explainer",
     "kind",
+    "scope",
     "roar_gain",
     "roar_low",
     "roar_high",
@@ -49,6 +51,8 @@ LEADERBOARD = [
     "mask_only_accuracy",
     "verdict",
     "explain_seconds",
+    "passes",
+    "estimand",
 ]
 CURVES = ["roar", "kar", "mask-only", "retrain-once-removed", "retrain-once-kept", "no-retrain"]
 
@@ -60,6 +64,12 @@ def result() -> Result:
 
 def table_of(name: str) -> pd.DataFrame:
     return pd.read_csv(finished("digits") / name)
+
+
+def board_of(path: Path) -> pd.DataFrame:
+    board = pd.read_csv(path)
+    # pandas takes an empty text for a missing one.
+    return board.assign(estimand=board["estimand"].astype(object).fillna(""))
 
 
 def test_a_run_leaves_these_files_and_the_store():
@@ -143,7 +153,7 @@ def test_timings_stand_apart_with_one_row_per_cell_and_stage(result):
 
 
 def test_the_leaderboard_has_one_row_per_explainer(result):
-    board = table_of("leaderboard.csv")
+    board = board_of(finished("digits") / "leaderboard.csv")
     assert list(board.columns) == LEADERBOARD
     assert sorted(board["explainer"]) == ["grad", "ig", "random", "sobel"]
     assert dict(zip(board["explainer"], board["kind"], strict=True)) == {
@@ -155,6 +165,13 @@ def test_the_leaderboard_has_one_row_per_explainer(result):
     assert board["retrain_once_gain"].is_monotonic_decreasing
     assert (board["explain_seconds"] > 0).all()
     pd.testing.assert_frame_equal(board, result.leaderboard(), check_dtype=False)
+    assert set(board["scope"]) == {"local"}
+    assert dict(zip(board["explainer"], board["passes"], strict=True)) == {
+        "grad": 1,
+        "ig": 25,
+        "random": 0,
+        "sobel": 0,
+    }
 
 
 def test_the_leaderboard_says_what_the_tables_say(result):
@@ -170,6 +187,50 @@ def test_the_leaderboard_says_what_the_tables_say(result):
     largest = masks["value"].mean().groupby("explainer").max()
     for name in board.index:
         assert board.loc[name, "mask_only_accuracy"] == pytest.approx(largest[name])
+
+
+def test_explainers_of_the_function_are_told_apart_in_the_leaderboard():
+    board = Result.read(finished("function")).leaderboard().set_index("explainer")
+    of_function = ["pfi", "global-grad", "untrained-global-grad"]
+    assert sorted(board.index[board["scope"] == "global"]) == sorted(of_function)
+    assert board.loc[["random", "grad"], "estimand"].tolist() == ["", ""]
+    assert all(board.loc[of_function, "estimand"])
+    assert board.loc["untrained-global-grad", "kind"] == "control"
+    # Five times each of 30 columns, and once whole.
+    assert board.loc["pfi", "passes"] == 5 * 30 + 1
+    assert board.loc["global-grad", "passes"] == 1
+
+
+def test_importances_of_the_function_are_a_tidy_table():
+    result = Result.read(finished("function"))
+    table = result.function()
+    written = pd.read_csv(result.out / "function.csv")
+    pd.testing.assert_frame_equal(written, table, check_dtype=False)
+    keys = table.groupby(["explainer", "base_model"], sort=False).size()
+    assert keys.to_dict() == {
+        (name, base): 30
+        for name in ("pfi", "global-grad", "untrained-global-grad")
+        for base in (0, 1)
+    }
+    assert table["feature"][0] == "mean radius"
+    stored = {
+        job.base: outcome.arrays["function/pfi"]
+        for job, outcome in result.explained.items()
+        if "pfi" in job.members
+    }
+    for base, arrays in stored.items():
+        rows = table[(table["explainer"] == "pfi") & (table["base_model"] == base)]
+        columns = ["importance", "standard_error", "p_value"]
+        np.testing.assert_array_equal(rows[columns].to_numpy().T, arrays)
+    # A mean absolute importance has an error, and nothing to be tested against.
+    absolute = table.query("explainer == 'global-grad'")
+    assert absolute["low"].notna().all()
+    assert set(absolute["verdict"]) == {"not tested"}
+
+
+def test_without_explainers_of_the_function_their_table_is_empty(result):
+    assert result.function().empty
+    assert (result.out / "function.csv").read_text().startswith("explainer,base_model,feature,")
 
 
 def test_gains_are_areas_between_the_curves_of_the_table(result):
@@ -216,7 +277,7 @@ def test_each_further_removal_has_a_leaderboard_of_its_own(tmp_path):
     assert {*FILES, "store", "leaderboard-zero.csv", "leaderboard-noise.csv"} == {
         path.name for path in result.out.iterdir()
     }
-    noise = pd.read_csv(result.out / "leaderboard-noise.csv")
+    noise = board_of(result.out / "leaderboard-noise.csv")
     pd.testing.assert_frame_equal(noise, result.leaderboard("noise"), check_dtype=False)
     assert not noise["roar_gain"].equals(result.leaderboard()["roar_gain"])
     assert set(result.table["base_model"].dropna()) == {0, 1}

@@ -1,4 +1,4 @@
-"""Captum says the same, given the same noise, on tables and on grey and colour images."""
+"""Captum says the same, given the same noise, on tables, series, and grey and colour images."""
 
 from __future__ import annotations
 
@@ -8,7 +8,14 @@ from unittest import mock
 import numpy as np
 import pytest
 import torch
-from captum.attr import GuidedBackprop, IntegratedGradients, NoiseTunnel, Saliency
+from captum.attr import (
+    Deconvolution,
+    GuidedBackprop,
+    InputXGradient,
+    IntegratedGradients,
+    NoiseTunnel,
+    Saliency,
+)
 from torch import Tensor, nn
 
 from uproar.explain.family import explain_family
@@ -16,7 +23,7 @@ from uproar.explain.names import parse
 from uproar.models.trained import TrainedModel
 
 SAMPLES, NOISE, STEPS = 4, 0.2, 6
-SHAPES = [(7,), (1, 6, 6), (3, 6, 6)]
+SHAPES = [(7,), (1, 6, 6), (3, 6, 6), (2, 9)]
 
 pytestmark = pytest.mark.filterwarnings("ignore:Setting backward hooks on ReLU:UserWarning")
 
@@ -28,14 +35,17 @@ def make(shape: tuple[int, ...], examples: int) -> tuple[TrainedModel, Tensor, T
             nn.Linear(7, 9), nn.ReLU(), nn.Linear(9, 8), nn.ReLU(), nn.Linear(8, 3)
         )
     else:
-        convolution = nn.Conv2d(shape[0], 4, 3, padding=1)
-        module = nn.Sequential(convolution, nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 3))
+        layer = nn.Conv2d if len(shape) == 3 else nn.Conv1d
+        first, second = layer(shape[0], 4, 3, padding=1), layer(4, 3, 3, padding=1)
+        values = 3 * int(np.prod(shape[1:]))
+        module = nn.Sequential(
+            first, nn.ReLU(), second, nn.ReLU(), nn.Flatten(), nn.Linear(values, 3)
+        )
     module = module.double().requires_grad_(False).eval()
     inputs = torch.tensor(np.random.default_rng(0).normal(size=(examples, *shape)))
     black = torch.full(shape, -0.5, dtype=torch.float64)
-    model = TrainedModel(
-        module, black, inputs.mean(0), torch.ones(shape).double(), min(len(shape), 2)
-    )
+    axes = len(shape[1:]) or 1
+    model = TrainedModel(module, black, inputs.mean(0), torch.ones(shape).double(), axes)
     return model, inputs, torch.arange(examples) % 3
 
 
@@ -43,12 +53,17 @@ def by_captum(
     base: str, nt_type: str, problem: tuple[TrainedModel, Tensor, Tensor], noise: Iterator[Tensor]
 ) -> Tensor:
     model, inputs, targets = problem
-    methods = {"grad": Saliency, "ig": IntegratedGradients, "gb": GuidedBackprop}
+    methods = {
+        "grad": Saliency,
+        "input-x-grad": InputXGradient,
+        "ig": IntegratedGradients,
+        "gb": GuidedBackprop,
+        "deconvnet": Deconvolution,
+    }
     options = {
         "grad": {"abs": False},
         "ig": {"baselines": model.black[None], "n_steps": STEPS, "method": "riemann_right"},
-        "gb": {},
-    }[base]
+    }.get(base, {})
     method, leaf = methods[base](model.module), inputs.clone().requires_grad_()
     if not nt_type:
         return method.attribute(leaf, target=targets, **options).detach()
@@ -70,7 +85,7 @@ def by_captum(
 
 @pytest.mark.parametrize("examples", [1, 5])
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("base", ["grad", "ig", "gb"])
+@pytest.mark.parametrize("base", ["grad", "input-x-grad", "ig", "gb", "deconvnet"])
 @pytest.mark.parametrize(
     ("prefix", "nt_type"),
     [("", ""), ("sg", "smoothgrad"), ("sgsq", "smoothgrad_sq"), ("var", "vargrad")],
@@ -91,5 +106,5 @@ def test_same_as_captum(
         [torch.randn(inputs.shape, generator=generator, dtype=inputs.dtype) for _ in range(SAMPLES)]
     )
     theirs = by_captum(base, nt_type, (model, inputs, targets), noise)
-    importance = theirs.sum(1) if len(shape) == 3 else theirs
+    importance = theirs.sum(1) if len(shape) > 1 else theirs
     np.testing.assert_allclose(explained.importance, importance.numpy(), rtol=1e-4, atol=1e-6)

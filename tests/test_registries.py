@@ -62,7 +62,7 @@ MACHINERY = {
         *("randomness", "schedule", "sequential", "stacked", "trained", "training", "vectorised"),
     },
     "uproar.remove": {"harmonic", "removal"},
-    "uproar.protocols": {"setting"},
+    "uproar.protocols": {"leave_out", "setting"},
 }
 every = pytest.mark.parametrize(
     ("what", "entry"), ENTRIES, ids=[f"{what} {entry.name}" for what, entry in ENTRIES]

@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 
 from uproar.answers import Answers, answers_of, facts_of, luck_of
 from uproar.dataset import PARTS, Data
-from uproar.explained import Explained, as_trained
+from uproar.explained import HELD_OUT, Explained, as_trained
 from uproar.explanations import FUNCTION, GALLERY, explain, gallery_examples
 from uproar.job import ALL, Job, ranking_cell
 from uproar.models.learner import Fitted, Learner
 from uproar.plan import Plan
 from uproar.protocols.leakage import mask_only
+from uproar.protocols.leave_out import without_each
 from uproar.protocols.perturb import no_retrain
 from uproar.protocols.retrain_once import retrain_once, train_once
 from uproar.protocols.roar import kar, roar
@@ -244,7 +245,13 @@ class Workbench:
             )
         else:
             answering = self.learner.answering(self._base(job.base))
-        return as_trained(self.data, answering, self.device)
+        refits = None if untrained else self._refits
+        return as_trained(self.data, answering, self.device, refits)
+
+    def _refits(self, seed: int) -> torch.Tensor:
+        """Train with all features and without each, and answer to the held-out examples."""
+        held_out = torch.from_numpy(self.data.validation.inputs[:HELD_OUT])
+        return without_each(self.setting(""), held_out, seed=seed)
 
     def _retrained(self, job: Job, protocol: Retrained) -> Outcome:
         scores = protocol(

@@ -203,6 +203,40 @@ class Ranked(MappedOnPickling):
 
 
 @dataclass(frozen=True)
+class WithoutOne(MappedOnPickling):
+    """Every arm removes one feature, the same of all examples, or none.
+
+    ``removed`` has the feature of every arm, -1 for none.
+    """
+
+    shared: SharedInputs
+    removed: tuple[int, ...]
+
+    @property
+    def arms(self) -> int:
+        """Number of arms."""
+        return len(self.removed)
+
+    @property
+    def fresh(self) -> bool:
+        """Never: masks are fixed."""
+        return False
+
+    def batch(
+        self,
+        arms: slice,
+        index: Int[Tensor, "arms batch"],
+        generators: Sequence[torch.Generator],  # noqa: ARG002 - nothing is drawn here
+    ) -> Shaped[Tensor, "arms batch values"]:
+        """Return the degraded inputs at ``index``."""
+        kept = torch.ones(*index.shape, self.shared.features, device=index.device)
+        for arm, feature in enumerate(self.removed[arms]):
+            if feature >= 0:
+                kept[arm, :, feature] = 0
+        return self.shared.degrade(index, kept)
+
+
+@dataclass(frozen=True)
 class RandomlyRemoved(MappedOnPickling):
     """Every feature of every example goes with a probability that is drawn anew each time.
 

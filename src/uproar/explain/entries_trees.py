@@ -14,6 +14,7 @@ TREES = (
         kind="estimator",
         signed=True,
         scope="local",
+        data_kinds=("image", "table", "series"),
     ),
     Entry(
         name="saabas",
@@ -24,5 +25,6 @@ TREES = (
         kind="estimator",
         signed=True,
         scope="local",
+        data_kinds=("image", "table", "series"),
     ),
 )

@@ -13,6 +13,8 @@ Parameters = tuple[tuple[str, Value], ...]
 
 BASELINES = ("black", "mean", "zero")
 LOSSES = ("auto", "zero-one")
+PERTURBATIONS = ("path", "interventional")
+SUPERPIXELS = ("auto", "quickshift", "squares")
 
 # The least and most of numbers, and the choices of texts; what is not listed may be anything.
 LEAST = {
@@ -39,9 +41,15 @@ LEAST = {
     "distance": 0,
     "deviation": 0,
     "smoothing": 0,
+    "kept": 0,
 }
 MOST = {"fraction": 1, "distance": 1}
-CHOICES = {"baseline": BASELINES, "loss": LOSSES}
+CHOICES = {
+    "baseline": BASELINES,
+    "loss": LOSSES,
+    "perturbation": PERTURBATIONS,
+    "superpixels": SUPERPIXELS,
+}
 
 
 def options_of(name: str, options: Sequence[str], defaults: Parameters) -> dict[str, Value]:

@@ -31,6 +31,25 @@ def estimator_of(model: TrainedModel) -> Any:
     return estimator
 
 
+def column_of_target(
+    labels: NDArray[np.int64], classes: tuple[int, ...], columns: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return the column of each example's target, and what to multiply it with.
+
+    Two classes have one margin between them. A class that train lacks has no trees, and nothing
+    contributes to it.
+    """
+    column, sign = np.zeros(len(labels), np.int64), np.ones(len(labels))
+    if not classes:
+        return column, sign
+    for position, label in enumerate(classes):
+        column[labels == label] = position
+    sign[~np.isin(labels, classes)] = 0
+    if columns == 1:
+        return np.zeros_like(column), np.where(column == 0, -sign, sign)
+    return column, sign
+
+
 def trees_of(estimator: Any) -> list[Trees] | None:
     """Return the trees of an estimator, for each margin of boosted trees its own.
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from uproar.explain.tree_arrays import Trees
 from uproar.explain.tree_paths import path_changes, shapley_values
-from uproar.explain.tree_readers import estimator_of, trees_of
+from uproar.explain.tree_readers import column_of_target, estimator_of, trees_of
 from uproar.models.trained import TrainedModel
 from uproar.types import Skipped
 
@@ -102,32 +102,13 @@ def _explained(
     trees = trees_of(estimator)
     if trees is None:
         contributions = _by_library(estimator, values, approximately=attribute is path_changes)
-        margin, sign = _margin(labels, classes, contributions.shape[1])
+        margin, sign = column_of_target(labels, classes, contributions.shape[1])
         chosen = contributions[np.arange(len(values)), margin]
     else:
         columns = len(trees) if len(trees) > 1 else trees[0].value.shape[1]
-        margin, sign = _margin(labels, classes, columns)
+        margin, sign = column_of_target(labels, classes, columns)
         chosen = _by_margin(trees, values, margin, attribute)
     return torch.from_numpy(sign[:, None] * chosen).to(inputs).view(inputs.shape)
-
-
-def _margin(
-    labels: NDArray[np.int64], classes: tuple[int, ...], columns: int
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return the column of each example's target, and what to multiply it with.
-
-    Two classes have one margin between them. A class that train lacks has no trees, and nothing
-    contributes to it.
-    """
-    column, sign = np.zeros(len(labels), np.int64), np.ones(len(labels))
-    if not classes:
-        return column, sign
-    for position, label in enumerate(classes):
-        column[labels == label] = position
-    sign[~np.isin(labels, classes)] = 0
-    if columns == 1:
-        return np.zeros_like(column), np.where(column == 0, -sign, sign)
-    return column, sign
 
 
 def _by_margin(

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from uproar.data import load
     from uproar.dataset import Data, Split
     from uproar.evaluation import evaluate
+    from uproar.explain.given import on_arrays
     from uproar.result import Result
     from uproar.spec import Spec
     from uproar.types import Recipe, Source, UproarError
@@ -26,6 +27,7 @@ _HOMES = {
     "UproarError": "uproar.types",
     "evaluate": "uproar.evaluation",
     "load": "uproar.data",
+    "on_arrays": "uproar.explain.given",
 }
 __all__ = [
     "Benchmark",
@@ -39,6 +41,7 @@ __all__ = [
     "__version__",
     "evaluate",
     "load",
+    "on_arrays",
 ]
 
 

@@ -12,6 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from report_content import EXPLAINERS, HOSTILE, make_content
+from report_functions import make_function_content
 from report_galleries import make_gallery
 from uproar.report import html
 
@@ -243,5 +244,63 @@ def test_series_are_drawn_from_end_to_end(browser: Browser, tmp_path: Path, widt
     assert line["width"] > 0.95 * box["width"]
     assert line["height"] > 0.8 * box["height"]
     assert tab.page.evaluate("document.documentElement.scrollWidth") <= width
+    tab.assert_quiet()
+    tab.page.context.close()
+
+
+@pytest.fixture(scope="module")
+def of_function(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("function") / "report.html"
+    names = {f"global-explainer-{number}": f"estimand {number % 3}" for number in range(9)}
+    content = make_function_content(estimands={"pfi": HOSTILE[0], **names}, bases=2)
+    path.write_bytes(html.render(content).encode())
+    return path
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_importances_of_the_function_are_drawn_also_when_unfolded(
+    browser: Browser, of_function: Path, width: int
+) -> None:
+    tab = opened(browser, of_function, width=width)
+    page = tab.page
+    drawn = "document.querySelectorAll('#function .importance .main-svg').length > {}"
+    folded = page.locator("#function details:has(.importance)")
+    assert folded.locator(".main-svg").count() == 0
+    folded.locator("summary").click()
+    page.wait_for_function(drawn.format(9))
+    chart = page.locator("#function .importance .figure").first
+    assert chart.locator(".scatterlayer .point").count() == 22  # 11 features, 2 base models
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.locator("#function h4").first.inner_text() != ""
+    tab.assert_quiet()
+    page.context.close()
+
+
+def test_both_leaderboards_sort_and_filter_by_themselves(
+    browser: Browser, of_function: Path
+) -> None:
+    tab = opened(browser, of_function)
+    page = tab.page
+    rows = page.locator("#function-board-0 tbody tr:not([hidden])")
+    assert rows.count() == 10
+    page.locator('.filter[data-table="function-board-0"]').fill("estimand 2")
+    assert rows.count() == 3
+    assert page.locator("#board-0 tbody tr:not([hidden])").count() == 6
+    page.locator('#function-board-0 th[data-key="name"] button').click()
+    names = page.locator("#function-board-0 tbody tr:not([hidden]) .name").all_inner_texts()
+    assert names == sorted(names)
+    assert page.locator('#board-0 th[data-key="name"]').get_attribute("aria-sort") == "none"
+    tab.assert_quiet()
+    page.context.close()
+
+
+def test_method_cards_open(browser: Browser, of_function: Path) -> None:
+    tab = opened(browser, of_function, width=390)
+    card = tab.page.locator(".method").first
+    assert not card.locator("dl").is_visible()
+    card.locator("summary").click()
+    assert card.locator("dl").is_visible()
+    assert "Passes, predicted" in card.inner_text()
+    assert tab.page.evaluate("document.documentElement.scrollWidth") == 390
     tab.assert_quiet()
     tab.page.context.close()

@@ -177,7 +177,7 @@ def test_what_is_estimated_is_listed_and_differences_are_explained() -> None:
     ]
     assert low[0].why == "what is estimated is not declared by own"
     assert low[1].why == f"pfi estimates {LOSS}; global-ig estimates {RESPONSE}"
-    assert [one.expected for one in low] == [False, True]
+    assert [one.question for one in low] == ["not declared", "different"]
     page = section(html.render(report.content), "function")
     assert "answer 3 different questions" in page
     assert "This may rightly be so" in page
@@ -189,7 +189,7 @@ def test_equal_estimands_have_no_excuse() -> None:
     report = report_of(dataclasses.replace(content, function_agreement=agreement))
     (one,) = disagreements(report, cast_of(report))
     assert one.why.startswith(f"both estimate {LOSS}, so that chance")
-    assert not one.expected
+    assert one.question == "same"
     page = section(html.render(report.content), "function")
     assert "different questions" not in page
     assert "correlations" not in str(figures_of(html.render(report.content)))  # two have no matrix
@@ -350,3 +350,11 @@ def test_hostile_names_and_estimands_stay_text() -> None:
     assert not [item for _, item in outline.elements if any(key.startswith("on") for key in item)]
     block = page.split('id="figures">')[1].split("</script>")[0]
     assert not re.search("[<>&\u2028\u2029]", block)
+
+
+def test_many_disagreements_are_folded_into_a_table() -> None:
+    names = {f"global-{number}": f"estimand {number}" for number in range(8)}
+    page = section(html.render(make_function_content(estimands=names)), "function")
+    cards_, _, folded = page.partition("more pairs rank the features differently")
+    assert cards_.count('class="agree unclear"') >= 4
+    assert folded.count("<td>different</td>") > 4

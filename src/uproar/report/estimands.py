@@ -17,13 +17,21 @@ UNDECLARED = "not declared"
 
 @dataclass(frozen=True)
 class Disagreement:
-    """Two explainers of the function that rank the features differently, and why they may."""
+    """Two explainers of the function that rank the features differently, and why they may.
+
+    ``question`` says whether they estimate the same: same, different, or not declared.
+    """
 
     first: str
     second: str
     spearman: str
     why: str
-    expected: bool  # since they estimate different things
+    question: str
+
+    @property
+    def expected(self) -> bool:
+        """Whether they may rightly differ, since they estimate different things."""
+        return self.question == "different"
 
 
 def estimands(report: Report, cast: Cast) -> list[tuple[str, tuple[str, ...]]]:
@@ -53,15 +61,17 @@ def disagreements(report: Report, cast: Cast) -> list[Disagreement]:
 
 def _disagreement(report: Report, first: str, second: str, rho: float) -> Disagreement:
     one, other = report.estimand(first), report.estimand(second)
+    question = UNDECLARED
     if one and one == other:
+        question = "same"
         why = f"both estimate {one}, so that chance or the way of computing makes the difference"
     elif one and other:
+        question = "different"
         why = f"{first} estimates {one}; {second} estimates {other}"
     else:
         silent = " and ".join(name for name, told in ((first, one), (second, other)) if not told)
         why = f"what is estimated is not declared by {silent}"
-    differ = bool(one and other and one != other)
-    return Disagreement(first, second, number(rho, 2, signed=True), why, differ)
+    return Disagreement(first, second, number(rho, 2, signed=True), why, question)
 
 
 def agreement_figure(report: Report, cast: Cast) -> Figure | None:

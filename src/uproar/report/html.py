@@ -171,6 +171,7 @@ def _function(
         "estimands": estimands.estimands(report, roles),
         "disagreements": estimands.disagreements(report, roles),
         "matrix": _kept(drawn, "function-agreement", matrix),
+        "low": estimands.LOW,
     }
 
 

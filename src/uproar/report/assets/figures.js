@@ -135,10 +135,10 @@
     }, [index]);
   };
 
-  // A figure in a hidden block has no size: it is drawn when the block is shown.
+  // A figure in a hidden block or closed details may have no size: it is drawn when it is shown.
   uproar.drawShown = async () => {
     for (const target of document.querySelectorAll(".figure")) {
-      if (drawn.has(target) || target.offsetParent === null) continue;
+      if (drawn.has(target) || target.offsetParent === null || target.closest("details:not([open])")) continue;
       drawn.set(target, true);
       await draw(target);
       await new Promise((resolve) => { setTimeout(resolve); });

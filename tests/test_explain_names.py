@@ -78,6 +78,10 @@ def test_parts_of_a_full_name() -> None:
         ("occlusion:baseline=black", "occlusion"),
         ("abs-pfi:repeats=9", "abs-pfi:repeats=9"),
         ("sq-tree-shap", "sq-tree-shap"),
+        ("occlusion:baseline=mean:stride=2:patch=3", "occlusion:patch=3:stride=2:baseline=mean"),
+        ("abs-rise:cells=7:masks=50", "abs-rise:masks=50"),
+        ("lime:width=0.50:perturbations=1000", "lime:width=0.5"),
+        ("sg-kernel-shap:samples=3:coalitions=64", "sg-kernel-shap:coalitions=64:samples=3"),
     ],
 )
 def test_canonical_form(name: str, canonical: str) -> None:

@@ -17,7 +17,6 @@ PERTURBATIONS = (
         parameters=(("patch", 1), ("stride", 1), ("baseline", "black")),
         # Of images; where windows overlap a few less, since the last one ends at the border.
         passes="ceil(features / stride ** 2) + 1",
-        draws="shared",
     ),
     Entry(
         name="rise",
@@ -54,7 +53,7 @@ PERTURBATIONS = (
     ),
     Entry(
         name="kernel-shap",
-        summary="Shapley value, by a weighted regression on coalitions of features",
+        summary="estimated Shapley value, by a regression of the output on coalitions of features",
         path="uproar.explain.kernel_shap:KernelShap",
         paper="Lundberg and Lee 2017, arXiv 1705.07874",
         needs="any model",

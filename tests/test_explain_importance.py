@@ -159,6 +159,12 @@ def test_global_needs_held_out_examples() -> None:
         explain(*(seen, data, [parse("global-grad")]), targets={}, explainers={}, seed=0, shown=[0])
 
 
+def test_explainers_are_skipped_where_they_are_for_other_data() -> None:
+    with pytest.raises(Skipped, match="cfi is for tables, and these data are images"):
+        explained("grey", "cfi")
+    assert explained("table", "cfi")["cfi"].function.values.any()
+
+
 def test_of_one_example_there_is_no_error() -> None:
     found = mean_absolute(np.array([[1.0, -2.0]]))
     assert found.values.tolist() == [1.0, 2.0]

@@ -20,6 +20,7 @@ from uproar.explain.importance import ExplainerOfFunction, Importance, mean_abso
 from uproar.explain.names import ExplainerName
 from uproar.explain.passes import in_passes, rows_per_pass
 from uproar.explained import Explained
+from uproar.models.kinds import PLURALS
 from uproar.ranking import rank
 from uproar.seeding import seed_of
 from uproar.types import Skipped
@@ -69,10 +70,12 @@ def explain(
     :param targets: the output that is explained, for ``train`` and ``test``.
     :param explainers: those that no registry knows, by name.
     :param shown: test examples whose importance is kept for pictures.
+    :raises Skipped: when the explainer is not for this kind of data, or not for the model.
     """
     known = data.known_importance.get(names[0].base)
     if known is not None:
         return {name.name: _known(data, known, shown) for name in names}
+    _require_kind(names[0], data)
     base = explainers.get(names[0].base) or names[0].load()
     if names[0].of_function or isinstance(base, ExplainerOfFunction):
         return _of_function(explained, data, names, base, seed, shown)
@@ -100,6 +103,13 @@ def explain(
                     if block.start <= example < block.stop:
                         rankings.shown[position] = one.importance[example - block.start]
     return found
+
+
+def _require_kind(name: ExplainerName, data: Data) -> None:
+    entry = name.entry()
+    if not entry.fits(data.kind):
+        wanted = " or ".join(PLURALS[kind] for kind in entry.data_kinds)
+        raise Skipped(f"{name.base} is for {wanted}, and these data are {PLURALS[data.kind]}")
 
 
 def _explained(

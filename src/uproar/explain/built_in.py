@@ -185,7 +185,7 @@ def _between_classes(
     """Return the mean absolute difference of all pairs of rows; of one row its absolute value."""
     outputs = len(weights)
     if outputs == 1:
-        return np.abs(weights[0])
+        return np.asarray(np.abs(weights[0]))
     # Of sorted numbers, the i-th is above i of the others and below the rest.
     times = 2 * np.arange(outputs) - (outputs - 1)
     return np.asarray(times @ np.sort(weights, axis=0) * 2 / (outputs * (outputs - 1)))
@@ -215,4 +215,4 @@ def _summed(values: Float[np.ndarray, "values"], model: TrainedModel) -> NDArray
     """Return the sum over the values of every feature."""
     inputs = model.black[None] if model.background is None else model.background[:1]
     feature = model.feature_of_value(inputs).cpu().numpy()
-    return np.bincount(feature, weights=values.ravel())
+    return np.bincount(feature, weights=values.ravel()).astype(np.float64)

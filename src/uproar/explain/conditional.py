@@ -97,7 +97,7 @@ def _residuals(
     # A value that never varies has a row of zeros, and stays unrelated to all others.
     correlation.diagonal().add_(torch.where(correlation.diagonal() == 0, 1.0, RIDGE))
     inverse = torch.linalg.inv(correlation)
-    residual = (inputs.double() - centre) / deviation @ inverse
+    residual: Tensor = (inputs.double() - centre) / deviation @ inverse
     sizes = torch.bincount(feature)
     alone = sizes[feature] == 1
     residual[:, alone] /= inverse.diagonal()[alone]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import re
 import warnings
 from typing import Any
@@ -48,6 +49,8 @@ def attributed(method: Any, inputs: Tensor, targets: Tensor, **options: Any) -> 
     attribute = type(method).attribute
     # Past the decorator, to be the caller whom the warning is put down to.
     attribute = getattr(attribute, "__wrapped__", attribute)
-    leaf = inputs.detach().clone().requires_grad_()
-    result = attribute(method, leaf, target=targets, **options)
+    parameters = inspect.signature(attribute).parameters
+    if "target" in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        options["target"] = targets  # which a few methods do not look at
+    result = attribute(method, inputs.detach().clone().requires_grad_(), **options)
     return result.detach() if isinstance(result, Tensor) else result

@@ -195,7 +195,7 @@ def _importance(thing: Any, name: str) -> ExplainerOfFunction | None:
     if callable(thing) or not (hasattr(thing, "__array__") or isinstance(thing, list | tuple)):
         return None
     try:
-        values = np.array(thing, dtype=np.float64)
+        values = np.array(thing.tolist() if isinstance(thing, Tensor) else thing, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise UproarError(
             f"explainer {name!r} must have one number for each feature ({error})"

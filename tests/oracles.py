@@ -661,7 +661,7 @@ def deep_lift(layers: Layers, x: np.ndarray, x0: np.ndarray, target: int) -> np.
     return (x - x0) * multiplier
 
 
-def relevance(layers: Layers, x: np.ndarray, target: int) -> np.ndarray:
+def layerwise_relevance(layers: Layers, x: np.ndarray, target: int) -> np.ndarray:
     """Relevance of the inputs of a perceptron, shared out in proportion to the products."""
     activations = [x, *(np.maximum(z, 0) for z in _entering(layers, x))]
     found = np.zeros(len(layers[-1][1]))

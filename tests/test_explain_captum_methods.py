@@ -187,7 +187,7 @@ def test_relevance_is_shared_out_in_proportion_to_products() -> None:
     model, inputs, targets = problem("table")
     layers = layers_of(model.network)
     wanted = [
-        oracles.relevance(layers, x.double().numpy(), int(target))
+        oracles.layerwise_relevance(layers, x.double().numpy(), int(target))
         for x, target in zip(inputs, targets, strict=True)
     ]
     close(call("lrp", model, inputs, targets), wanted, 1e-4)

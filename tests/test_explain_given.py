@@ -51,6 +51,12 @@ def fresh(layout: str) -> tuple[TrainedModel, Tensor, Tensor, nn.Sequential]:
     return model, inputs, targets, other
 
 
+def by_family(thing: Any, model: TrainedModel, inputs: Tensor, targets: Tensor) -> np.ndarray:
+    explainer, names = explainer_of(thing, "mine"), [parse("mine", ["mine"])]
+    (found,) = explain_family(explainer, names, model, inputs, targets, lambda _: torch.Generator())
+    return found.importance
+
+
 # --- objects of Captum ----------------------------------------------------------------------------
 
 METHODS: dict[str, tuple[Any, dict[str, Any]]] = {
@@ -73,7 +79,11 @@ def test_an_object_asks_the_model_at_hand(name: str, layout: str) -> None:
     theirs = kind(problem(layout)[0].network).attribute(
         inputs.clone().requires_grad_(), target=targets, **options
     )
-    for thing in (kind(other), kind, lambda module: kind(module), kind(other).attribute):
+
+    def made(module: nn.Module) -> Any:
+        return kind(module)
+
+    for thing in (kind(other), kind, made, kind(other).attribute):
         close(call(thing, model, inputs, targets), theirs.detach())
     assert (hooks_of(model.network), hooks_of(other)) == before
 
@@ -92,7 +102,7 @@ def test_values_of_a_feature_move_together_and_share_what_it_is_worth(kind: Any)
         occluded = parse("occlusion").load()(model, inputs, targets, torch.Generator())
         close(found, occluded)
         # Of models that are no modules, too.
-        blind = TrainedModel(lambda x: model.network(x), *[model.black] * 3, 2, "image")
+        blind = TrainedModel(model.network.__call__, *[model.black] * 3, 2, "image")
         close(call(kind, blind, inputs, targets), found)
 
 
@@ -242,8 +252,8 @@ def test_what_does_not_fit_the_model_is_refused() -> None:
     foreign = captum.attr.LayerActivation(wide, wide[8])
     with pytest.raises(Skipped, match="no such layer as its Linear; it has 0, 1, 2, 3, 4"):
         call(foreign, model, inputs, targets)
-    with pytest.raises(UproarError, match="must make an object of captum.attr .* got int"):
-        call(lambda module: 3, model, inputs, targets)
+    with pytest.raises(UproarError, match=r"must make an object of captum\.attr .* got list"):
+        call(lambda module: [module], model, inputs, targets)
     with pytest.raises(UproarError, match="explains a neuron"):
         call(lambda module: captum.attr.NeuronGradient(module, module[0]), model, inputs, targets)
     blind = TrainedModel(lambda x: x[:, :3], *[model.black] * 3, 1)
@@ -275,8 +285,8 @@ def test_functions_of_arrays_see_what_the_model_sees() -> None:
     assert found.shape == inputs.shape
     assert torch.equal(found[:, 0], found[:, 2])
     assert torch.equal(found, call(on_arrays(explain), model, inputs, targets))
-    slopes = on_arrays(lambda predict, x, wanted, generator: x.astype(np.float64) * 2)
-    close(call(slopes, model, inputs, targets), inputs * 2)
+    twice = on_arrays(lambda _, given, *__: given.astype(np.float64) * 2)
+    close(call(twice, model, inputs, targets), inputs * 2)
 
 
 @pytest.mark.parametrize("layout", ["grey", "colour", "series", "table"])
@@ -284,17 +294,9 @@ def test_importance_may_be_by_feature(layout: str) -> None:
     model, inputs, targets = problem(layout)
     features = (5, *model.shape_of_features(inputs))
     values = torch.rand(features, dtype=torch.float64)
-    for given in (values, values.numpy()):
-        name = parse("mine", ["mine"])
-        (found,) = explain_family(
-            explainer_of(lambda *_: given, "mine"),
-            [name],
-            model,
-            inputs,
-            targets,
-            lambda _: torch.Generator(),
-        )
-        np.testing.assert_allclose(found.importance, values.numpy(), rtol=1e-6)
+    for answer in (lambda *_: values, lambda *_: values.numpy()):
+        found = by_family(answer, model, inputs, targets)
+        np.testing.assert_allclose(found, values.numpy(), rtol=1e-6)
 
 
 def test_patches_are_features() -> None:
@@ -311,10 +313,8 @@ def test_other_shapes_are_refused_with_both_that_fit() -> None:
         ValueError, match=r"\(5, 3, 6, 5\), or importance .*\(5, 6, 5\), got \(5, 6\)"
     ):
         call(lambda *_: torch.zeros(5, 6), model, inputs, targets)
-    with pytest.raises(TypeError, match="must return a torch.Tensor or an array"):
-        name = parse("mine", ["mine"])
-        explainer = explainer_of(lambda *_: "words", "mine")
-        list(explain_family(explainer, [name], model, inputs, targets, lambda _: torch.Generator()))
+    with pytest.raises(TypeError, match=r"must return a torch\.Tensor or an array"):
+        by_family(lambda *_: "words", model, inputs, targets)
 
 
 # --- importance of the function -------------------------------------------------------------------

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from uproar.explain.captum_support import private_copy
 from uproar.explain.gradients import guided_backpropagation
 from uproar.explain.grids import grid_of, stretched, upsampled
 from uproar.explain.parameters import BASELINES
@@ -93,9 +92,7 @@ class GuidedGradCam:
         :raises Skipped: as Grad-CAM and guided backpropagation.
         """
         maps = stretched(_grad_cam(model, self.layer, inputs, targets), model, inputs)
-        # Of a copy, since hooks that clamp gradients would clamp those of other threads, too.
-        own = replace(model, module=private_copy(model.network))
-        return maps * guided_backpropagation(own, inputs, targets, generator)
+        return maps * guided_backpropagation(model, inputs, targets, generator)
 
 
 @dataclass(frozen=True)

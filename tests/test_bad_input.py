@@ -139,7 +139,7 @@ def test_a_model_that_does_not_fit(tmp_path):
 def test_an_explainer_that_cannot_be_called(tmp_path):
     assert refused(tmp_path, explainers={"mine": "grad"}) == (
         "explainer 'mine' must be callable, an object with measure, an array of one number for "
-        "each feature, or an object of captum.attr, got str"
+        "each feature, or an object of captum.attr or shap, got str"
     )
 
 

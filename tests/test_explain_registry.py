@@ -27,8 +27,6 @@ UNREGISTERED = {
     "signed": "the plain aggregation, whose name is empty",
     "aggregate": "applies aggregations",
     "transform_of": "finds aggregations",
-    "linear_model_of": "finds what is linear",
-    "OneOutput": "a module with one output",
 }
 ALL = (*EXPLAINERS, *ENSEMBLES, *AGGREGATIONS)
 # What a network that nobody can train again is no model for, and what is said of it.

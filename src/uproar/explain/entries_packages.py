@@ -7,7 +7,7 @@ from uproar.types import Entry
 PACKAGES = (
     Entry(
         name="shap-tree",
-        summary="contribution to the answer of trees, averaged over all orders, by the shap package",
+        summary="contribution to the answer of trees, over all orders, by the shap package",
         path="uproar.explain.shap_models:ShapTree",
         paper="Lundberg et al. 2020, arXiv 1905.04610",
         needs="tree model",
@@ -15,7 +15,6 @@ PACKAGES = (
         signed=True,
         scope="local",
         parameters=(("perturbation", "path"), ("background", 100)),
-        data_kinds=("image", "table", "series"),
         extra="shap",
     ),
     Entry(
@@ -28,9 +27,8 @@ PACKAGES = (
         signed=True,
         scope="local",
         parameters=(("coalitions", 2048), ("background", 100), ("kept", 10)),
-        data_kinds=("image", "table", "series"),  # of text, with background=0
-        # Fewer where features are as in all of the background.
-        passes="(min(coalitions, 2 ** min(features, 30) - 2) + 2) * max(1, background)",
+        # Fewer where features are as in all of the background; that of text is the mask token.
+        passes="(min(coalitions, 2 ** min(features, 30) - 2) + 2) * background",
         draws="shared",
         extra="shap",
     ),
@@ -44,8 +42,7 @@ PACKAGES = (
         signed=True,
         scope="local",
         parameters=(("permutations", 10), ("background", 100)),
-        data_kinds=("image", "table", "series"),
-        passes="permutations * (2 * features + 1) * max(1, background)",
+        passes="permutations * (2 * features + 1) * background",  # or fewer, as for shap-kernel
         draws="shared",
         extra="shap",
     ),

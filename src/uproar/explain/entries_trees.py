@@ -14,7 +14,6 @@ TREES = (
         kind="estimator",
         signed=True,
         scope="local",
-        data_kinds=("image", "table", "series"),
     ),
     Entry(
         name="saabas",
@@ -25,6 +24,5 @@ TREES = (
         kind="estimator",
         signed=True,
         scope="local",
-        data_kinds=("image", "table", "series"),
     ),
 )

@@ -17,6 +17,7 @@ from uproar.explain.family import Explainer
 from uproar.explain.given_captum import of_captum, of_captum_made_by
 from uproar.explain.importance import ExplainerOfFunction, Importance
 from uproar.explain.passes import in_passes, rows_per_pass
+from uproar.explain.shap_given import of_shap
 from uproar.models.trained import TrainedModel
 from uproar.types import UproarError
 
@@ -31,7 +32,8 @@ def explainer_of(thing: Any, name: str) -> Explainer | ExplainerOfFunction:
     :param thing: a function ``(model, inputs, targets, generator) -> attribution``, or one of
         arrays (:func:`on_arrays`); an object with ``measure``, or an array with one number for
         each feature, which explain the function; an object of ``captum.attr``, its class, or a
-        function that makes one of the parameter ``module``.
+        function that makes one of the parameter ``module``; or an explainer of ``shap``, its class,
+        or a function that makes one (:func:`uproar.explain.shap_given.of_shap`).
     :param name: what the user calls it, for errors.
     :raises UproarError: when it is nothing of these.
 
@@ -47,7 +49,7 @@ def explainer_of(thing: Any, name: str) -> Explainer | ExplainerOfFunction:
             return found
     raise UproarError(
         f"explainer {name!r} must be callable, an object with measure, an array of one number for "
-        f"each feature, or an object of captum.attr, got {type(thing).__name__}"
+        f"each feature, or an object of captum.attr or shap, got {type(thing).__name__}"
     )
 
 
@@ -218,6 +220,7 @@ def _callable(thing: Any, name: str) -> Explainer | None:
 # The first that knows a thing decides; what takes any callable comes last.
 RECOGNISERS: tuple[Recogniser, ...] = (
     of_captum,
+    of_shap,
     _of_function,
     _of_module,
     _importance,

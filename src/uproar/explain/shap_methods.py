@@ -21,7 +21,6 @@ from uproar.explain.packages import (
     seeded_and_quiet,
 )
 from uproar.models.trained import TrainedModel
-from uproar.types import Skipped
 
 Answers = Callable[[NDArray[Any]], NDArray[np.float64]]  # to coalitions, (coalitions, players)
 
@@ -33,12 +32,13 @@ class ShapKernel:
     ``e`` minimises ``sum_S w(S) (v(S) - v({}) - sum_{f in S} e_f)^2`` over coalitions ``S`` of
     features, with ``w(S) = (M - 1) / (C(M, |S|) |S| (M - |S|))``, subject to ``sum_f e_f = f(x) -
     v({})``, where ``v(S)`` is the mean of the explained output over the background, from which the
-    features outside ``S`` are taken. All values of a feature (channels, one-hot codes) move
-    together, and features that are as in all of the background take no part.
+    features outside ``S`` are taken. Tokens of text, which have nothing to do with those at the
+    same places of other texts, give way to the mask token instead. All values of a feature
+    (channels, one-hot codes) move together, and features that are as in all of the background take
+    no part.
 
     :param coalitions: how many, at least 2. The package takes 2048 and two for each feature.
-    :param background: how many training examples; 0 for black alone, the mask token of text, which
-        has no other background.
+    :param background: how many training examples.
     :param kept: for how many features at most the regression has a coefficient, chosen by least
         angles, as the package has done by default since 0.47; 0 for all of them.
     :raises ValueError: when a parameter is out of its range.
@@ -59,7 +59,7 @@ class ShapKernel:
     kept: int = 10
 
     def __post_init__(self) -> None:
-        check_least(self, coalitions=2, background=0, kept=0)
+        check_least(self, coalitions=2, background=1, kept=0)
 
     def __call__(
         self,
@@ -70,7 +70,7 @@ class ShapKernel:
     ) -> Float[Tensor, "examples *shape"]:
         """Return the attribution of the shape of ``inputs``, signed, a feature's values alike.
 
-        :raises Skipped: when there are no training examples to compare with, or of text with them.
+        :raises Skipped: when there are no training examples to compare with.
         """
         shap = quietly_imported("shap", "shap")
         # What is not False stands for a way to choose features.
@@ -92,12 +92,12 @@ class ShapPermutation:
 
     ``e_f = (1 / 2R) sum_r (v(before f in r, f) - v(before f in r))``: the mean, over ``R``
     permutations and their reversals, of what a feature adds to those before it, with ``v`` as in
-    ``shap-kernel``: the mean over the background, from which absent features are taken. Values of
-    an example sum to ``f(x) - v({})``.
+    ``shap-kernel``: the mean over the background, from which absent features are taken, or the
+    answer with the mask token in place of absent tokens. Values of an example sum to ``f(x) -
+    v({})``.
 
     :param permutations: how many, at least 1. The package takes 10 where it chooses.
-    :param background: how many training examples; 0 for black alone, the mask token of text, which
-        has no other background.
+    :param background: how many training examples.
     :raises ValueError: when a parameter is out of its range.
 
     Štrumbelj and Kononenko 2014, doi 10.1007/s10115-013-0679-x.
@@ -115,7 +115,7 @@ class ShapPermutation:
     background: int = 100
 
     def __post_init__(self) -> None:
-        check_least(self, permutations=1, background=0)
+        check_least(self, permutations=1, background=1)
 
     def __call__(
         self,
@@ -126,7 +126,7 @@ class ShapPermutation:
     ) -> Float[Tensor, "examples *shape"]:
         """Return the attribution of the shape of ``inputs``, signed, a feature's values alike.
 
-        :raises Skipped: when there are no training examples to compare with, or of text with them.
+        :raises Skipped: when there are no training examples to compare with.
         """
         shap = quietly_imported("shap", "shap")
 
@@ -151,13 +151,8 @@ def _by_coalitions(
     """Explain examples one by one, each with the same seed, by what coalitions are worth."""
     seed, feature = seed_from(generator), model.feature_of_value(inputs)
     importance = inputs.new_zeros(len(inputs), int(feature.max()) + 1)
-    others = background_of(model, background) if background else None
-    # Ids of tokens have no spread.
-    if background and (model.kind == "text" or not bool(model.spread.any())):
-        raise Skipped(
-            "it has no background of texts, whose words have nothing to do with those at the same "
-            "places of others; write background=0, for the mask token"
-        )
+    words = model.kind == "text" or not bool(model.spread.any())  # ids of tokens have no spread
+    others = None if words else background_of(model, background)
     for example in range(len(inputs)):
         one = inputs[example : example + 1]
         absent = model.baseline(one) if others is None else others

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from uproar.explain.packages import (
     background_of,
@@ -18,9 +17,9 @@ from uproar.explain.packages import (
     seeded_and_quiet,
 )
 from uproar.explain.parameters import PERTURBATIONS
-from uproar.explain.tree_readers import column_of_target, estimator_of
+from uproar.explain.shap_support import flat, known_to, linear_model_of, of_targets
+from uproar.explain.tree_readers import estimator_of
 from uproar.models.trained import TrainedModel
-from uproar.types import Skipped
 
 
 @dataclass(frozen=True)
@@ -73,15 +72,11 @@ class ShapTree:
         shap = quietly_imported("shap", "shap")
         estimator, data, name = estimator_of(model), None, "tree_path_dependent"
         if self.perturbation == "interventional":
-            data, name = _flat(background_of(model, self.background)), "interventional"
-        with seeded_and_quiet(0, inputs.device):
-            try:
-                trees = shap.TreeExplainer(_up_to_the_best(estimator), data, "raw", name)
-            except shap.utils._exceptions.InvalidModelError as error:
-                reason = " ".join(str(error).split())
-                raise Skipped(f"shap.TreeExplainer does not know such a model: {reason}") from error
-            found = trees.shap_values(_flat(inputs), check_additivity=False)
-        return _of_targets(model, np.asarray(found), inputs, targets)
+            data, name = flat(background_of(model, self.background)), "interventional"
+        with seeded_and_quiet(0, inputs.device), known_to(shap, "shap.TreeExplainer"):
+            trees = shap.TreeExplainer(_up_to_the_best(estimator), data, "raw", name)
+            found = trees.shap_values(flat(inputs), check_additivity=False)
+        return of_targets(model, np.asarray(found), inputs, targets)
 
 
 def _up_to_the_best(estimator: Any) -> Any:
@@ -103,7 +98,7 @@ class ShapLinear:
 
     Lundberg and Lee 2017, arXiv 1705.07874.
 
-    >>> module = nn.Linear(2, 1).requires_grad_(False)
+    >>> module = torch.nn.Linear(2, 1).requires_grad_(False)
     >>> _ = module.weight.copy_(torch.tensor([[2.0, -3.0]]))
     >>> background = torch.tensor([[0.0, 1.0], [2.0, 1.0]])
     >>> model = TrainedModel(module, *[torch.zeros(2)] * 3, 1, background=background)
@@ -129,46 +124,8 @@ class ShapLinear:
             with.
         """
         shap = quietly_imported("shap", "shap")
-        linear, others = linear_model_of(model), _flat(background_of(model, self.background))
+        linear, others = linear_model_of(model), flat(background_of(model, self.background))
         with seeded_and_quiet(0, inputs.device):
             masker = shap.maskers.Independent(others, max_samples=len(others))
-            found = shap.LinearExplainer(linear, masker).shap_values(_flat(inputs))
-        return _of_targets(model, np.asarray(found), inputs, targets)
-
-
-def linear_model_of(model: TrainedModel) -> Any:
-    """Return what ``shap.LinearExplainer`` takes: an estimator, or coefficients and intercepts.
-
-    :raises Skipped: when the model is no linear layer and no linear model of scikit-learn.
-    """
-    from sklearn.linear_model._base import LinearClassifierMixin, LinearModel
-
-    module = model.module
-    if isinstance(module, nn.Module):
-        layers = list(module) if isinstance(module, nn.Sequential) else [module]
-        layers = [layer for layer in layers if not isinstance(layer, nn.Flatten | nn.Identity)]
-        if len(layers) == 1 and isinstance(layers[0], nn.Linear):
-            weight, bias = layers[0].weight.double(), layers[0].bias
-            rest = torch.zeros(len(weight)) if bias is None else bias
-            return weight.detach().cpu().numpy(), rest.detach().double().cpu().numpy()
-    else:
-        estimator = estimator_of(model)
-        if isinstance(estimator, LinearClassifierMixin | LinearModel):
-            return estimator
-    raise Skipped("it needs a linear model: one linear layer, or one of scikit-learn's")
-
-
-def _of_targets(
-    model: TrainedModel, found: NDArray[Any], inputs: Tensor, targets: Tensor
-) -> Tensor:
-    """Return the attributions of each example's target, of (examples, values[, outputs])."""
-    found = found.reshape(len(inputs), inputs[0].numel(), -1)
-    columns = found.shape[2]
-    classes = tuple(getattr(model.module, "classes", range(columns) if columns > 1 else ()))
-    column, sign = column_of_target(targets.cpu().numpy(), classes, columns)
-    chosen = sign[:, None] * found[np.arange(len(found)), :, column]
-    return torch.from_numpy(chosen).to(inputs).view(inputs.shape)
-
-
-def _flat(inputs: Tensor) -> NDArray[Any]:
-    return inputs.flatten(1).cpu().numpy()
+            found = shap.LinearExplainer(linear, masker).shap_values(flat(inputs))
+        return of_targets(model, np.asarray(found), inputs, targets)

@@ -12,7 +12,6 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from uproar.explain.captum_support import private_copy
 from uproar.explain.packages import (
     background_of,
     check_least,
@@ -21,43 +20,12 @@ from uproar.explain.packages import (
     seeded_and_quiet,
 )
 from uproar.explain.passes import rows_per_pass
+from uproar.explain.shap_support import OneOutput, hookable
 from uproar.models.trained import TrainedModel
 from uproar.types import Skipped
 
 # How far the values may be from summing to what they should, in outputs and as a share of it.
 TOLERANCE = 0.01, 0.05
-
-
-class OneOutput(nn.Module):
-    """A module's answer for one target alone, and the last one that it gave.
-
-    Until it is ``awake`` it answers with zeros: the package asks for all of the background to see
-    the answer's shape, which would be one more pass for each target.
-
-    >>> module = OneOutput(nn.Flatten(), 1)
-    >>> module(torch.ones(1, 2)), module.woken()(torch.tensor([[3.0, 5.0]]))
-    (tensor([[0.]]), tensor([[5.]]))
-    """
-
-    def __init__(self, module: nn.Module, target: int) -> None:
-        super().__init__()
-        self.module = module
-        self.target = target
-        self.awake = False
-        self.last: Tensor | None = None
-
-    def woken(self) -> OneOutput:
-        """Return itself, which from now on asks the module."""
-        self.awake = True
-        return self
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Return (examples, 1)."""
-        if not self.awake:
-            return inputs.new_zeros(len(inputs), 1)
-        chosen: Tensor = self.module(inputs)[:, self.target, None]
-        self.last = chosen.detach()
-        return chosen
 
 
 @dataclass(frozen=True)
@@ -101,10 +69,7 @@ class ShapDeep:
             not know), or there are no training examples to compare with.
         """
         shap = quietly_imported("shap", "shap")
-        module, others = private_copy(model.network), _numbers(model, self.background)
-        for part in module.modules():
-            if getattr(part, "inplace", False):
-                vars(part)["inplace"] = False  # which the package's hooks do not survive
+        module, others = hookable(model.network), _numbers(model, self.background)
 
         def prepared(one: OneOutput) -> Callable[[Tensor], NDArray[Any]]:
             explainer = shap.DeepExplainer(one, others)

@@ -22,9 +22,9 @@ MOST_SQUARES = 64
 class Columns:
     """Columns of numbers for features of one value, and of categories for those of several.
 
-    A feature of several values (a one-hot code, the channels of a time step) is a category, and
-    its levels are what training examples have there, numbered. What an example has and none of
-    them has is one more level.
+    A feature of several values, such as a one-hot code, is a category, and its levels are what
+    training examples have there, numbered. What an example has and none of them has is one more
+    level.
 
     ``members`` are the values of every feature; ``levels`` (levels, values of the feature) those of
     features that have several, and None for the others.

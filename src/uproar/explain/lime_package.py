@@ -35,9 +35,10 @@ class LimePackage:
     output ``y_i`` of perturbed inputs, all features in one regression, and the package's defaults
     for the rest:
 
-    - tables and series: values are cut into quartiles of the training examples, ``z`` is whether a
-      perturbed value is in the example's quartile, and features of several values (one-hot codes,
-      channels) are categories, drawn from training examples;
+    - tables: values are cut into quartiles of the training examples, and ``z`` is whether a
+      perturbed value is in the example's quartile; a feature of several values, a one-hot code, is
+      a category that is drawn from training examples. Series are tables of all their values, each
+      with an importance of its own;
     - images, grey or of three colours: ``z`` is whether a superpixel is as in the image. Those of
       ``quickshift`` follow colours, and their mean colour stands in for them; ``squares`` are those
       of ``lime``, at most 64 of them, replaced by black, since the mean of a single pixel is the
@@ -79,7 +80,7 @@ class LimePackage:
         targets: Int[Tensor, "examples"],
         generator: torch.Generator,
     ) -> Float[Tensor, "examples *shape"]:
-        """Return the attribution of the shape of ``inputs``, signed, a feature's values alike.
+        """Return the attribution of the shape of ``inputs``, signed.
 
         :raises Skipped: when images have two channels, or more than three, or there are no
             training examples to cut the values of a table by.
@@ -92,6 +93,8 @@ class LimePackage:
             with seeded_and_quiet(seed, inputs.device), torch.no_grad():
                 found.append(explained(inputs[one], targets[one]))
         importance = torch.from_numpy(np.stack(found)).to(inputs)
+        if model.kind == "series":
+            return importance.view(inputs.shape)
         return model.spread_over_values(importance, inputs)
 
     def _explainer(self, model: TrainedModel, inputs: Tensor, seed: int) -> Explained:
@@ -105,7 +108,9 @@ class LimePackage:
     def _of_table(self, model: TrainedModel, inputs: Tensor, seed: int) -> Explained:
         tabular = quietly_imported("lime.lime_tabular", "lime")
         rows = background_of(model, ALL_EXAMPLES).flatten(1)
-        columns = Columns.of(rows, model.feature_of_value(inputs))
+        every = torch.arange(rows.shape[1], device=rows.device)
+        feature = every if model.kind == "series" else model.feature_of_value(inputs)
+        columns = Columns.of(rows, feature)
         # One generator for all that draws, which is seeded anew for every example.
         draws = np.random.RandomState(seed)
         with seeded_and_quiet(seed, inputs.device):

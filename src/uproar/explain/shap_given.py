@@ -94,7 +94,7 @@ class GivenShap:
         else:
             subject = _predict(model, inputs, target)
         shap = quietly_imported("shap", "shap")
-        with known_to(shap, self.name):
+        with known_to(shap, f"explainer {self.name!r}"):
             explainer = self.make(subject, background)
         if not isinstance(explainer, shap.Explainer):
             raise UproarError(

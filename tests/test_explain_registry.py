@@ -44,7 +44,7 @@ REFUSED = {
 QUICK = {
     "shap-kernel": "shap-kernel:coalitions=40:background=3",
     "shap-permutation": "shap-permutation:permutations=1:background=3",
-    "shap-gradient": "shap-gradient:samples=10",
+    "shap-gradient": "shap-gradient:references=10",
     "lime-package": "lime-package:perturbations=40",
 }
 

@@ -473,7 +473,7 @@ def test_without_training_examples_there_is_nothing_to_compare_with(explainer: A
         (partial(ShapTree, background=0), "background must be at least 1, got 0"),
         (partial(ShapLinear, background=0), "background must be at least 1, got 0"),
         (partial(ShapDeep, background=0), "background must be at least 1, got 0"),
-        (partial(ShapGradient, samples=0), "samples must be at least 1, got 0"),
+        (partial(ShapGradient, references=0), "references must be at least 1, got 0"),
     ],
 )
 def test_parameters_out_of_range(make: Any, message: str) -> None:

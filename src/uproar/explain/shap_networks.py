@@ -99,11 +99,11 @@ def _check_sum(found: float, whole: float, mean: float) -> None:
 class ShapGradient:
     """SHAP values by the expected gradients of ``shap.GradientExplainer``.
 
-    ``e_i = mean over s of (x_i - b_i) df/dx_i at b + a (x - b)``, with for each sample ``s`` a
+    ``e_i = mean over r of (x_i - b_i) df/dx_i at b + a (x - b)``, with for each reference ``r`` a
     background example ``b`` and a share ``a``, uniform on [0, 1), the same for all examples. In
     expectation, values of an example sum to ``f(x)`` less the mean of ``f`` over the background.
 
-    :param samples: how many.
+    :param references: how many are drawn; 200 are the package's samples.
     :param background: how many training examples to draw from.
     :raises ValueError: when there are fewer than one.
 
@@ -117,11 +117,11 @@ class ShapGradient:
     tensor([[  8., -12.]])
     """
 
-    samples: int = 200
+    references: int = 200
     background: int = 100
 
     def __post_init__(self) -> None:
-        check_least(self, samples=1, background=1)
+        check_least(self, references=1, background=1)
 
     def __call__(
         self,
@@ -142,7 +142,7 @@ class ShapGradient:
             explainer = shap.GradientExplainer(one, others, batch_size=rows_per_pass(inputs))
 
             def explained(example: Tensor) -> NDArray[Any]:
-                found = explainer.shap_values(example, nsamples=self.samples, rseed=seed)
+                found = explainer.shap_values(example, nsamples=self.references, rseed=seed)
                 return np.asarray(found)
 
             return explained

@@ -118,8 +118,10 @@ def test_true_nulls_are_rejected_as_often_as_they_should_be() -> None:
     assert 0.02 <= rate <= 0.09
 
 
-def test_without_examples_it_is_skipped() -> None:
+def test_without_examples_and_of_words_it_is_skipped() -> None:
     model, _ = held_out("table", regression=True)
+    with pytest.raises(Skipped, match="makes numbers between those of training examples"):
+        ConditionalPermutation().measure(replace(model, kind="text"), seeded())
     with pytest.raises(Skipped, match="learns what features tell of each other from training"):
         ConditionalPermutation().measure(replace(model, background=None), seeded())
     with pytest.raises(Skipped, match="conditional permutation importance needs held-out"):

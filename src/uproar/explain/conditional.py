@@ -57,10 +57,12 @@ class ConditionalPermutation:
     def measure(self, model: TrainedModel, generator: torch.Generator) -> Importance:
         """Return the importance of every feature.
 
-        :raises Skipped: when no examples are held out, when there are no training examples to
-            learn from, or when the loss is not for the labels.
+        :raises Skipped: when inputs are embedded words, when no examples are held out, when there
+            are no training examples to learn from, or when the loss is not for the labels.
         """
         what = "conditional permutation importance"
+        if model.kind == "text":
+            raise Skipped(f"{what} makes numbers between those of training examples, and no words")
         inputs, labels = held_out_of(model, what)
         if model.background is None or len(model.background) == 0:
             raise Skipped(f"{what} learns what features tell of each other from training examples")

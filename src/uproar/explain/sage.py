@@ -11,7 +11,15 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from uproar.explain.importance import Importance, one_sided
-from uproar.explain.losses import Labels, Loss, checked_loss, held_out_of, loss_for, outputs_of, rows_for
+from uproar.explain.losses import (
+    Labels,
+    Loss,
+    checked_loss,
+    held_out_of,
+    loss_for,
+    outputs_of,
+    rows_for,
+)
 from uproar.explain.shuffles import values_of_features
 from uproar.models.trained import TrainedModel
 from uproar.types import Skipped

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +26,26 @@ class Explained:
 
     model: TrainedModel
     seen: Callable[[Tensor], Tensor] = field(default=lambda inputs: inputs)
+
+
+@dataclass(frozen=True)
+class OnIds:
+    """A function of token ids as one of floats; what else is known of it, such as its trees, stays.
+
+    >>> OnIds(lambda ids: ids * 2)(torch.tensor([[1.0, 2.0]])).tolist()
+    [[2, 4]]
+    """
+
+    answering: Answering
+
+    def __call__(self, ids: Tensor) -> Tensor:
+        """Return the answers."""
+        return self.answering(ids.round().long())
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name == "answering":
+            raise AttributeError(name)
+        return getattr(self.answering, name)
 
 
 def as_trained(
@@ -97,7 +118,7 @@ def _on_ids(data: Data, answering: Answering, device: torch.device) -> Explained
     mask = torch.full(data.input_shape, float(data.vocabulary.mask), device=device)
     held_out = _held_out(data, device)
     model = TrainedModel(
-        module=lambda ids: answering(ids.round().long()),
+        module=OnIds(answering),
         black=mask,
         mean=mask,
         spread=torch.zeros_like(mask),  # noise would make other words of ids

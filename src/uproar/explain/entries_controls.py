@@ -21,6 +21,7 @@ CONTROLS = (
         needs="images",
         kind="control",
         scope="local",
+        data_kinds=("image",),
     ),
     Entry(
         name="input-magnitude",

@@ -69,7 +69,7 @@ class RandomBlurred:
         targets: Int[Tensor, "examples"],  # noqa: ARG002 - part of the contract of explainers
         generator: torch.Generator,
     ) -> Float[Tensor, "examples *shape"]:
-        """Return the attribution, of the shape of ``inputs``.
+        """Return the attribution, of the shape of ``inputs``, never negative.
 
         :raises Skipped: when features have no neighbours, no training examples are known, or
             the given explainer cannot explain the model.
@@ -79,8 +79,9 @@ class RandomBlurred:
         axes = 2 if model.kind == "image" else 1
         shape = model.shape_of_features(inputs)
         deviation = self._deviation(model, axes)
-        noise = _blurred(len(inputs), shape, axes, deviation, generator)
-        return model.spread_over_values(noise.flatten(1).to(inputs), inputs)
+        noise = _blurred(len(inputs), shape, axes, deviation, generator).flatten(1)
+        noise = noise - noise.amin(1, keepdim=True)  # importance without a sign
+        return model.spread_over_values(noise.to(inputs), inputs)
 
     @cached_property
     def _known(self) -> dict[int, tuple[TrainedModel, float]]:

@@ -35,13 +35,14 @@ def attention(
 
     Jain and Wallace 2019, arXiv 1902.10186.
 
-    >>> class Reader(torch.nn.Module):  # attends to the token with the larger value
+    >>> class Reader(torch.nn.Module):  # attends by the values
     ...     def forward(self, inputs):
     ...         scores = inputs[:, None] * torch.ones(2, 1)
     ...         return (scores.softmax(-1) @ inputs[..., None]).mean(1)
     >>> model = TrainedModel(Reader(), *[torch.zeros(2)] * 3, 1)
-    >>> attention(model, torch.tensor([[-999.0, 1.0]]), torch.tensor([0]), torch.Generator())
-    tensor([[0., 1.]])
+    >>> inputs = torch.tensor([[1.0, 3.0]]).log()
+    >>> attention(model, inputs, torch.tensor([0]), torch.Generator())
+    tensor([[0.2500, 0.7500]])
     """
 
     def last(blocks: Sequence[Tensor], slopes: Sequence[Tensor]) -> Tensor:
@@ -69,14 +70,14 @@ def attention_rollout(
 
     Abnar and Zuidema 2020, arXiv 2005.00928.
 
-    >>> class Reader(torch.nn.Module):  # attends to the token with the larger value
+    >>> class Reader(torch.nn.Module):  # attends by the values
     ...     def forward(self, inputs):
     ...         scores = inputs[:, None] * torch.ones(2, 1)
     ...         return (scores.softmax(-1) @ inputs[..., None]).mean(1)
     >>> model = TrainedModel(Reader(), *[torch.zeros(2)] * 3, 1)
-    >>> inputs = torch.tensor([[-999.0, 1.0]])
+    >>> inputs = torch.tensor([[1.0, 3.0]]).log()
     >>> attention_rollout(model, inputs, torch.tensor([0]), torch.Generator())
-    tensor([[0.2500, 0.7500]])
+    tensor([[0.3750, 0.6250]])
     """
 
     def product(blocks: Sequence[Tensor], slopes: Sequence[Tensor]) -> Tensor:
@@ -108,14 +109,14 @@ def attention_x_gradient(
 
     Chefer et al. 2021, arXiv 2103.15679.
 
-    >>> class Reader(torch.nn.Module):  # attends to the token with the larger value
+    >>> class Reader(torch.nn.Module):  # attends by the values
     ...     def forward(self, inputs):
     ...         scores = inputs[:, None] * torch.ones(2, 1)
     ...         return (scores.softmax(-1) @ inputs[..., None]).mean(1)
     >>> model = TrainedModel(Reader(), *[torch.zeros(2)] * 3, 1)
-    >>> inputs = torch.tensor([[-999.0, 1.0]])  # df/dA is x / 2
+    >>> inputs = torch.tensor([[1.0, 3.0]]).log()  # df/dA is x / 2, log(3) / 2 of the second
     >>> attention_x_gradient(model, inputs, torch.tensor([0]), torch.Generator())
-    tensor([[0.5000, 1.0000]])
+    tensor([[0.5000, 0.9120]])
     """
 
     def relevance(blocks: Sequence[Tensor], slopes: Sequence[Tensor]) -> Tensor:

@@ -109,7 +109,6 @@ class GuidedIntegratedGradients:
         group = padded.view(len(lengths), -1, size).sum(2)
         before = group.cumsum(1) - group
         # Groups that have no length left go nowhere, whatever their share is.
-        share = ((still_to_go - before) / group.clamp(min=torch.finfo(group.dtype).tiny)).clamp(
-            0, 1
-        )
+        divisor = group.clamp(min=torch.finfo(group.dtype).tiny)
+        share = ((still_to_go - before) / divisor).clamp(0, 1)
         return share.repeat_interleave(size, 1)[:, :values]

@@ -116,6 +116,15 @@ def test_the_best_of_decisions_is_compared_with_the_best_of_the_function(
     assert ("part of the lead may be due to this" in found.detail) == (state == "local")
 
 
+def test_beating_the_other_is_little_where_random_is_not_beaten() -> None:
+    content = with_gains(make_function_content(), {"ig": 0.3, "pfi": 0.4})
+    verdicts = {"better than random": False, "indistinguishable from random": True}
+    for verdict, told in verdicts.items():
+        gains = content.gains.assign(verdict=verdict)
+        detail = compared(dataclasses.replace(content, gains=gains)).detail
+        assert detail.endswith("But pfi is not shown better than random.") == told
+
+
 def test_controls_and_withheld_explainers_are_not_compared() -> None:
     content = with_gains(
         make_function_content(),
@@ -202,7 +211,8 @@ def test_tables_have_a_dot_per_feature_and_base_model(bases: int) -> None:
     assert len(drawn) == len(ESTIMANDS) + 1  # and the matrix of correlations
     for figure in drawn.values():
         go.Figure(figure)
-    rows = content.function.query("explainer == 'pfi' and base_model == 0").set_index("feature")
+    of_first = content.function.query("explainer == 'pfi' and base_model == 0")
+    rows = of_first.set_index("feature")
     told = {
         trace["customdata"][0][1]: trace
         for figure in drawn.values()
@@ -212,8 +222,10 @@ def test_tables_have_a_dot_per_feature_and_base_model(bases: int) -> None:
     (pfi,) = [t for t in told.values() if "Holm" in t["customdata"][0][3]]
     assert len(pfi["x"]) == 11 * bases
     first = rows.loc[pfi["customdata"][0][0]]
-    assert pfi["x"][0] == pytest.approx(first["importance"])
-    assert pfi["error_x"]["array"][0] == pytest.approx(first["high"] - first["importance"])
+    assert pfi["x"][0] == pytest.approx(first["importance"], rel=1e-5)
+    assert pfi["error_x"]["array"][0] == pytest.approx(
+        first["high"] - first["importance"], rel=1e-5
+    )
     assert (pfi["marker"]["symbol"][0] == "circle") == (first["verdict"] == "above zero")
     assert "circle-open" in pfi["marker"]["symbol"]
     assert ("base model 0" in pfi["customdata"][0][3]) == (bases > 1)

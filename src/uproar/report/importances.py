@@ -13,7 +13,7 @@ from uproar import ranking
 from uproar.report.cast import Cast
 from uproar.report.figures import Figure, layout_of
 from uproar.report.pictures import Frame, frame, heat
-from uproar.report.plotly_text import label, value
+from uproar.report.plotly_text import label, significant
 from uproar.report.records import Record, Report
 from uproar.report.wording import compact, count, interval_of, is_missing, p_value
 
@@ -45,6 +45,7 @@ class Importances:
     bases: int
     features: int
     listed: int  # features that are drawn, where not all are
+    lines: bool
     frame: Frame | None
     figures: Mapping[str, Figure]
 
@@ -80,7 +81,7 @@ def importances(report: Report, cast: Cast) -> Importances | None:
             )
         panels.append(Panel(name, report.estimand(name), _note(rows[name]), key, *picture))
     listed = len(top) if maps is None and not lines else features
-    return Importances(tuple(panels), bases, features, listed, maps, figures)
+    return Importances(tuple(panels), bases, features, listed, lines, maps, figures)
 
 
 def _shape(report: Report, rows: Sequence[Record]) -> tuple[int, ...]:
@@ -147,7 +148,7 @@ def _dots(rows: Sequence[Record], top: Sequence[int], slot: int, bases: int) -> 
     trace = {
         "type": "scatter",
         "mode": "markers",
-        "x": [value(row["importance"], 8) for _, row in points],
+        "x": [significant(row["importance"]) for _, row in points],
         "y": [round(place, 3) for place, _ in points],
         "customdata": [_told(row, bases) for _, row in points],
         "hovertemplate": _HOVER,
@@ -189,7 +190,7 @@ def _symbol(row: Record) -> str:
 def _reach(upper: object, lower: object) -> float:
     if is_missing(upper) or is_missing(lower):
         return 0.0
-    return round(float(str(upper)) - float(str(lower)), 8)
+    return significant(float(str(upper)) - float(str(lower))) or 0.0
 
 
 def _lines(
@@ -209,8 +210,8 @@ def _lines(
                 "mode": "lines",
                 "fill": "toself",
                 "x": places + places[::-1],
-                "y": [value(row["high"], 8) for row in rows]
-                + [value(row["low"], 8) for row in reversed(rows)],
+                "y": [significant(row["high"]) for row in rows]
+                + [significant(row["low"]) for row in reversed(rows)],
                 "line": {"width": 0},
                 "hoverinfo": "skip",
                 "meta": {"part": "band", "slot": slot},
@@ -223,7 +224,7 @@ def _lines(
                 "type": "scatter",
                 "mode": "lines",
                 "x": places,
-                "y": [value(height, 8) for height in heights],
+                "y": [significant(height) for height in heights],
                 "text": [label(name) for name in names],
                 "hovertemplate": "<b>%{text}</b><br>importance %{y:.3g}<extra></extra>",
                 "line": {"width": 2},

@@ -30,6 +30,15 @@ def value(number: Any, digits: int = 5) -> float | None:
     return None if is_missing(number) else round(float(number), digits)
 
 
+def significant(number: Any) -> float | None:
+    """Return a number of any size for JSON, to six digits; a missing one becomes null.
+
+    >>> significant(1.23456789e-9), significant(None)
+    (1.23457e-09, None)
+    """
+    return None if is_missing(number) else float(f"{float(number):.6g}")
+
+
 def embedded_json(content: Any) -> str:
     r"""Return JSON that is safe inside a script element.
 

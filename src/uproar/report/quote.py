@@ -111,7 +111,9 @@ def _best(report: Report, rows: list[Record]) -> str:
 def _what(report: Report, name: str) -> str:
     """Return what has to be known of the best explainer, where it is not one of decisions."""
     alike = "one ranking for all examples" if name in report.of_function else ""
-    if name.startswith("untrained-"):
+    if str(report.described.get(name, {}).get("summary", "")).startswith("known answer"):
+        control = "a known answer of the data"
+    elif name.startswith("untrained-"):
         control = "a control that explains random weights"
     else:
         control = "a control" if report.is_control(name) else ""

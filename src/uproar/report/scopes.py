@@ -9,7 +9,7 @@ from typing import Any
 from uproar.report.cast import ranking_protocol
 from uproar.report.evidence import protocol_name
 from uproar.report.records import Record, Report, matching, removals
-from uproar.report.verdicts import RANDOM, WITHHELD, verdict_of
+from uproar.report.verdicts import BETTER, RANDOM, WITHHELD, verdict_of
 from uproar.report.wording import is_missing, number, p_value
 
 
@@ -53,6 +53,9 @@ def local_against_global(report: Report, removal: str) -> Found:
         f"is {number(gap, signed=True)} ({p_value(pair['p_holm'])} after Holm's correction for "
         "all pairs)."
     )
+    best = decisions if gap > 0 else function
+    if verdict_of(best) is not BETTER:
+        detail += f" But {best['explainer']} is not shown better than random."
     if state == "local" and _leaks(report, removal, local):
         detail += (
             f" The mask of {local} tells the label by its shape, which that of a ranking for all "

@@ -13,15 +13,10 @@ import torch
 from torch import Tensor, nn
 
 import oracles
-from uproar.explain.captum_methods import (
-    DeepLift,
-    DeepLiftShap,
-    GradientShap,
-    ShapleySampling,
-    layerwise_relevance,
-)
+from uproar.explain.captum_methods import GradientShap, ShapleySampling, layerwise_relevance
 from uproar.explain.captum_support import private_copy
 from uproar.explain.cost import passes_of
+from uproar.explain.deep_lift import DeepLift, DeepLiftShap
 from uproar.explain.entries_captum import CAPTUM
 from uproar.explain.family import explain_family
 from uproar.explain.gradients import gradient
@@ -421,7 +416,7 @@ def test_models_without_gradients_are_refused(entry: Entry) -> None:
 @pytest.mark.parametrize("name", ["deeplift-shap", "gradient-shap"])
 def test_training_examples_are_needed(name: str) -> None:
     model = TrainedModel(nn.Linear(6, 3), *[torch.zeros(6)] * 3, 1)
-    with pytest.raises(Skipped, match="needs training examples to compare with"):
+    with pytest.raises(Skipped, match="compares with training examples, and there are none"):
         call(name, model, torch.ones(2, 6), torch.tensor([0, 1]))
 
 
@@ -517,7 +512,7 @@ def test_memory_is_bounded(entry: Entry, monkeypatch: pytest.MonkeyPatch) -> Non
     model, inputs, targets = problem(layout)
     whole = call(small(entry), model, inputs, targets)
     most, sizes = 3, []
-    for module in ("captum_methods", "layers", "passes"):
+    for module in ("captum_methods", "deep_lift", "layers", "passes"):
         target = f"uproar.explain.{module}.rows_per_pass"
         monkeypatch.setattr(target, lambda _, **__: most)
     handle = model.network.register_forward_pre_hook(lambda _, given: sizes.append(len(given[0])))

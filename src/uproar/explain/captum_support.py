@@ -8,7 +8,11 @@ import re
 import warnings
 from typing import Any
 
+import torch
 from torch import Tensor, nn
+
+from uproar.models.trained import TrainedModel
+from uproar.types import Skipped
 
 
 def private_copy(module: nn.Module, *, weights: bool = False) -> nn.Module:
@@ -54,3 +58,32 @@ def attributed(method: Any, inputs: Tensor, targets: Tensor, **options: Any) -> 
         options["target"] = targets  # which a few methods do not look at
     result = attribute(method, inputs.detach().clone().requires_grad_(), **options)
     return result.detach() if isinstance(result, Tensor) else result
+
+
+def as_baseline(model: TrainedModel, reference: Tensor, inputs: Tensor) -> Tensor:
+    """Return a training example as the baseline of all inputs; text keeps its own ids.
+
+    >>> model = TrainedModel(nn.Flatten(), *[torch.zeros(2)] * 3, 1)
+    >>> as_baseline(model, torch.tensor([1.0, 2.0]), torch.zeros(2, 2))
+    tensor([[1., 2.],
+            [1., 2.]])
+    """
+    baselines = reference.expand_as(inputs)
+    if model.kind == "text":
+        return torch.cat([inputs[:, :1], baselines[:, 1:]], 1)
+    return baselines
+
+
+def once_each(
+    what: str, method: object, inputs: Tensor, targets: Tensor, **options: object
+) -> Tensor:
+    """Return what Captum says, where it does not refuse a layer that is called twice."""
+    try:
+        found: Tensor = attributed(method, inputs, targets, **options)
+    except RuntimeError as error:
+        if "more than once" not in str(error):
+            raise
+        raise Skipped(
+            f"{what} needs layers that are called once, and one is called again"
+        ) from error
+    return found

@@ -8,7 +8,7 @@ CAPTUM = (
     Entry(
         name="deeplift",
         summary="contributions to the change of the output from a baseline, by DeepLIFT",
-        path="uproar.explain.captum_methods:DeepLift",
+        path="uproar.explain.deep_lift:DeepLift",
         paper="Shrikumar et al. 2017, arXiv 1704.02685",
         needs="gradients",
         kind="estimator",
@@ -20,7 +20,7 @@ CAPTUM = (
     Entry(
         name="deeplift-shap",
         summary="mean of DeepLIFT over training examples as baselines",
-        path="uproar.explain.captum_methods:DeepLiftShap",
+        path="uproar.explain.deep_lift:DeepLiftShap",
         paper="Lundberg and Lee 2017, arXiv 1705.07874",
         needs="gradients",
         kind="estimator",

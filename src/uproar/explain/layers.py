@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
+from uproar.explain.at_layer import AUTO, at_layer
 from uproar.explain.gradients import guided_backpropagation
-from uproar.explain.grids import grid_of, stretched, upsampled
+from uproar.explain.grids import stretched, upsampled
 from uproar.explain.parameters import BASELINES
 from uproar.explain.passes import in_passes, rows_per_pass
 from uproar.models.trained import TrainedModel
-from uproar.types import Skipped, unknown
-
-PLACES = {1: "length", 2: "height, width", 3: "depth, height, width"}
-AUTO = "auto"  # the last convolution to run
-CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
-# What this package puts around a module of the user's, who does not know of it.
-WRAPPERS = ("module.", "inner.")
 
 
 @dataclass(frozen=True)
@@ -35,6 +28,7 @@ class GradCam:
 
     Selvaraju et al. 2017, arXiv 1610.02391.
 
+    >>> from torch import nn
     >>> module = nn.Sequential(nn.Conv1d(1, 1, 1, bias=False), nn.Flatten(), nn.Linear(2, 1))
     >>> module = module.requires_grad_(False)
     >>> _ = module[0].weight.fill_(1.0), module[2].weight.copy_(torch.tensor([[1.0, 3.0]]))
@@ -69,6 +63,7 @@ class GuidedGradCam:
 
     Selvaraju et al. 2017, arXiv 1610.02391.
 
+    >>> from torch import nn
     >>> module = nn.Sequential(nn.Conv1d(1, 1, 1, bias=False), nn.ReLU(), nn.Flatten(),
     ...                        nn.Linear(2, 1)).requires_grad_(False)
     >>> _ = module[0].weight.fill_(2.0), module[3].weight.copy_(torch.tensor([[1.0, 3.0]]))
@@ -107,6 +102,7 @@ class LayerGradientXActivation:
 
     Draelos and Carin 2020, arXiv 2011.08891.
 
+    >>> from torch import nn
     >>> module = nn.Sequential(nn.Conv1d(1, 1, 1, bias=False), nn.Flatten(), nn.Linear(2, 1))
     >>> module = module.requires_grad_(False)
     >>> _ = module[0].weight.fill_(1.0), module[2].weight.copy_(torch.tensor([[1.0, 3.0]]))
@@ -131,7 +127,7 @@ class LayerGradientXActivation:
         """
 
         def maps(part: Tensor, wanted: Tensor) -> Tensor:
-            output, slope = _at_layer(model, self.layer, part, wanted)
+            output, slope = at_layer(model, self.layer, part, wanted)
             return (output * slope).sum(1)
 
         return upsampled(
@@ -155,6 +151,7 @@ class LayerConductance:
 
     Dhamdhere et al. 2018, arXiv 1805.12233.
 
+    >>> from torch import nn
     >>> module = nn.Sequential(nn.Conv1d(1, 1, 1, bias=False), nn.Flatten(), nn.Linear(2, 1))
     >>> module = module.requires_grad_(False)
     >>> _ = module[0].weight.fill_(1.0), module[2].weight.copy_(torch.tensor([[1.0, 3.0]]))
@@ -188,12 +185,12 @@ class LayerConductance:
 
         def maps(part: Tensor, wanted: Tensor) -> Tensor:
             start = model.baseline(part, self.baseline)
-            output, slope = _at_layer(model, self.layer, start, wanted)
+            output, slope = at_layer(model, self.layer, start, wanted)
             total = torch.zeros_like(output)
             for step in range(1, self.steps + 1):
                 point = start + step / self.steps * (part - start)
                 before, flow = output, slope
-                output, slope = _at_layer(model, self.layer, point, wanted)
+                output, slope = at_layer(model, self.layer, point, wanted)
                 total += (output - before) * flow
             return total.sum(1)
 
@@ -211,85 +208,8 @@ def _grad_cam(
     """Return the map of Grad-CAM at the size of the layer."""
 
     def maps(part: Tensor, wanted: Tensor) -> Tensor:
-        output, slope = _at_layer(model, layer, part, wanted)
+        output, slope = at_layer(model, layer, part, wanted)
         weights = slope.flatten(2).mean(2).view(*slope.shape[:2], *[1] * (slope.ndim - 2))
         return (weights * output).sum(1).relu()
 
     return in_passes(maps, inputs, targets, rows=rows_per_pass(inputs))
-
-
-def _at_layer(
-    model: TrainedModel,
-    layer: str,
-    inputs: Float[Tensor, "examples *shape"],
-    targets: Int[Tensor, "examples"],
-) -> tuple[Float[Tensor, "examples channels *sides"], Float[Tensor, "examples channels *sides"]]:
-    """Return a layer's output, and the gradient of the explained output with respect to it."""
-    sides = grid_of(model, inputs)
-    candidates = _candidates(model.network, layer)
-    thread = threading.get_ident()
-    seen: list[Tensor] = []
-
-    def note(part: nn.Module, _: object, output: object) -> Tensor | None:
-        if threading.get_ident() != thread or not isinstance(output, Tensor):
-            return None
-        seen.append(_with_places(model, layer, part, output, sides))
-        return output.clone()  # what follows may write to it
-
-    handles = [part.register_forward_hook(note) for part in candidates]
-    try:
-        with torch.enable_grad():
-            leaf = inputs.detach().clone().requires_grad_()
-            chosen = model(leaf).gather(1, targets[:, None]).sum()
-    finally:
-        for handle in handles:
-            handle.remove()
-    if not seen or not seen[-1].requires_grad:
-        raise Skipped(f"what layer {layer!r} computes does not depend on the inputs")
-    (slope,) = torch.autograd.grad(chosen, seen[-1], allow_unused=True)
-    return seen[-1].detach(), torch.zeros_like(seen[-1]) if slope is None else slope
-
-
-def _with_places(
-    model: TrainedModel, layer: str, part: nn.Module, output: Tensor, sides: tuple[int, ...]
-) -> Tensor:
-    """Return the output of a layer that keeps the places of the inputs.
-
-    :raises Skipped: for other layers, and for those of transformers, whose channels come last.
-    """
-    tokens_first = model.kind == "text" and output.shape[1:2] == sides
-    if output.ndim != len(sides) + 2 or (tokens_first and not isinstance(part, CONVOLUTIONS)):
-        raise Skipped(
-            f"the output of layer {layer!r} must be of shape (examples, channels, "
-            f"{PLACES[len(sides)]}), as that of a convolution, got {tuple(output.shape)}"
-        )
-    return output
-
-
-def _candidates(module: nn.Module, layer: str) -> list[nn.Module]:
-    """Return the layer of a name, or all of which the last to run is meant.
-
-    :raises Skipped: when there is none.
-    """
-    if layer == AUTO:
-        found: list[nn.Module] = [
-            part for part in module.modules() if isinstance(part, CONVOLUTIONS)
-        ]
-        if not found:
-            raise Skipped(
-                "it needs a convolution, and the model has none; name a layer whose output keeps "
-                "the places of the inputs, as in grad-cam:layer=NAME"
-            )
-        return found
-    names = {name: part for name, part in module.named_modules() if name}
-    known = {_without_wrappers(name): part for name, part in names.items()}
-    chosen = names.get(layer, known.get(layer))
-    if chosen is None:
-        raise Skipped(unknown(layer, filter(None, known), "layer"))
-    return [chosen]
-
-
-def _without_wrappers(name: str) -> str:
-    for wrapper in WRAPPERS:
-        name = name.removeprefix(wrapper)
-    return name

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
-from types import MethodType
 from typing import Any
 
 import numpy as np
@@ -15,6 +12,15 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from uproar.explain.captum_binding import (
+    bound_to,
+    captums,
+    check_kind,
+    module_of,
+    taken_apart,
+    users_own,
+    with_inner,
+)
 from uproar.explain.captum_support import attributed, private_copy
 from uproar.explain.grids import grid_of, upsampled
 from uproar.explain.packages import seeded_and_quiet
@@ -23,15 +29,6 @@ from uproar.models.trained import TrainedModel
 from uproar.types import Skipped, UproarError
 
 REFERENCES = 20  # training examples, for methods that need several baselines
-# What this package puts around a user's module, and where the module is within.
-WRAPPERS = {"Adapted": "inner", "OnEmbeddings": "module"}
-# Captum's classes that cannot be asked about an output of a model for one example.
-REFUSED = {
-    "NeuronAttribution": "it explains a neuron, not an output of the model",
-    "FeaturePermutation": "it shuffles the examples that happen to be explained at once; use 'pfi'",
-    "DataLoaderAttribution": "it takes a data loader, not inputs",
-    "BaseLLMAttribution": "it explains what a language model writes",
-}
 # Takes a copy of the model as explainers see it, and the user's module in it.
 Bind = Callable[[Any, nn.Module], tuple[Any, Mapping[str, Any]]]
 
@@ -96,26 +93,33 @@ def of_captum(thing: Any, name: str) -> CaptumExplainer | None:
     ``functools.partial(method.attribute, n_steps=100)`` says how it is called. Other things: None.
 
     :raises UproarError: when no such thing can be asked about a model that is trained later.
+
+    >>> from captum.attr import Saliency
+    >>> model = TrainedModel(nn.Linear(2, 1).requires_grad_(False), *[torch.zeros(2)] * 3, 1)
+    >>> _ = model.module.weight.copy_(torch.tensor([[2.0, -3.0]]))
+    >>> explainer, targets = of_captum(Saliency(nn.Linear(2, 1)), "mine"), torch.tensor([0])
+    >>> explainer(model, torch.ones(1, 2), targets, torch.Generator())
+    tensor([[2., 3.]])
     """
     if isinstance(thing, type):
-        return _of_class(thing, name) if _captums(thing) else None
-    method, given = _split(thing)
-    if not _captums(type(method)):
+        return _of_class(thing, name) if captums(thing) else None
+    method, given = taken_apart(thing)
+    if not captums(type(method)):
         return None
-    _check_kind(type(method), name)
+    check_kind(type(method), name)
     for key in ("inputs", "target"):
         if key in given:
             raise UproarError(
                 f"explainer {name!r} sets {key!r}, which the benchmark does: the target is the "
                 "class that the model predicts"
             )
-    root = _root(method)
+    root = module_of(method)
     if root is None:
         raise UproarError(
             f"explainer {name!r} asks a function, and not the model that is benchmarked; hand "
             f"over a function of the module: lambda module: {type(method).__name__}(module)"
         )
-    return CaptumExplainer(lambda outer, own: _bound((method, given), root, outer, own))
+    return CaptumExplainer(lambda outer, own: bound_to((method, given), root, outer, own))
 
 
 def of_captum_made_by(make: Callable[[nn.Module], Any], name: str) -> CaptumExplainer:
@@ -126,38 +130,20 @@ def of_captum_made_by(make: Callable[[nn.Module], Any], name: str) -> CaptumExpl
 
     def bind(outer: Any, own: nn.Module) -> tuple[Any, Mapping[str, Any]]:
         made = make(own)
-        method, given = _split(made)
-        if not _captums(type(method)):
+        method, given = taken_apart(made)
+        if not captums(type(method)):
             raise UproarError(
                 f"explainer {name!r} must make an object of captum.attr of the module, got "
                 f"{type(made).__name__}"
             )
-        _check_kind(type(method), name)
-        return _bound((method, given), own, outer, own)
+        check_kind(type(method), name)
+        return bound_to((method, given), own, outer, own)
 
     return CaptumExplainer(bind)
 
 
-def users_own(module: Any) -> Any:
-    """Return the module that a user made, without what this package puts around it."""
-    while type(module).__module__.startswith("uproar.") and type(module).__name__ in WRAPPERS:
-        module = getattr(module, WRAPPERS[type(module).__name__])
-    return module
-
-
-def _captums(kind: type) -> set[str]:
-    """Return the names of Captum's classes that a class is or has as bases, if it attributes."""
-    found = {base.__name__ for base in kind.__mro__ if base.__module__.startswith("captum.attr.")}
-    return found if found & {"Attribution", *REFUSED} else set()
-
-
-def _check_kind(kind: type, name: str) -> None:
-    for refused in sorted(_captums(kind) & set(REFUSED)):
-        raise UproarError(f"explainer {name!r} cannot be {kind.__name__}: {REFUSED[refused]}")
-
-
 def _of_class(kind: type, name: str) -> CaptumExplainer:
-    _check_kind(kind, name)
+    check_kind(kind, name)
     first, *others = list(inspect.signature(kind).parameters.values())
     needed = [other.name for other in others if other.default is other.empty]
     if needed or first.name not in {"forward_func", "model"}:
@@ -166,50 +152,12 @@ def _of_class(kind: type, name: str) -> CaptumExplainer:
             f"explainer {name!r}: {kind.__name__} needs {wanted}; hand over a function that makes "
             f"it of the module: lambda module: {kind.__name__}(…)"
         )
-    perturbs = "PerturbationAttribution" in _captums(kind)
+    perturbs = "PerturbationAttribution" in captums(kind)
     return CaptumExplainer(lambda outer, _: (kind(outer), {}), needs_module=not perturbs)
 
 
-def _split(thing: Any) -> tuple[Any, Mapping[str, Any]]:
-    """Return an object of Captum, and what its ``attribute`` is to be called with."""
-    given: Mapping[str, Any] = {}
-    if isinstance(thing, partial) and not thing.args:
-        thing, given = thing.func, thing.keywords
-    if isinstance(thing, MethodType) and thing.__name__ == "attribute":
-        thing = thing.__self__
-    return thing, given
-
-
-def _root(method: Any) -> nn.Module | None:
-    """Return the module that an object of Captum asks."""
-    asked = getattr(method, "forward_func", None)
-    if isinstance(asked, MethodType):
-        asked = asked.__self__
-    return asked if isinstance(asked, nn.Module) else None
-
-
-def _bound(
-    thing: tuple[Any, Mapping[str, Any]], root: nn.Module, outer: nn.Module, own: nn.Module
-) -> tuple[Any, Mapping[str, Any]]:
-    """Return a copy that asks ``outer`` where it asked ``root``, and has the layers of ``own``."""
-    known = {id(part): part for part in outer.modules()}
-    layers = dict(own.named_modules())
-    known |= {id(part): layers[name] for name, part in root.named_modules() if name in layers}
-    known[id(root)] = outer
-    bound: tuple[Any, Mapping[str, Any]] = copy.deepcopy(thing, known)
-    return bound
-
-
-def _within(method: Any) -> Iterator[Any]:
-    """Yield an object of Captum, and those that it makes use of."""
-    yield method
-    for value in vars(method).values():
-        if _captums(type(value)):
-            yield from _within(value)
-
-
 def _check_layers(method: Any, outer: Any, model: TrainedModel) -> None:
-    for one in _within(method):
+    for one in with_inner(method):
         chosen = getattr(one, "layer", None)
         for layer in chosen if isinstance(chosen, list | tuple) else [chosen]:
             if layer is None:
@@ -232,7 +180,7 @@ def _options(
     """Return what ``attribute`` takes of what is known of the data."""
     parameters = dict(inspect.signature(method.attribute).parameters)
     if any(one.kind is one.VAR_KEYWORD for one in parameters.values()):  # which it hands on
-        for inner in _within(method):
+        for inner in with_inner(method):
             parameters |= inspect.signature(inner.attribute).parameters
     options: dict[str, Any] = {}
     if "baselines" in parameters and "baselines" not in given:

@@ -34,6 +34,10 @@ def with_rules(model: TrainedModel, sample: Tensor | None) -> nn.Module:
 
     :param sample: an example to look at what the model does outside of layers; None not to.
     :raises Skipped: when the model has no gradients, or there is no rule for what it does.
+
+    >>> model = TrainedModel(nn.Linear(2, 1), *[torch.zeros(2)] * 3, 1)
+    >>> with_rules(model, torch.zeros(1, 2))[0].rule.STABILITY_FACTOR
+    1e-09
     """
     from captum.attr._utils.lrp_rules import EpsilonRule
 

@@ -20,7 +20,7 @@ import test_explain_registry as conformance
 import test_remove as removal_conformance
 import uproar
 from uproar.cli import _benchmark, app
-from uproar.explain import AGGREGATIONS, ENSEMBLES, EXPLAINERS
+from uproar.explain import AGGREGATIONS, ENSEMBLES, EXPLAINERS, VARIANTS
 from uproar.models import MODELS, sequential
 from uproar.preconditions import fitting_removals
 from uproar.protocols import PROTOCOLS
@@ -38,11 +38,11 @@ PAGES: dict[str, Kind] = {
 }
 RUN = ["README.md", "docs/method.md", "docs/python.md", "docs/models.md", *PAGES]
 REGISTRIES = {
-    "uproar.data": "DATA",
-    "uproar.explain": "EXPLAINERS",
-    "uproar.models": "MODELS",
-    "uproar.protocols": "PROTOCOLS",
-    "uproar.remove": "REMOVALS",
+    "uproar.data": ("uproar.data", "DATA"),
+    "uproar.explain.entries_gradients": ("uproar.explain", "EXPLAINERS"),
+    "uproar.models": ("uproar.models", "MODELS"),
+    "uproar.protocols": ("uproar.protocols", "PROTOCOLS"),
+    "uproar.remove": ("uproar.remove", "REMOVALS"),
 }
 
 
@@ -136,7 +136,8 @@ def add_entry(block: Block, monkeypatch: pytest.MonkeyPatch) -> Entry:
     entry = eval(block.compiled("eval"), dict(vars(module)))
     assert isinstance(entry, Entry)
     assert callable(entry.load())
-    before = vars(module)[REGISTRIES[module.__name__]]
+    package, registry = REGISTRIES[module.__name__]
+    before = getattr(importlib.import_module(package), registry)
     for other in list(sys.modules.values()):
         if other.__name__.partition(".")[0] in {"uproar", "test_explain_registry", "test_remove"}:
             for name in [name for name, value in vars(other).items() if value is before]:
@@ -165,7 +166,7 @@ def test_contributions_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         else:
             add_objects(block, monkeypatch)
     assert added.keys() == REGISTRIES.keys()
-    explainer = added["uproar.explain"]
+    explainer = added["uproar.explain.entries_gradients"]
     conformance.test_entry_is_complete(explainer)
     conformance.test_attribution_has_the_inputs_shape_also_for_one_example(explainer)
     for name in (explainer.name, f"sg-{explainer.name}", f"abs-{explainer.name}"):
@@ -286,10 +287,24 @@ def test_readme_lists_all_commands() -> None:
     assert sorted(named) == sorted(vars(get_command(app))["commands"])
 
 
-def test_method_describes_everything_registered() -> None:
-    words = {re.sub(r"-E$", "", code) for code in inline_code(ROOT / "docs" / "method.md")}
-    entries = (*EXPLAINERS, *ENSEMBLES, *AGGREGATIONS, *REMOVALS, *PROTOCOLS)
+def test_everything_registered_is_described() -> None:
+    pages = [ROOT / "docs" / name for name in ("method.md", "explainers.md")]
+    words = {code for page in pages for code in inline_code(page)}
+    entries = (*EXPLAINERS, *REMOVALS, *PROTOCOLS)
     assert {entry.name for entry in entries} <= words
+    prefixes = {f"{entry.name}-" for entry in (*ENSEMBLES, *AGGREGATIONS, *VARIANTS)}
+    assert prefixes <= words
+
+
+def test_explainers_are_listed_with_what_they_are_and_cost() -> None:
+    listed = (ROOT / "docs" / "explainers.md").read_text(encoding="utf-8").splitlines()
+    for entry in EXPLAINERS:
+        rows = [line for line in listed if line.startswith(f"| `{entry.name}` | {entry.summary} |")]
+        assert len(rows) == 1, entry.name
+        assert f"| `{entry.passes}` | {entry.paper} |" in rows[0]
+        for key, value in entry.parameters:
+            shown = f"{value:g}" if isinstance(value, float) else value
+            assert f"`{key}={shown}`" in rows[0]
 
 
 def rows_under(document: str, heading: str) -> list[list[str]]:

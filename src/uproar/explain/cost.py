@@ -31,7 +31,7 @@ def passes_of(name: ExplainerName, *, features: int, outputs: int = 1) -> float:
 
     >>> from uproar.explain.names import parse
     >>> passes_of(parse("sg-ig:steps=10"), features=64), passes_of(parse("occlusion"), features=64)
-    (150.0, 65.0)
+    (150.0, 65)
     """
     values: dict[str, float | str] = {"features": features, "outputs": outputs}
     entry = name.entry()

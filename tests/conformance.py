@@ -1,0 +1,117 @@
+"""What explainers claim, read from their entries, and how a test runs any of them quickly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from uproar.explain import EXPLAINERS
+from uproar.explain.family import Explained, explain_family
+from uproar.explain.importance import ExplainerOfFunction
+from uproar.explain.names import ExplainerName, parse
+from uproar.explain.passes import CHUNK_BYTES
+from uproar.types import Entry
+from zoo import CASES, MODELS, MODULES, TREES, Case, Made
+
+# The models that each need is about; whoever claims it explains all of them.
+CLAIMED: dict[str, tuple[str, ...]] = {
+    "nothing": MODELS,
+    "any model": MODELS,
+    "images": MODELS,
+    "training examples": MODELS,
+    "held-out examples": MODELS,
+    "held-out examples, retraining": MODELS,
+    "gradients": MODULES,
+    "gradients, ReLU modules": MODULES,
+    "gradients, convolutions": ("convolutions",),
+    "attention": ("transformer",),
+    "tree model": TREES,
+    "linear model": ("linear",),
+}
+# Where an entry cannot say in one of these words how little it claims.
+FEWER: dict[str, tuple[str, ...]] = {
+    "impurity": ("forest",),
+    "gain": ("xgboost", "lightgbm"),
+    "deeplift": ("dense", "convolutions"),  # it has no rules for attention
+    "deeplift-shap": ("dense", "convolutions"),
+}
+# Parameters that make a test short; whoever has none of these is fast.
+SMALL = {
+    "coalitions": 40,
+    "masks": 20,
+    "permutations": 2,
+    "perturbations": 60,
+    "references": 4,
+    "refits": 2,
+    "repeats": 2,
+    "steps": 4,
+}
+# The same, for names that others would be slow by.
+ALSO_SMALL = {
+    "sage": {"background": 4},
+    "shap-deep": {"background": 4},
+    # As many as for text, whose only background is the mask token.
+    **{f"shap-{name}": {"background": 1} for name in ("kernel", "permutation")},
+}
+
+
+def small(entry: Entry, **values: float | str) -> str:
+    """Return the explainer's name with parameters that make it fast, or those given."""
+    known = dict(entry.parameters)
+    wanted = {key: value for key, value in SMALL.items() if key in known}
+    wanted |= ALSO_SMALL.get(entry.name, {}) | values
+    return ":".join([entry.name, *(f"{key}={value}" for key, value in wanted.items())])
+
+
+def claims(entry: Entry, case: Case) -> bool:
+    """Say whether an entry claims to explain a kind of model of a kind of data."""
+    models = FEWER.get(entry.name, CLAIMED[entry.needs])
+    return case.model in models and all(entry.fits(kind) for kind in case.kinds)
+
+
+def homes(entry: Entry) -> list[Case]:
+    """Return a few cases that an entry claims, of as many kinds of data as it can have."""
+    found: dict[str, Case] = {}
+    for case in CASES:
+        if claims(entry, case):
+            found.setdefault("-".join(sorted(case.kinds)), case)
+    return list(found.values())
+
+
+def every_home() -> Iterator[tuple[Entry, Case]]:
+    """Yield all entries with their homes."""
+    for entry in EXPLAINERS:
+        for case in homes(entry):
+            yield entry, case
+
+
+def generator_for(label: str, seed: int = 0) -> torch.Generator:
+    """Return a generator that depends on a seed alone."""
+    del label
+    return torch.Generator().manual_seed(seed)
+
+
+def explained(
+    name: ExplainerName | str, made: Made, *, seed: int = 0, chunk_bytes: int = CHUNK_BYTES
+) -> Explained:
+    """Return what an explainer says of a few inputs, through the one door that runs use."""
+    parsed = parse(name) if isinstance(name, str) else name
+    (found,) = explain_family(
+        *(parsed.load(), [parsed], made.model, made.inputs, made.targets),
+        lambda label: generator_for(label, seed),
+        chunk_bytes=chunk_bytes,
+    )
+    return found
+
+
+def attribution(name: str, made: Made, *, seed: int = 0, examples: slice = slice(None)) -> Tensor:
+    """Return an attribution as the explainer itself returns it."""
+    explainer, generator = parse(name).load(), torch.Generator().manual_seed(seed)
+    inputs, targets = made.inputs[examples], made.targets[examples]
+    if isinstance(explainer, ExplainerOfFunction):
+        return explainer.measure(made.model, generator).like(made.model, inputs)
+    found = explainer(made.model, inputs, targets, generator)
+    return torch.from_numpy(found) if isinstance(found, np.ndarray) else found

@@ -1,184 +1,248 @@
-"""Time the 12 estimators of the ROAR paper: families that share passes, against Captum.
+"""Time every explainer, against the package a user would pick and against bare model passes.
 
-A 64-128-128-10 perceptron and 1,600 digits of 8 x 8 pixels. Both sides run in one process, with
-interleaved repeats, the same number of threads and passes of about the same number of rows, and
-Captum is handed the noise that uproar draws, so that the two must agree.
+Both sides run in one process on one thread, with interleaved repeats, and ask the model about the
+same number of changed inputs. The bare passes put as many inputs through the model as the explainer
+does (and the gradients back, where it takes gradients), in passes of the same size, and do nothing
+else: what an explainer takes beyond them is its own.
 
-    python benchmarks/bench_explain.py --repeats 5
+    python benchmarks/bench_explain.py --repeats 3 --only lime
 """
 
 from __future__ import annotations
 
 import argparse
-import copy
+import logging
 import statistics
 import time
 import warnings
-from collections import defaultdict
-from collections.abc import Callable, Mapping
-from functools import partial
-from unittest import mock
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
 
-import numpy as np
 import torch
-from captum.attr import GuidedBackprop, IntegratedGradients, NoiseTunnel, Saliency
-from sklearn.datasets import load_digits
-from torch import Tensor, nn
+from captum import attr
+from threadpoolctl import threadpool_limits
 
+import explain_peers as of_networks
+import explain_peers_of_models as of_models
+from explain_peers import Task, Work
+from explain_problems import PROBLEMS, Problem
+from uproar.explain import EXPLAINERS
 from uproar.explain.family import explain_family
-from uproar.explain.names import parse
+from uproar.explain.importance import ExplainerOfFunction
+from uproar.explain.losses import rows_for
+from uproar.explain.names import ExplainerName, parse
 from uproar.models.trained import TrainedModel
+from uproar.types import Skipped
 
-EXAMPLES, SAMPLES, NOISE, STEPS = 1_600, 15, 0.15, 25
-BASES = ("grad", "ig", "gb")
-ENSEMBLES = {"sg": "smoothgrad", "sgsq": "smoothgrad_sq", "var": "vargrad"}
-Maps = dict[str, np.ndarray]
-Problem = tuple[TrainedModel, Tensor, Tensor]
+REPEATS = 3
+WARM_UP = 2  # examples
+LEAST_SECONDS = 0.05  # that are measured at once
+FAMILIES = {f"SG, SG-SQ, VAR of {base}": base for base in ("grad", "ig", "gb")}
+PREFIXES = ("sg", "sgsq", "var")
+Row = dict[str, Any]
+Peers = Sequence[tuple[str, Callable[[Task], Work | None]]]
+
+PEERS: dict[str, Peers] = {
+    **{title: [("captum", of_networks.noisy(base))] for title, base in FAMILIES.items()},
+    "grad": [("captum", of_networks.attributed(attr.Saliency, abs=False))],
+    "input-x-grad": [("captum", of_networks.attributed(attr.InputXGradient))],
+    "ig": [("captum", of_networks.integrated)],
+    "gb": [("captum", of_networks.attributed(attr.GuidedBackprop))],
+    "deconvnet": [("captum", of_networks.attributed(attr.Deconvolution))],
+    "expected-grad": [
+        ("captum", of_networks.gradient_shap),
+        ("shap", of_networks.expected_gradients),
+    ],
+    "occlusion": [("captum", of_networks.occlusion)],
+    "rise": [("a plain loop", of_networks.rise)],
+    "lime": [("lime", of_networks.lime)],
+    "kernel-shap": [("shap", of_networks.kernel_shap)],
+    "deeplift": [("captum", of_networks.attributed(attr.DeepLift))],
+    "deeplift-shap": [("captum", of_networks.deeplift_shap)],
+    "gradient-shap": [("captum", of_networks.gradient_shap)],
+    "lrp": [("captum", of_networks.relevance)],
+    "shapley-sampling": [("captum", of_networks.shapley_sampling)],
+    "grad-cam": [("captum", of_networks.at_layer(attr.LayerGradCam, relu_attributions=True))],
+    "guided-grad-cam": [("captum", of_networks.at_layer(attr.GuidedGradCam))],
+    "layer-grad-x-activation": [("captum", of_networks.at_layer(attr.LayerGradientXActivation))],
+    "layer-conductance": [("captum", of_networks.at_layer(attr.LayerConductance))],
+    "shap-kernel": [("shap", of_networks.kernel_shap)],
+    "shap-permutation": [("shap", of_networks.permutation_shap)],
+    "shap-deep": [("shap", of_networks.deep_shap)],
+    "shap-gradient": [("shap", of_networks.expected_gradients)],
+    "lime-package": [("lime", of_networks.lime_package)],
+    "shap-tree": [("shap", of_models.shap_of_trees)],
+    "tree-shap": [
+        ("shap", of_models.shap_of_trees),
+        ("its library", of_models.of_library(approximate=False)),
+    ],
+    "saabas": [
+        ("shap", of_models.saabas),
+        ("its library", of_models.of_library(approximate=True)),
+    ],
+    "pfi": [("scikit-learn", of_models.permutation_importance)],
+    "sage": [("sage-importance", of_models.sage)],
+    "impurity": [("its library", of_models.importances("impurity"))],
+    "gain": [("its library", of_models.importances("gain"))],
+}
 
 
-def digits_problem() -> Problem:
-    """Return a perceptron with random weights, inputs, and the classes it predicts."""
-    inputs = torch.tensor(load_digits().data[:EXAMPLES] / 16, dtype=torch.float32)
-    torch.manual_seed(0)  # only for the initial weights, which nn.Linear draws globally
-    module = nn.Sequential(
-        nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 128), nn.ReLU(), nn.Linear(128, 10)
+def explained(problem: Problem, names: Sequence[ExplainerName], examples: int) -> int:
+    """Explain with a family, and return how many inputs went through the model.
+
+    :raises Skipped: when the model cannot be explained this way.
+    """
+    base, model = names[0].load(), problem.model
+    if isinstance(base, ExplainerOfFunction):
+        before = model.passes.examples
+        with model.counting() as counted:
+            base.measure(model, torch.Generator().manual_seed(0))
+        return counted.examples - before
+    inputs, targets = problem.inputs[:examples], problem.targets[:examples]
+    found = list(
+        explain_family(
+            base, names, model, inputs, targets, lambda _: torch.Generator().manual_seed(0)
+        )
     )
-    module.requires_grad_(False).eval()
-    model = TrainedModel(module, torch.zeros(64), inputs.mean(0), torch.ones(64), 1)
-    return model, inputs, model(inputs).argmax(1)
+    return round(found[0].passes * examples)
 
 
-def in_float64(problem: Problem) -> Problem:
-    """Return the problem in double precision, where no ReLU flips by rounding."""
-    model, inputs, targets = problem
-    black, mean, spread = (part.double() for part in (model.black, model.mean, model.spread))
-    module = copy.deepcopy(model.module).double()
-    return TrainedModel(module, black, mean, spread, 1), inputs.double(), targets
+def bare_passes(model: TrainedModel, inputs: torch.Tensor, rows: int, *, gradients: bool) -> Work:
+    """Return the passes of ``rows`` inputs, and nothing else."""
+    size = min(rows, rows_for(model, inputs))
+    points = inputs.repeat(-(-size // len(inputs)), *[1] * (inputs.ndim - 1))[:size]
+    targets = torch.zeros(size, dtype=torch.int64)
 
+    def work() -> None:
+        for start in range(0, rows, size):
+            count = min(size, rows - start)
+            if gradients:
+                model.gradient(points[:count], targets[:count])
+            else:
+                with torch.inference_mode():
+                    model(points[:count])
 
-def noise_generator() -> torch.Generator:
-    return torch.Generator().manual_seed(0)
-
-
-def by_uproar(problem: Problem, base: str, prefixes: tuple[str, ...]) -> Maps:
-    """Explain with the members of one family at once."""
-    model, inputs, targets = problem
-    names = [parse(f"{prefix}-{base}" if prefix else base) for prefix in prefixes]
-    explained = explain_family(
-        names[0].load(), names, model, inputs, targets, lambda _: noise_generator()
-    )
-    return {one.name.name: one.importance for one in explained}
-
-
-def by_captum(
-    problem: Problem, base: str, prefixes: tuple[str, ...], noise: Tensor | None = None
-) -> Maps:
-    """Explain with the members of one family, one after another; ``noise`` replaces the draws."""
-    model, inputs, targets = problem
-    method, options = {
-        "grad": (Saliency(model.module), {"abs": False}),
-        "ig": (
-            IntegratedGradients(model.module),
-            # One step of all examples a pass: the fastest of the sizes tried for Captum.
-            {"n_steps": STEPS, "method": "riemann_right", "internal_batch_size": len(inputs)},
-        ),
-        "gb": (GuidedBackprop(model.module), {}),
-    }[base]
-    maps = {}
-    for prefix in prefixes:
-        if not prefix:
-            maps[base] = method.attribute(inputs, target=targets, **options).detach().numpy()
-            continue
-        with mock.patch("torch.normal", replay(noise) if noise is not None else torch.normal):
-            maps[f"{prefix}-{base}"] = (
-                NoiseTunnel(method)
-                .attribute(
-                    inputs,
-                    nt_type=ENSEMBLES[prefix],
-                    nt_samples=SAMPLES,
-                    nt_samples_batch_size=1,
-                    stdevs=NOISE,
-                    target=targets,
-                    **options,
-                )
-                .detach()
-                .numpy()
-            )
-    return maps
-
-
-def replay(noise: Tensor) -> Callable[[float, Tensor], Tensor]:
-    """Return a stand-in for ``torch.normal`` that hands out the samples of ``noise`` in turn."""
-    samples = iter(noise)
-    return lambda mean, deviations: mean + deviations * next(samples)
-
-
-def difference(problem: Problem, base: str, prefixes: tuple[str, ...]) -> float:
-    """Return the largest difference for the same noise, as a share of each map's largest value."""
-    generator, like = noise_generator(), problem[1]
-    draws = [torch.randn(like.shape, generator=generator, dtype=like.dtype) for _ in range(SAMPLES)]
-    ours = by_uproar(problem, base, prefixes)
-    theirs = by_captum(problem, base, prefixes, torch.stack(draws))
-    gaps = [np.abs(ours[name] - theirs[name]).max() / np.abs(ours[name]).max() for name in theirs]
-    return float(max(gaps))
+    return work
 
 
 def seconds(work: Callable[[], object]) -> float:
-    begun = time.perf_counter()
-    work()
-    return time.perf_counter() - begun
+    """Return processor time, which other processes take no part of: all run on one thread."""
+    times, begun = 0, time.process_time()
+    while not times or time.process_time() - begun < LEAST_SECONDS:
+        work()
+        times += 1
+    return (time.process_time() - begun) / times
 
 
-def rows(repeats: int = 5) -> list[dict[str, str | float]]:
-    """Return one row per family, and one for all 12: median seconds, ratio, difference.
+def rows_of(problem: Problem, title: str, repeats: int) -> Iterator[Row]:
+    """Yield one row for every peer of an explainer, or of the three ensembles of one.
 
-    The family rows are SG, SG-SQ and VAR of a base; the row of all 12 adds the three plain bases.
+    Nothing, when the model cannot be explained this way.
     """
-    problem = digits_problem()
-    cases = {f"SG, SG-SQ, VAR of {base}": (base, tuple(ENSEMBLES)) for base in BASES}
-    cases |= {base: (base, ("",)) for base in BASES}
-    differences = {what: difference(in_float64(problem), *case) for what, case in cases.items()}
-    times: dict[tuple[str, str], list[float]] = defaultdict(list)
+    base = FAMILIES.get(title, title)
+    name, examples = problem.setting(title if title in problem.settings else base)
+    options = name.removeprefix(base)
+    prefixes = [f"{prefix}-" for prefix in PREFIXES] if title in FAMILIES else [""]
+    names = [parse(f"{prefix}{base}{options}") for prefix in prefixes]
+    entry, model = names[0].entry(), problem.model
+    of_function = names[0].of_function
+    try:
+        explained(problem, names, WARM_UP)
+    except Skipped:
+        return
+    task = Task(
+        problem,
+        problem.inputs[:examples],
+        problem.targets[:examples],
+        dict(names[0].base_parameters),
+    )
+    peers = {who: prepared(task) for who, prepared in PEERS.get(title, ())}
+    few = replace(task, inputs=task.inputs[:WARM_UP], targets=task.targets[:WARM_UP])
+    for _, prepared in PEERS.get(title, ()):
+        work = prepared(few)
+        if work is not None and not of_function:
+            work()  # imports, and whatever else happens once
+    passed = explained(problem, names, examples)
+    times: dict[str, list[float]] = {}
+
+    def timed(who: str, work: Work) -> None:
+        times.setdefault(who, []).append(seconds(work))
+
     for _ in range(repeats):
-        for what, case in cases.items():
-            times[what, "uproar"].append(seconds(partial(by_uproar, problem, *case)))
-            times[what, "captum"].append(seconds(partial(by_captum, problem, *case)))
-    for who in ("uproar", "captum"):
-        runs = zip(*(times[what, who] for what in cases), strict=True)
-        times["all 12", who] = [sum(run) for run in runs]
-    differences["all 12"] = max(differences.values())
-    return [row(what, times, differences[what]) for what in differences if what not in BASES]
+        timed("uproar", lambda: explained(problem, names, examples))
+        if passed:
+            shown = model.held_out[0] if of_function else task.inputs
+            gradients = entry.needs.startswith("gradients")
+            timed("bare", bare_passes(model, shown, passed, gradients=gradients))
+        for who, work in peers.items():
+            if work is not None:
+                timed(who, work)
+    middle = {who: statistics.median(spent) for who, spent in times.items()}
+    asked = len(model.held_out[1]) if of_function and passed else examples
+    found = [(who, middle[who]) for who, work in peers.items() if work is not None]
+    for who, spent in found or [("no peer", float("nan"))]:
+        yield {
+            "problem": problem.title,
+            "explainer": title if title in FAMILIES else name,
+            "examples": asked,
+            "passes": passed / asked,
+            "uproar s": middle["uproar"],
+            "bare s": middle.get("bare", float("nan")),
+            "times bare": middle["uproar"] / middle.get("bare", float("nan")),
+            "peer": who,
+            "peer s": spent,
+            "times faster": spent / middle["uproar"],
+        }
 
 
-def row(
-    what: str, times: Mapping[tuple[str, str], list[float]], largest: float
-) -> dict[str, str | float]:
-    ours, theirs = (statistics.median(times[what, who]) for who in ("uproar", "captum"))
-    return {
-        "what": what,
-        "uproar seconds": ours,
-        "captum seconds": theirs,
-        "times faster": theirs / ours,
-        "largest difference": largest,
-    }
+def titles_for(problem: Problem) -> list[str]:
+    """Return what is timed for a problem: of trees, what is made for trees, and pfi."""
+    names = [entry.name for entry in EXPLAINERS if entry.kind != "control"]
+    if problem.estimator is not None:
+        made = {entry.name for entry in EXPLAINERS if entry.needs == "tree model"} | {"pfi"}
+        return [name for name in names if name in made]
+    return [*FAMILIES, *(name for name in names if not name.startswith("attention"))]
+
+
+def table(key: str, repeats: int = REPEATS, only: str = "") -> Iterator[Row]:
+    """Yield the rows of one problem."""
+    warnings.filterwarnings("ignore")  # of the packages, on every call
+    logging.getLogger("lightgbm").setLevel(logging.ERROR)
+    torch.set_num_threads(1)
+    with threadpool_limits(1):
+        problem = PROBLEMS[key]()
+        wanted = [title for title in titles_for(problem) if only in {"", title}]
+        for title in wanted:
+            yield from rows_of(problem, title, repeats)
+
+
+def shown(row: Row) -> str:
+    cells = [
+        f"{value:.3g}".replace("nan", "-") if isinstance(value, float) else str(value)
+        for value in row.values()
+    ]
+    widths = (24, 48, 9, 9, 9, 9, 11, 16, 9, 9)
+    return "".join(
+        cell.ljust(width) if width > 11 else cell.rjust(width)
+        for cell, width in zip(cells, widths, strict=True)
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--repeats", type=int, default=5, help="interleaved runs of each side")
+    parser.add_argument("--repeats", type=int, default=REPEATS, help="interleaved runs")
+    parser.add_argument("--only", default="", help="name of one explainer, without parameters")
+    parser.add_argument("--problem", choices=PROBLEMS, action="append", help="all by default")
     arguments = parser.parse_args()
-    print(f"{EXAMPLES} digits, {torch.get_num_threads()} threads, torch {torch.__version__}")
-    print(f"{'what':24}{'uproar s':>10}{'Captum s':>10}{'faster':>9}{'difference':>12}")
-    for line in rows(arguments.repeats):
-        what, ours, theirs, ratio, largest = line.values()
-        print(f"{what:24}{ours:10.3f}{theirs:10.3f}{ratio:8.1f}x{largest:12.1e}")
+    for key in arguments.problem or PROBLEMS:
+        begun = time.perf_counter()
+        for row in table(key, arguments.repeats, arguments.only):
+            print(shown(row), flush=True)
+        print(f"{key}: {time.perf_counter() - begun:.0f} s")
 
-
-# Captum tells on every call that it registers hooks; that is no fault of the measurement.
-warnings.filterwarnings("ignore", message="Setting backward hooks on ReLU activations")
-warnings.filterwarnings("ignore", message="Input Tensor 0 did not already require gradients")
 
 if __name__ == "__main__":
     main()

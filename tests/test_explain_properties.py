@@ -215,10 +215,9 @@ IGNORED = 1  # the feature
 ADDS_UP: dict[str, dict[str, int]] = {
     "ig": {"steps": 300},
     "guided-ig": {"steps": 300},
-    **dict.fromkeys(("deeplift", "deeplift-shap", "shapley-sampling", "kernel-shap"), {}),
-    **dict.fromkeys(("tree-shap", "saabas"), {}),
-    **dict.fromkeys(("shap-tree", "shap-kernel", "shap-permutation", "shap-linear"), {}),
-    "shap-deep": {},
+    **{name: {} for name in ("deeplift", "deeplift-shap", "shapley-sampling", "kernel-shap")},
+    **{name: {} for name in ("tree-shap", "saabas", "shap-tree", "shap-kernel", "shap-deep")},
+    **{name: {} for name in ("shap-permutation", "shap-linear")},
 }
 NEED_NOT_ADD_UP = {
     *("grad", "input-x-grad", "gb", "deconvnet", "occlusion", "rise", "lime", "lime-package"),

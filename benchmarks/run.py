@@ -11,6 +11,7 @@ import torch
 
 import bench_demo
 import bench_explain
+import bench_families
 import bench_grid
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
@@ -35,8 +36,10 @@ def main() -> None:
         "Commands (`bench_demo.py`)": commands,
         "Training the MLP on digits (`bench_grid.py`)": bench_grid.dense_rows(),
         "Training the CNN (`bench_grid.py`)": bench_grid.convolution_rows(),
-        "Explaining (`bench_explain.py`)": bench_explain.rows(),
+        "Families that share passes (`bench_families.py`)": bench_families.rows(),
     }
+    for problem in bench_explain.PROBLEMS:
+        sections[f"Explaining: {problem} (`bench_explain.py`)"] = list(bench_explain.table(problem))
     machine = (
         f"{os.cpu_count()} cores ({platform.machine()}), Python {platform.python_version()}, "
         f"torch {torch.__version__}, no GPU. Medians; machines are noisy, so compare ratios."

@@ -769,7 +769,7 @@ def lime(
 
 
 def enlarged(grid: np.ndarray, sides: tuple[int, ...], shifts: Sequence[int]) -> np.ndarray:
-    """Enlarge a grid to one cell more than the sides, bilinearly, and cut it out, place by place."""
+    """Enlarge a grid bilinearly to one cell more than the sides, and cut it out."""
     result = np.zeros(sides)
     for place in np.ndindex(*sides):
         total = 0.0
@@ -788,7 +788,7 @@ def enlarged(grid: np.ndarray, sides: tuple[int, ...], shifts: Sequence[int]) ->
 
 
 def rise(masks: np.ndarray, outputs: np.ndarray) -> np.ndarray:
-    """Mean output under the masks that show a feature, by how much they do, less the mean of all."""
+    """Mean output of the masks by how much they show a feature, less the mean of all."""
     found = np.zeros(masks.shape[1:])
     for place in np.ndindex(*found.shape):
         shown = masks[(slice(None), *place)]

@@ -854,9 +854,7 @@ def sage_gains(
 def impurity_importance(tree: Any, features: int) -> np.ndarray:
     """Weighted falls of the impurity at the splits of one tree of scikit-learn, summing to one."""
     falls = np.zeros(features)
-    for node, (left, right) in enumerate(
-        zip(tree.children_left, tree.children_right, strict=True)
-    ):
+    for node, (left, right) in enumerate(zip(tree.children_left, tree.children_right, strict=True)):
         if left < 0:
             continue
         weighted = [tree.weighted_n_node_samples[n] * tree.impurity[n] for n in (node, left, right)]

@@ -167,7 +167,7 @@ def test_a_missing_file_offers_the_close_ones(tmp_path):
 BAD = [
     ("a.csv", "", "is empty"),
     ("a.csv", " \n\n", "is empty"),
-    ("a.csv.gz", gzip.compress(b""), "is empty"),
+    ("a.csv.gz", gzip.compress(b"", mtime=0), "is empty"),
     ("a.csv", "x,y\n", "has a header but no rows"),
     ("a.csv", "x,y\n1,2\n3\n", "line 3: 1 cells, but the first line has 2"),
     ("a.csv", "x,y\n1,2\n\n3,4,5\n", "line 4: 3 cells, but the first line has 2"),

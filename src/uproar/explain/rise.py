@@ -147,7 +147,7 @@ class _Masks:
             torch.randint(math.ceil(side / cells), (count,), generator=generator, device=device)
             for side in shape[len(shape) - axes :]
         ]
-        return cls((uniform < SHOWN).float(), torch.stack(shifts, 1), shape)
+        return cls((uniform < SHOWN).float().cpu(), torch.stack(shifts, 1).cpu(), shape)
 
     def spelt_out(self, which: Int[Tensor, "block"]) -> Float[Tensor, "block features"]:
         """Return some of the masks, of all features."""

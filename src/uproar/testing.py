@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -14,16 +18,22 @@ from uproar.dataset import Data
 from uproar.explain.family import Explainer
 from uproar.explain.importance import ExplainerOfFunction
 from uproar.models import MODELS
+from uproar.models.randomness import seeded
 from uproar.models.trained import TrainedModel
 from uproar.models.training import TorchLearner, choose_way
 from uproar.protocols.setting import Ranking, Setting, prepare
 from uproar.ranking import rank
 from uproar.remove.fill import mean
 from uproar.seeding import generator_of
-from uproar.types import Recipe, find
+from uproar.types import Kind, Recipe, find
 
 # One example's shape, and how many of its axes are features.
-LAYOUTS = {"table": ((7,), 1), "grey": ((1, 6, 5), 2), "colour": ((3, 6, 5), 2)}
+LAYOUTS: dict[str, tuple[tuple[int, ...], int]] = {
+    "table": ((7,), 1),
+    "grey": ((1, 6, 5), 2),
+    "colour": ((3, 6, 5), 2),
+    "series": ((2, 9), 1),
+}
 
 
 def toy_model(layout: str, *, examples: int = 4) -> tuple[TrainedModel, Tensor, Tensor]:
@@ -36,62 +46,169 @@ def toy_model(layout: str, *, examples: int = 4) -> tuple[TrainedModel, Tensor, 
     ((4, 3, 6, 5), (4, 3))
     """
     (shape, axes), generator = LAYOUTS[layout], torch.Generator().manual_seed(0)
-    module = nn.Sequential(nn.Flatten(), nn.Linear(math.prod(shape), 8), nn.ReLU(), nn.Linear(8, 3))
-    with torch.no_grad():
+    values = math.prod(shape)
+    with seeded(0, torch.device("cpu")), torch.no_grad():
+        module = nn.Sequential(nn.Flatten(), nn.Linear(values, 8), nn.ReLU(), nn.Linear(8, 3))
         for parameter in module.parameters():
             parameter.copy_(torch.randn(parameter.shape, generator=generator) / 2)
     inputs = torch.rand(examples, *shape, generator=generator)
     others = torch.rand(12, *shape, generator=generator)
+    labels = torch.arange(len(others)) % 3
+    kinds: dict[str, Kind] = {"table": "table", "series": "series"}
+    features = math.prod(shape[len(shape) - axes :])
+
+    def refits(seed: int) -> Tensor:
+        """Return noisy scores of the labels in place of models that were trained anew."""
+        drawn = torch.Generator().manual_seed(seed)
+        return nn.functional.one_hot(labels, 3) + torch.rand(1 + features, 12, 3, generator=drawn)
+
     model = TrainedModel(
         module=module.eval().requires_grad_(False),
         black=torch.zeros(shape),
         mean=inputs.mean(0),
         spread=torch.ones(shape),
         feature_axes=axes,
-        kind="table" if layout == "table" else "image",
-        held_out=(others, torch.arange(len(others)) % 3),
+        kind=kinds.get(layout, "image"),
+        held_out=(others, labels),
         background=others.flip(0),
+        refits=refits,
     )
     return model, inputs, torch.arange(examples) % 3
 
 
-def check_explainer(explainer: Explainer | ExplainerOfFunction, layout: str) -> None:
+def check_explainer(
+    explainer: Explainer | ExplainerOfFunction,
+    layout: str,
+    *,
+    draws: Literal["", "shared", "each"] = "",
+) -> None:
     """Check that an explainer keeps its contract on a layout of inputs.
 
-    The attribution is a finite tensor of the inputs' shape, also for a single example; inputs are
-    not changed; and the same generator gives the same values.
+    The attribution is a finite tensor or array of the inputs' shape, also for a single example.
+    Inputs, targets, the model and the global generators are left as they were. The same generator
+    gives the same values, whatever the global ones are at; and an example is explained alone as it
+    is among others.
 
     :param explainer: ``(model, inputs, targets, generator) -> attribution``, or of the function.
     :param layout: a key of :data:`LAYOUTS`.
+    :param draws: where the explainer draws from its generator, whether all examples share what is
+        drawn (``shared``) or each has its own (``each``); else no generator may make a difference.
     :raises AssertionError: with what was broken.
+    :raises Skipped: when the explainer does not apply to a small ReLU network.
 
     >>> check_explainer(lambda model, inputs, targets, generator: inputs * 2, "grey")
     >>> check_explainer(lambda model, inputs, targets, generator: inputs.sum(1), "grey")
     Traceback (most recent call last):
     AssertionError: the attribution must have the shape of the inputs, (4, 1, 6, 5), got (4, 6, 5)
     """
-    for examples in (4, 1):
-        model, inputs, targets = toy_model(layout, examples=examples)
-        before = inputs.clone()
-        first, again = (_attribution(explainer, model, inputs, targets) for _ in range(2))
-        _require(isinstance(first, Tensor), f"expected a torch.Tensor, got {type(first).__name__}")
+    model, inputs, targets = toy_model(layout)
+    first = _checked(explainer, model, inputs, targets, seed=0)
+    alone = _checked(explainer, model, inputs[:1], targets[:1], seed=0)
+    if draws != "each":
         _require(
-            first.shape == inputs.shape,
-            f"the attribution must have the shape of the inputs, {tuple(inputs.shape)}, "
-            f"got {tuple(first.shape)}",
+            torch.allclose(alone, first[:1], rtol=1e-3, atol=1e-4 * float(first.abs().max())),
+            "an example must be explained alone as it is among others; say draws='each' where "
+            "every example has random numbers of its own",
         )
-        _require(bool(torch.isfinite(first).all()), "the attribution has NaN or infinity")
-        _require(torch.equal(inputs, before), "the explainer has changed its inputs")
-        _require(torch.equal(first, again), "the same generator must give the same attribution")
+    if not draws:
+        other = _checked(explainer, model, inputs, targets, seed=1)
+        _require(
+            torch.equal(first, other),
+            "another generator gives another attribution; say draws='shared' or draws='each'",
+        )
+
+
+def _checked(
+    explainer: Explainer | ExplainerOfFunction,
+    model: TrainedModel,
+    inputs: Tensor,
+    targets: Tensor,
+    *,
+    seed: int,
+) -> Tensor:
+    """Return an attribution that was made twice, amid global generators in different states."""
+    kept = inputs.clone(), targets.clone(), _state(model)
+    runs = []
+    for state in (0, 1):
+        with _global_generators(state):
+            runs.append(_attribution(explainer, model, inputs, targets, seed=seed))
+    first, again = runs
+    _require(
+        first.shape == inputs.shape,
+        f"the attribution must have the shape of the inputs, {tuple(inputs.shape)}, "
+        f"got {tuple(first.shape)}",
+    )
+    _require(bool(torch.isfinite(first).all()), "the attribution has NaN or infinity")
+    _require(torch.equal(inputs, kept[0]), "the explainer has changed its inputs")
+    _require(torch.equal(targets, kept[1]), "the explainer has changed its targets")
+    _require(
+        _state(model) == kept[2],
+        "the explainer has changed the model: its weights, its mode, or hooks that it left behind",
+    )
+    _require(
+        torch.equal(first, again),
+        "the same generator must give the same attribution, whatever the global generators of "
+        "torch, numpy and random are at",
+    )
+    return first
 
 
 def _attribution(
-    explainer: Explainer | ExplainerOfFunction, model: TrainedModel, inputs: Tensor, targets: Tensor
+    explainer: Explainer | ExplainerOfFunction,
+    model: TrainedModel,
+    inputs: Tensor,
+    targets: Tensor,
+    *,
+    seed: int,
 ) -> Tensor:
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator().manual_seed(seed)
     if isinstance(explainer, ExplainerOfFunction):
         return explainer.measure(model, generator).like(model, inputs)
-    return explainer(model, inputs, targets, generator)
+    found = explainer(model, inputs, targets, generator)
+    if isinstance(found, np.ndarray):
+        found = torch.from_numpy(np.array(found))
+    name = type(found).__name__
+    _require(isinstance(found, Tensor), f"expected a torch.Tensor or an array, got {name}")
+    return found.detach()
+
+
+@contextmanager
+def _global_generators(seed: int) -> Iterator[None]:
+    """Seed the global generators, require that nobody draws from them, and put them back."""
+    of_numpy, of_python = np.random.get_state(), random.getstate()  # noqa: NPY002 - put back
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            np.random.seed(seed)  # noqa: NPY002 - what nobody may draw from
+            random.seed(seed)
+            before = _states()
+            yield
+            _require(
+                _states() == before,
+                "the explainer has drawn from, or seeded, a global generator of torch or numpy; "
+                "draw from the one that it is given",
+            )
+    finally:
+        np.random.set_state(of_numpy)  # noqa: NPY002 - put back
+        random.setstate(of_python)
+
+
+def _states() -> tuple[bytes, str]:
+    numpy = np.random.get_state()  # noqa: NPY002 - only looked at
+    return torch.get_rng_state().numpy().tobytes(), repr([np.asarray(p).tolist() for p in numpy])
+
+
+def _state(model: TrainedModel) -> list[object]:
+    """Return all that an explainer could leave changed in a module."""
+    assert isinstance(model.module, nn.Module)
+    hooks = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    parts = list(model.module.modules())
+    return [
+        *(value.numpy().tobytes() for value in model.module.state_dict().values()),
+        *((type(part), part.training) for part in parts),
+        *(len(getattr(part, hook)) for part in parts for hook in hooks),
+        *(parameter.requires_grad for parameter in model.module.parameters()),
+    ]
 
 
 def _require(condition: bool, message: str) -> None:

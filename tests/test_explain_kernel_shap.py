@@ -315,7 +315,7 @@ def test_neither_other_examples_nor_passes_matter(
         return original(values)
 
     object.__setattr__(model, "module", counted)
-    monkeypatch.setattr(coalitions, "ROWS", 4)
+    monkeypatch.setattr(coalitions, "FUNCTION_ROWS", 4)
     monkeypatch.setattr(coalitions, "ANSWERS", 100)
     torch.testing.assert_close(explainer(model, inputs, targets, seeded()), whole)
     assert max(rows) <= 4

@@ -137,7 +137,7 @@ def test_passes_are_bounded_and_change_nothing(
         return original(values)
 
     object.__setattr__(model, "module", counted)
-    monkeypatch.setattr(coalitions, "ROWS", 4)
+    monkeypatch.setattr(coalitions, "FUNCTION_ROWS", 4)
     monkeypatch.setattr(perturbation, "MASK_ENTRIES", 20)
     torch.testing.assert_close(Occlusion()(model, inputs, targets, seeded()), at_once)
     assert max(rows) <= 4
@@ -258,9 +258,28 @@ def test_mixtures_are_made_value_by_value(
             point = share * inputs[example] + (1 - share) * absent[example]
             expected = model(point[None])[0, target]
             torch.testing.assert_close(found[example, coalition], expected)
-    monkeypatch.setattr(coalitions, "ROWS", 4)  # fewer than there are examples
+    monkeypatch.setattr(coalitions, "FUNCTION_ROWS", 4)  # fewer than there are examples
     monkeypatch.setattr(coalitions, "MASK_ENTRIES", 30)
     torch.testing.assert_close(mixed_outputs(model, inputs, targets, **options), found)
+
+
+def test_passes_are_as_large_as_suits_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    zero, rows = torch.zeros(3), list[int]()
+
+    class Noting(nn.Module):
+        def forward(self, values: Tensor) -> Tensor:
+            rows.append(len(values))
+            return values[:, :1]
+
+    kept = torch.ones(50, 3, dtype=torch.bool)
+    options = {"absent": torch.zeros(2, 3), "kept": kept, "player_of_value": torch.arange(3)}
+    monkeypatch.setattr(coalitions, "ROWS", 7)
+    monkeypatch.setattr(coalitions, "FUNCTION_ROW_BYTES", 12 * 20)
+    for module, most in ((Noting(), 6), (Noting().forward, 20)):
+        model = TrainedModel(module, zero, zero, zero, 1)
+        mixed_outputs(model, torch.ones(2, 3), torch.tensor([0, 0]), **options)
+        assert max(rows) == most
+        rows.clear()
 
 
 def test_what_is_kept_or_not_is_so_exactly() -> None:

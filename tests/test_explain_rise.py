@@ -140,7 +140,7 @@ def test_neither_other_examples_nor_passes_matter(
     whole = explainer(model, inputs, targets, seeded())
     one = explainer(model, inputs[1:2], targets[1:2], seeded())
     torch.testing.assert_close(one, whole[1:2])
-    monkeypatch.setattr(coalitions, "ROWS", 3)
+    monkeypatch.setattr(coalitions, "FUNCTION_ROWS", 3)
     monkeypatch.setattr(rise, "MASK_ENTRIES", 50)
     seen.clear()
     torch.testing.assert_close(explainer(model, inputs, targets, seeded()), whole)

@@ -6,42 +6,49 @@ import math
 
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 from uproar.models.trained import TrainedModel
 
-# Rows and bytes of inputs of one forward pass. Without gradients to keep, fewer rows than
-# ``passes.MOST_ROWS`` keep a small network's activations in the processor's cache (measured: 512
-# rows of a small convolutional network take a third of the time, per row, of 2048), and an
-# accelerator takes many more at once before it is busy.
+# Rows and bytes of inputs of one forward pass, as measured. A module on the processor is fast while
+# its activations stay in the cache: without gradients to keep, that is with fewer rows than
+# ``passes.MOST_ROWS`` (512 rows of a small convolutional network take a third of the time, per
+# row, of 2048). An accelerator has to be kept busy, and an estimator takes milliseconds a call
+# (a hundred trees take 6 times as long, per row, for 512 rows as for 8192).
 ROWS, ROW_BYTES = 512, 2**19
 ACCELERATOR_ROWS, ACCELERATOR_ROW_BYTES = 2**14, 2**24
+FUNCTION_ROWS, FUNCTION_ROW_BYTES = 2**13, 2**22
 MASK_ENTRIES = 2**22  # of coalitions times features that are spelt out at once
 ANSWERS = 2**22  # of examples times coalitions that are kept at once
 
 
-def rows_per_forward(inputs: Tensor) -> int:
+def rows_per_forward(model: TrainedModel, inputs: Tensor) -> int:
     """Return how many inputs one forward pass takes, at least one.
 
     :param inputs: (examples, *input_shape); only the shape, the type and the device are looked at.
 
-    >>> rows_per_forward(torch.zeros(5, 64)), rows_per_forward(torch.zeros(5, 3, 32, 32))
-    (512, 42)
+    >>> model = TrainedModel(nn.Flatten(), *[torch.zeros(64)] * 3, 1)
+    >>> [rows_per_forward(model, torch.zeros(5, values)) for values in (64, 3072)]
+    [512, 42]
     """
-    most, most_bytes = ROWS, ROW_BYTES
-    if inputs.is_cuda:
+    if not isinstance(model.module, nn.Module):
+        most, most_bytes = FUNCTION_ROWS, FUNCTION_ROW_BYTES
+    elif inputs.is_cuda:
         most, most_bytes = ACCELERATOR_ROWS, ACCELERATOR_ROW_BYTES
+    else:
+        most, most_bytes = ROWS, ROW_BYTES
     example_bytes = max(1, math.prod(inputs.shape[1:]) * inputs.element_size())
     return min(most, max(1, most_bytes // example_bytes))
 
 
-def examples_at_once(inputs: Tensor, coalitions: int) -> int:
+def examples_at_once(model: TrainedModel, inputs: Tensor, coalitions: int) -> int:
     """Return how many examples are explained together: all their answers are kept for a while.
 
-    >>> examples_at_once(torch.zeros(5, 64), 1000), examples_at_once(torch.zeros(5, 64), 10**6)
-    (512, 4)
+    >>> model = TrainedModel(nn.Flatten(), *[torch.zeros(64)] * 3, 1)
+    >>> [examples_at_once(model, torch.zeros(5, 64), coalitions) for coalitions in (1000, 10**6)]
+    [512, 4]
     """
-    return min(rows_per_forward(inputs), max(1, ANSWERS // max(1, coalitions)))
+    return min(rows_per_forward(model, inputs), max(1, ANSWERS // max(1, coalitions)))
 
 
 def explained_outputs(
@@ -50,7 +57,7 @@ def explained_outputs(
     targets: Int[Tensor, "examples"],
 ) -> Float[Tensor, "examples"]:
     """Return ``model(inputs)[i, targets[i]]``, in passes of bounded memory."""
-    rows = rows_per_forward(inputs)
+    rows = rows_per_forward(model, inputs)
     blocks = zip(inputs.split(rows), targets.split(rows), strict=True)
     return torch.cat([model(part).gather(1, wanted[:, None])[:, 0] for part, wanted in blocks])
 
@@ -83,7 +90,7 @@ def mixed_outputs(
     ...               absent=torch.zeros(1, 3), kept=kept, player_of_value=torch.tensor([0, 1, 1]))
     tensor([[7., 1., 6.]])
     """
-    rows, found = rows_per_forward(inputs), list[Tensor]()
+    rows, found = rows_per_forward(model, inputs), list[Tensor]()
     for start in range(0, len(inputs), rows):
         block = slice(start, start + rows)
         flat, stand_in = inputs[block].flatten(1), absent[block].flatten(1)

@@ -93,7 +93,7 @@ class KernelShap:
             return players[:, segment] / torch.bincount(segment)[segment]
 
         with torch.no_grad():
-            rows = examples_at_once(inputs, len(kept))
+            rows = examples_at_once(model, inputs, len(kept))
             found = in_passes(importance, inputs, targets, rows=rows)
         return model.spread_over_values(found.to(inputs.dtype), inputs)
 

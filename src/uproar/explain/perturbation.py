@@ -83,7 +83,7 @@ class Occlusion:
             return self._importance(model, part, wanted)
 
         with torch.no_grad():
-            falls = in_passes(importance, inputs, targets, rows=rows_per_forward(inputs))
+            falls = in_passes(importance, inputs, targets, rows=rows_per_forward(model, inputs))
         return model.spread_over_values(falls, inputs)
 
     def _importance(self, model: TrainedModel, inputs: Tensor, targets: Tensor) -> Tensor:

@@ -91,7 +91,7 @@ class Rise:
             return self._importance(model, part, wanted, masks)
 
         with torch.no_grad():
-            found = in_passes(importance, inputs, targets, rows=rows_per_forward(inputs))
+            found = in_passes(importance, inputs, targets, rows=rows_per_forward(model, inputs))
         return model.spread_over_values(found.to(inputs.dtype), inputs)
 
     def _importance(

@@ -126,7 +126,7 @@ class Lime:
             return ridge(kept.double(), outputs.double().T, weights).T
 
         found = in_passes(
-            importance, inputs, targets, rows=examples_at_once(inputs, self.perturbations)
+            importance, inputs, targets, rows=examples_at_once(model, inputs, self.perturbations)
         )
         return found[:, segment] / torch.bincount(segment)[segment]
 
@@ -146,7 +146,7 @@ class Lime:
         outputs = torch.cat(
             [
                 model(rows.view(-1, *inputs.shape[1:]))
-                for rows in drawn.to(inputs.dtype).split(rows_per_forward(inputs))
+                for rows in drawn.to(inputs.dtype).split(rows_per_forward(model, inputs))
             ]
         )
         width = self.width or WIDTH_OF_TABLES * math.sqrt(len(table.sizes))

@@ -82,6 +82,31 @@ def test_it_is_the_loop_over_orders(
         np.testing.assert_allclose(found.errors, errors, rtol=1e-7, atol=1e-12)
 
 
+@every
+def test_inputs_that_are_equal_are_asked_about_once(
+    layout: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, inputs = held_out(layout, regression=False)
+    background = model.background.sign()  # two levels
+    model = replace(model, held_out=(inputs.sign(), model.held_out[1]), background=background)
+    monkeypatch.setattr("uproar.explain.losses.CALLABLE_PASSES", 1)
+
+    def measured() -> tuple[np.ndarray, int]:
+        before = model.passes.examples
+        found = Sage(1, 20, 0.0).measure(model, seeded())
+        return found.values, model.passes.examples - before
+
+    several = model.feature_of_value(inputs).bincount().max() > 2
+    for rows in (7, 60, 2048):
+        monkeypatch.setattr(passes, "MOST_ROWS", rows)
+        found, asked = measured()
+        with monkeypatch.context() as patched:
+            patched.setattr(sage, "ALL_DIFFER", 0.0)
+            expected, every_one = measured()
+        np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
+        assert asked <= every_one if several else asked < 0.8 * every_one
+
+
 def test_importances_add_up_to_what_the_model_knows() -> None:
     model, inputs = held_out("table", regression=False)
     found = Sage(permutations=1, threshold=0).measure(model, seeded())

@@ -65,8 +65,8 @@ FUNCTION = (
             ("loss", "auto"),
         ),
         data_kinds=("table", "image", "series"),
-        # At most: it stops when it has converged.
-        passes="permutations * (features - 1) * background + 1",
+        # At most: it stops when it has converged, and asks once about inputs that are equal.
+        passes="(permutations * (features - 1) + 1) * background + 1",
         estimand="its share of what the whole model knows of the label",
         draws="shared",
     ),

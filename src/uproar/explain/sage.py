@@ -25,6 +25,9 @@ from uproar.models.trained import TrainedModel
 from uproar.types import Skipped
 
 ORDERS = 256  # orders of features between two looks at whether the estimate has converged
+SAMPLE = 32  # examples that are compared with as many others, for how many values they share
+ALL_DIFFER = 0.9  # from this share of changed inputs on, it is not worth to look which they are
+FEWEST_DIFFER = 1 / 8  # how far passes are enlarged by what does not have to be asked
 
 
 @dataclass(frozen=True)
@@ -113,8 +116,9 @@ class _Game:
     labels: Labels
     background: Float[Tensor, "background *shape"]
     full: Float[Tensor, "examples outputs"]  # answers with all features
-    empty: Float[Tensor, "1 outputs"]  # and with none
+    empty: Float[Tensor, "background outputs"]  # and with none
     members: Int[Tensor, "features most"]
+    differ: float  # share of pairs of examples that a feature differs in
 
     @classmethod
     def of(
@@ -122,9 +126,10 @@ class _Game:
     ) -> _Game:
         outputs = outputs_of(model, inputs)
         loss = loss_for(outputs, labels, which)
-        empty = loss.answers(outputs_of(model, background)).mean(0, keepdim=True)
+        full, empty = loss.answers(outputs), loss.answers(outputs_of(model, background))
         members = values_of_features(model.feature_of_value(inputs))
-        return cls(model, loss, inputs, labels, background, loss.answers(outputs), empty, members)
+        differ = _differ(inputs[:SAMPLE].flatten(1), background[:SAMPLE].flatten(1), members)
+        return cls(model, loss, inputs, labels, background, full, empty, members, differ)
 
     @property
     def features(self) -> int:
@@ -134,7 +139,8 @@ class _Game:
         self, rows: Int[Tensor, "draws"], orders: Int[Tensor, "draws features"]
     ) -> Float[Tensor, "draws features"]:
         """Return what every feature takes from the loss of its example when its turn comes."""
-        at_once = max(1, rows_for(self.model, self.inputs) // len(self.background))
+        rows_asked = len(self.background) * max(self.differ, FEWEST_DIFFER)
+        at_once = max(1, int(rows_for(self.model, self.inputs) / rows_asked))
         blocks = zip(rows.split(at_once), orders.split(at_once), strict=True)
         losses = torch.cat([self._losses(some, their) for some, their in blocks])
         # (draws, features): the place in the order is the step.
@@ -144,35 +150,61 @@ class _Game:
         self, rows: Int[Tensor, "draws"], orders: Int[Tensor, "draws features"]
     ) -> Float[Tensor, "draws steps"]:
         """Return the loss of each example with none of the features known, one, two, … and all."""
-        sums = [torch.zeros_like(self.full[rows]) for _ in range(self.features - 1)]
-        for background in self.background.split(rows_for(self.model, self.inputs)):
-            for step, answers in enumerate(self._answers(rows, orders, background)):
+        full, empty = self.full[rows], self.empty.mean(0).expand(len(rows), -1)
+        sums = full.new_zeros(self.features - 1, *full.shape)
+        size = rows_for(self.model, self.inputs)
+        parts = zip(self.background.split(size), self.empty.split(size), strict=True)
+        for background, start in parts:
+            for step, answers in enumerate(self._answers(rows, orders, background, start)):
                 sums[step] += answers.sum(1)
-        means = [total / len(self.background) for total in sums]
-        empty, labels = self.empty.expand(len(rows), -1), self.labels[rows]
-        steps = (empty, *means, self.full[rows])
-        return torch.stack([self.loss.of(answers, labels) for answers in steps], 1)
+        steps = torch.cat([empty[None], sums / len(self.background), full[None]])
+        labels = self.labels[rows].repeat(len(steps))
+        return self.loss.of(steps.flatten(0, 1), labels).view(len(steps), len(rows)).T
 
     def _answers(
         self,
         rows: Int[Tensor, "draws"],
         orders: Int[Tensor, "draws features"],
         background: Float[Tensor, "background *shape"],
+        empty: Float[Tensor, "background outputs"],
     ) -> Iterator[Float[Tensor, "draws background outputs"]]:
         """Yield the answers with one feature known, two, … and all but one.
 
         One array serves all steps: only the values of one feature are written for each, where to
-        put every input together anew would take longer than small models need to answer.
+        put every input together anew would take longer than small models need to answer. Where the
+        example and the other have these values in common (levels of a category, dark pixels), the
+        input is that of the step before, and so is the answer.
         """
         points = background.flatten(1).repeat(len(rows), 1, 1)
-        known = self.inputs[rows].flatten(1)
+        answers = empty.repeat(len(rows), 1, 1)
+        places = self.members[orders]  # (draws, steps, most)
+        known = self.inputs[rows].flatten(1).gather(1, places.flatten(1)).view_as(places)
         for step in range(self.features - 1):
-            columns = self.members[orders[:, step]]  # (draws, most)
-            values = known.gather(1, columns)[:, None].expand(-1, len(background), -1)
-            points.scatter_(2, columns[:, None].expand_as(values), values)
-            # A copy, since models of others may write to what they are handed.
-            outputs = self.model(points.clone().view(-1, *self.inputs.shape[1:]))
-            yield self.loss.answers(outputs).reshape(len(rows), len(background), -1)
+            columns = places[:, step, None].expand(-1, len(background), -1)
+            values = known[:, step, None].expand(-1, len(background), -1)
+            changed = None
+            if self.differ < ALL_DIFFER:
+                changed = (points.gather(2, columns) != values).any(2)
+            points.scatter_(2, columns, values)
+            if changed is None:
+                answers = self._asked(points.flatten(0, 1)).reshape(answers.shape)
+            elif bool(changed.any()):
+                answers[changed] = self._asked(points[changed])
+            yield answers
+
+    def _asked(self, flat: Float[Tensor, "rows values"]) -> Float[Tensor, "rows outputs"]:
+        # A copy, since models of others may write to what they are handed.
+        return self.loss.answers(self.model(flat.clone().view(-1, *self.inputs.shape[1:])))
+
+
+def _differ(
+    some: Float[Tensor, "examples values"],
+    others: Float[Tensor, "others values"],
+    members: Int[Tensor, "features most"],
+) -> float:
+    """Return the share of pairs of examples that a feature differs in, over all features."""
+    shares = [(others != one)[:, members].any(2).double().mean() for one in some]
+    return float(torch.stack(shares).mean())
 
 
 @dataclass

@@ -43,11 +43,15 @@ def _value(node: ast.expr, values: Mapping[str, float | str]) -> float:
     """Evaluate numbers, parameters, arithmetic, ``min``, ``max`` and ``ceil``; nothing else."""
     if isinstance(node, ast.Constant) and isinstance(node.value, int | float):
         return node.value
-    if isinstance(node, ast.Name):
-        return float(values[node.id])
+    if isinstance(node, ast.Name) and isinstance(number := values.get(node.id), int | float):
+        return float(number)
     if isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS:
         both = _value(node.left, values), _value(node.right, values)
         return _OPERATORS[type(node.op)](*both)
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+    if (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id in _FUNCTIONS
+    ):
         return _FUNCTIONS[node.func.id](*(_value(one, values) for one in node.args))
     raise ValueError(f"no formula of passes: {ast.unparse(node)!r}")

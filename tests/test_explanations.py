@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from sklearn.tree import DecisionTreeClassifier
 from torch import nn
 
 from small_data import small
@@ -16,6 +18,7 @@ from uproar.explain.names import parse
 from uproar.explained import as_trained
 from uproar.explanations import Rankings, explain, gallery_examples
 from uproar.models.architectures import linear
+from uproar.models.estimators import AnsweringEstimator
 from uproar.models.transformer import transformer
 from uproar.ranking import rank
 
@@ -60,19 +63,50 @@ def test_the_gradient_of_a_linear_model_ranks_by_its_weights():
     assert found["grad"].seconds > 0
 
 
-@pytest.mark.parametrize("name", ["grad", "ig:steps=4", "sg-grad:samples=3", "random", "occlusion"])
+DRAW_BY_BLOCKS = ["sg-grad:samples=3", "random", "random-blurred"]
+SHARE_DRAWS = ["encoder", "expected-grad:references=3", "shapley-sampling:permutations=2"]
+
+
+@pytest.mark.parametrize("name", ["grad", "ig:steps=4", "occlusion", *SHARE_DRAWS, *DRAW_BY_BLOCKS])
 def test_blocks_of_any_size_rank_the_same(name, monkeypatch):
     data = small("grey")
     whole = explained(data, name)[parse(name).name]
     monkeypatch.setattr("uproar.explanations.BLOCKS", 1)
     monkeypatch.setattr("uproar.explanations.rows_per_pass", lambda _: 70)
     np.testing.assert_array_equal(explained(data, name)[parse(name).name].train, whole.train)
-    if name not in {"sg-grad:samples=3", "random"}:  # what draws does so block by block
+    if name not in DRAW_BY_BLOCKS:
         monkeypatch.setattr("uproar.explanations.rows_per_pass", lambda _: 16)
         parts = explained(data, name)[parse(name).name]
         np.testing.assert_array_equal(parts.train, whole.train)
         np.testing.assert_array_equal(parts.test, whole.test)
         np.testing.assert_allclose(parts.shown, whole.shown, atol=1e-6)
+
+
+def test_train_and_test_share_what_is_drawn():
+    data = small("grey")
+    encoded = explained(data, "encoder")["encoder"]  # the targets are all alike
+    assert (encoded.train == encoded.train[0]).all()
+    assert (encoded.test == encoded.train[0]).all()
+    random = explained(data, "random")["random"]
+    assert not (random.train[: len(random.test)] == random.test).all()
+
+
+def test_functions_of_token_ids_keep_what_is_known_of_them():
+    data = load("planted-words", seed=0)
+    few = {
+        part: Split(getattr(data, part).inputs[:60], getattr(data, part).labels[:60])
+        for part in ("train", "validation", "test")
+    }
+    data = replace(data, **few, known_importance={})
+    grown = DecisionTreeClassifier(max_depth=3).fit(data.train.inputs, data.train.labels)
+    model = as_trained(data, AnsweringEstimator(grown, (0, 1), 2), CPU).model
+    assert model.module.estimator is grown
+    assert copy.deepcopy(model.module).outputs == 2
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = model.module.nothing
+    found = explained(data, "saabas", module=AnsweringEstimator(grown, (0, 1), 2))["saabas"]
+    used = set(grown.tree_.feature[grown.tree_.feature >= 0])
+    assert set(np.flatnonzero(found.shown.any(0))) <= used
 
 
 def test_an_explanation_of_the_function_is_made_once_and_stands_for_all(monkeypatch):

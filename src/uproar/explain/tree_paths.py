@@ -206,27 +206,45 @@ def path_changes(
     column: Int[np.ndarray, "examples"],
 ) -> Float[np.ndarray, "examples features"]:
     """Return the sums over splits of how much the mean of the leaves below changes."""
-    means, (examples, features) = trees.means(), values.shape
+    changes, children = _changes(trees), _children(trees)
     found = np.empty(values.shape)
     step = max(1, MOST_PLACES // len(trees.roots))
-    for start in range(0, examples, step):
-        rows, own = values[start : start + step], column[start : start + step, None]
-        example = np.arange(len(rows))[:, None]
-        node = np.broadcast_to(trees.roots, (len(rows), len(trees.roots)))
+    for start in range(0, len(values), step):
+        rows, nodes = values[start : start + step], len(trees.left)
+        # Every example begins at every root, and goes on until it is at a leaf.
+        first = np.repeat(np.arange(len(rows)) * rows.shape[1], len(trees.roots))
+        node = np.tile(trees.roots, len(rows))
+        own = np.repeat(column[start : start + step] * nodes, len(trees.roots))
         total = np.zeros(rows.size)
-        while (trees.left[node] >= 0).any():
-            feature = trees.feature[node]
-            child = _child(trees, node, rows[example, feature])
-            change = means[child, own] - means[node, own]
-            place = (example * features + feature).ravel()
-            total += np.bincount(place, change.ravel(), minlength=rows.size)
-            node = child
+        while len(node):
+            inner = np.flatnonzero(children.take(2 * node) >= 0)
+            node, first, own = node.take(inner), first.take(inner), own.take(inner)
+            place = first + trees.feature.take(node)
+            right = _goes_right(trees, node, rows.ravel().take(place))
+            node = children.take(2 * node + right)
+            total += np.bincount(place, changes.take(own + node), minlength=rows.size)
         found[start : start + step] = total.reshape(rows.shape)
     return found
 
 
-def _child(trees: Trees, node: NDArray[np.int64], value: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return where examples go from their nodes; from leaves nowhere."""
-    goes_left = np.where(np.isnan(value), trees.missing_left[node], value <= trees.threshold[node])
-    child = np.where(goes_left, trees.left[node], trees.right[node])
-    return np.where(trees.left[node] >= 0, child, node)
+def _changes(trees: Trees) -> Float[np.ndarray, "columns_of_nodes"]:
+    """Return how much the mean changes from the parent to a node, column by column."""
+    means = trees.means()
+    changes = np.zeros_like(means)
+    inner = np.flatnonzero(trees.left >= 0)
+    for side in (trees.left[inner], trees.right[inner]):
+        changes[side] = means[side] - means[inner]
+    return np.ravel(changes.T)
+
+
+def _children(trees: Trees) -> Int[np.ndarray, "children"]:
+    """Return the left and the right child of every node, side by side."""
+    return np.stack([trees.left, trees.right], 1).ravel()
+
+
+def _goes_right(
+    trees: Trees, node: NDArray[np.int64], value: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    missing = np.isnan(value)
+    right = value > trees.threshold.take(node)
+    return np.where(missing, ~trees.missing_left.take(node), right) if missing.any() else right

@@ -75,6 +75,21 @@ def trees_of(estimator: Any) -> list[Trees] | None:
     return None if margins is None else [Trees.of(parts) for parts in margins]
 
 
+def boosts_trees(estimator: Any) -> bool:
+    """Say whether an estimator is of XGBoost, and no linear model.
+
+    >>> from xgboost import XGBRegressor
+    >>> boosts_trees(XGBRegressor(n_estimators=1).fit([[0.0], [1.0]], [0.0, 1.0]))
+    True
+    """
+    if type(estimator).__module__.split(".")[0] != "xgboost" or not hasattr(
+        estimator, "get_booster"
+    ):
+        return False
+    config = json.loads(estimator.get_booster().save_config())
+    return bool(config["learner"]["gradient_booster"]["name"] != "gblinear")
+
+
 def _of_scikit_learn(estimator: Any) -> Margins | None:
     from sklearn.ensemble import (
         ExtraTreesClassifier,

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from uproar.explain.tree_arrays import Trees
 from uproar.explain.tree_paths import path_changes, shapley_values
-from uproar.explain.tree_readers import column_of_target, estimator_of, trees_of
+from uproar.explain.tree_readers import boosts_trees, column_of_target, estimator_of, trees_of
 from uproar.models.trained import TrainedModel
 from uproar.types import Skipped
 
@@ -99,9 +99,11 @@ def _explained(
     values[values == missing] = np.nan
     classes = tuple(getattr(model.module, "classes", ()))
     labels = targets.cpu().numpy()
-    trees = trees_of(estimator)
+    approximately = attribute is path_changes
+    # XGBoost follows the splits faster than its trees are read.
+    trees = None if approximately and boosts_trees(estimator) else trees_of(estimator)
     if trees is None:
-        contributions = _by_library(estimator, values, approximately=attribute is path_changes)
+        contributions = _by_library(estimator, values, approximately=approximately)
         margin, sign = column_of_target(labels, classes, contributions.shape[1])
         chosen = contributions[np.arange(len(values)), margin]
     else:

@@ -27,7 +27,12 @@ HOMES = list(every_home())
 at_home = pytest.mark.parametrize(
     ("entry", "case"), HOMES, ids=[f"{entry.name} on {case}" for entry, case in HOMES]
 )
+ALIKE = [(entry, case) for entry, case in HOMES if entry.draws != "each"]
+with_shared_draws = pytest.mark.parametrize(
+    ("entry", "case"), ALIKE, ids=[f"{entry.name} on {case}" for entry, case in ALIKE]
+)
 every_entry = pytest.mark.parametrize("entry", EXPLAINERS, ids=lambda entry: entry.name)
+EXTRAS = [entry for entry in EXPLAINERS if entry.extra]
 
 
 # --- what stays as it is --------------------------------------------------------------------------
@@ -106,22 +111,18 @@ def test_what_is_signed_says_so(entry: Entry) -> None:
 # --- how many at once -----------------------------------------------------------------------------
 
 
-@at_home
+@with_shared_draws
 def test_examples_alone_are_explained_as_together(entry: Entry, case: Case) -> None:
-    if entry.draws == "each":
-        pytest.skip("every example has draws of its own")
     whole = attribution(small(entry), made(case))
     for example in range(2):
         alone = attribution(small(entry), made(case), examples=slice(example, example + 1))
         close(alone[0], whole[example])
 
 
-@at_home
+@with_shared_draws
 def test_chunks_of_any_size_give_the_same(
     entry: Entry, case: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if entry.draws == "each":
-        pytest.skip("every example has draws of its own")
     if entry.scope == "global":
         whole = attribution(small(entry), made(case))
         monkeypatch.setattr("uproar.explain.passes.MOST_ROWS", 17)
@@ -280,10 +281,8 @@ def without(package: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
-@every_entry
+@pytest.mark.parametrize("entry", EXTRAS, ids=lambda entry: entry.name)
 def test_what_is_missing_is_named(entry: Entry, monkeypatch: pytest.MonkeyPatch) -> None:
-    if not entry.extra:
-        pytest.skip("needs nothing beside uproar")
     with (
         without(entry.extra, monkeypatch),
         pytest.raises(UproarError, match=rf"uproar\[{entry.extra}\]"),

@@ -174,13 +174,18 @@ def _caller(
 ) -> Callable[[Tensor, Tensor], Tensor]:
     """Return the explainer as a function of copies of the inputs, whose outcome is checked."""
     seed = generator.initial_seed()
-    of_function = isinstance(explainer, ExplainerOfFunction)  # which takes its time to find out
+
+    def own() -> torch.Generator:
+        return torch.Generator().manual_seed(seed) if shared_draws else generator
+
+    # Asked once, since it takes its time to find out.
+    if isinstance(explainer, ExplainerOfFunction):
+        measure = explainer.measure
+        return lambda inputs, _: measure(model, own()).like(model, inputs)
+    call: Explainer = explainer
 
     def attribute(inputs: Tensor, targets: Tensor) -> Tensor:
-        own = torch.Generator().manual_seed(seed) if shared_draws else generator
-        if of_function:
-            return explainer.measure(model, own).like(model, inputs)
-        attribution = explainer(model, inputs.clone(), targets.clone(), own)
+        attribution = call(model, inputs.clone(), targets.clone(), own())
         return _checked(attribution, family, inputs)
 
     return attribute

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from typer.main import get_command
 
+import test_explain_conformance as suite
 import test_explain_registry as conformance
 import test_remove as removal_conformance
 import uproar
@@ -26,6 +27,7 @@ from uproar.preconditions import fitting_removals
 from uproar.protocols import PROTOCOLS
 from uproar.remove import REMOVALS
 from uproar.types import Entry, Kind, Recipe
+from zoo import CASES
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
@@ -168,9 +170,10 @@ def test_contributions_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert added.keys() == REGISTRIES.keys()
     explainer = added["uproar.explain.entries_gradients"]
     conformance.test_entry_is_complete(explainer)
-    conformance.test_attribution_has_the_inputs_shape_also_for_one_example(explainer)
+    for case in CASES:
+        suite.test_what_is_claimed_is_explained_and_the_rest_has_a_reason(explainer, case)
     for name in (explainer.name, f"sg-{explainer.name}", f"abs-{explainer.name}"):
-        for layout in conformance.LAYOUTS:
+        for layout in conformance.OF_DENSE_MODULES:
             conformance.test_importance_is_finite_repeatable_and_of_the_features_shape(name, layout)
     check_removal(added["uproar.remove"])
     spec = uproar.Spec.from_mapping(

@@ -29,10 +29,11 @@ UNREGISTERED = {
     "transform_of": "finds aggregations",
     "smoothness": "what blurred noise has in common with maps",
 }
+OF_DENSE_MODULES = ("table", "grey", "colour", "no channels")
 ALL = (*EXPLAINERS, *ENSEMBLES, *AGGREGATIONS)
 
 
-@pytest.mark.parametrize("layout", ["table", "grey", "colour", "no channels"])
+@pytest.mark.parametrize("layout", OF_DENSE_MODULES)
 @pytest.mark.parametrize("name", DEFAULT_EXPLAINERS)
 def test_importance_is_finite_repeatable_and_of_the_features_shape(name: str, layout: str) -> None:
     entry, case = parse(name).entry(), Case(layout, "dense")

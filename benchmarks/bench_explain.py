@@ -27,12 +27,12 @@ import explain_peers as of_networks
 import explain_peers_of_models as of_models
 from explain_peers import Task, Work
 from explain_problems import PROBLEMS, Problem
+from uproar.device import keep_freed_memory
 from uproar.explain import EXPLAINERS
 from uproar.explain.coalitions import rows_per_forward
 from uproar.explain.family import explain_family
-from uproar.explain.importance import ExplainerOfFunction
 from uproar.explain.names import ExplainerName, parse
-from uproar.explain.passes import rows_of_gradients
+from uproar.explain.passes import rows_per_pass
 from uproar.models.trained import TrainedModel
 from uproar.types import Skipped
 
@@ -95,7 +95,7 @@ def explained(problem: Problem, names: Sequence[ExplainerName], examples: int) -
     :raises Skipped: when the model cannot be explained this way.
     """
     base, model = names[0].load(), problem.model
-    if isinstance(base, ExplainerOfFunction):
+    if names[0].of_function:
         before = model.passes.examples
         with model.counting() as counted:
             base.measure(model, torch.Generator().manual_seed(0))
@@ -111,8 +111,7 @@ def explained(problem: Problem, names: Sequence[ExplainerName], examples: int) -
 
 def bare_passes(model: TrainedModel, inputs: torch.Tensor, rows: int, *, gradients: bool) -> Work:
     """Return the passes of ``rows`` inputs, and nothing else."""
-    sizes = rows_of_gradients if gradients else rows_per_forward
-    size = min(rows, sizes(model, inputs))
+    size = min(rows, rows_per_pass(inputs) if gradients else rows_per_forward(model, inputs))
     points = inputs.repeat(-(-size // len(inputs)), *[1] * (inputs.ndim - 1))[:size]
     targets = torch.zeros(size, dtype=torch.int64)
 
@@ -213,6 +212,7 @@ def table(key: str, repeats: int = REPEATS, only: str = "") -> Iterator[Row]:
     warnings.filterwarnings("ignore")  # of the packages, on every call
     logging.getLogger("lightgbm").setLevel(logging.ERROR)
     torch.set_num_threads(1)
+    keep_freed_memory()  # as runs do: for both sides, and for repeats that can be compared
     with threadpool_limits(1):
         problem = PROBLEMS[key]()
         wanted = [title for title in titles_for(problem) if only in {"", title}]

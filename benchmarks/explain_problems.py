@@ -61,6 +61,8 @@ class Problem:
 def digits_cnn() -> Problem:
     """Return 8 x 8 digits and a network of two convolutions."""
     settings = {
+        "SG, SG-SQ, VAR of ig": ("ig", 64),
+        "expected-grad": ("expected-grad", 256),
         "guided-ig": ("guided-ig", 256),
         "deeplift-shap": ("deeplift-shap", 64),
         "occlusion": ("occlusion", 256),
@@ -100,6 +102,9 @@ def images_resnet() -> Problem:
         feature_of_value=features,
     )
     settings = {
+        "SG, SG-SQ, VAR of grad": ("grad", 2),
+        "SG, SG-SQ, VAR of ig": ("ig:steps=3", 2),
+        "SG, SG-SQ, VAR of gb": ("gb", 2),
         "ig": ("ig:steps=10", 2),
         "expected-grad": ("expected-grad:references=10", 2),
         "blur-ig": ("blur-ig:steps=10", 2),
@@ -126,8 +131,13 @@ def images_resnet() -> Problem:
 def table_mlp() -> Problem:
     """Return a generated table of 20 columns, and a perceptron."""
     settings = {
-        "lime": ("lime", 32),
-        "kernel-shap": ("kernel-shap:background=1", 32),
+        "SG, SG-SQ, VAR of ig": ("ig", 256),
+        "expected-grad": ("expected-grad", 256),
+        "guided-ig": ("guided-ig", 512),
+        "lime": ("lime", 64),
+        "kernel-shap": ("kernel-shap:background=10", 16),
+        "deeplift-shap": ("deeplift-shap", 512),
+        "shapley-sampling": ("shapley-sampling", 256),
         "shap-kernel": ("shap-kernel:coalitions=512:background=10:kept=0", 16),
         "shap-permutation": ("shap-permutation:background=10", 16),
         "shap-deep": ("shap-deep", 64),
@@ -137,7 +147,7 @@ def table_mlp() -> Problem:
         "cfi": ("cfi", 1),
         "sage": ("sage:threshold=0", 1),
     }
-    return _network("20 columns, MLP", mlp, load("planted-table", seed=0), 1024, 2048, settings)
+    return _network("20 columns, MLP", mlp, load("planted-table", seed=0), 2048, 2048, settings)
 
 
 def _network(
@@ -175,13 +185,10 @@ def table_trees(library: str) -> Problem:
     data = load("planted-table", seed=0)
     answering = AnsweringEstimator(_grown(library, data), (0, 1), 2)
     settings = {
-        "occlusion": ("occlusion", 64),
-        "lime": ("lime", 8),
-        "kernel-shap": ("kernel-shap:coalitions=512", 4),
-        "pfi": ("pfi", 1),
-        "sage": ("sage:permutations=1:background=16:threshold=0", 1),
+        "tree-shap": ("tree-shap", 512),
+        "shap-tree": ("shap-tree", 512),
     }
-    return _problem(f"20 columns, {library}", data, answering, 512, 2048, settings)
+    return _problem(f"20 columns, {library}", data, answering, 2048, 2048, settings)
 
 
 def _grown(library: str, data: Data) -> Any:

@@ -69,6 +69,7 @@ ALLOWED = {
             "types",
             "dataset",
             "seeding",
+            "device",
             "job",
             "plan",
             "answers",

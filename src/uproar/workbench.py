@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from uproar.answers import Answers, answers_of, facts_of, luck_of
 from uproar.dataset import PARTS, Data
+from uproar.device import keep_freed_memory
 from uproar.explained import HELD_OUT, Explained, as_trained
 from uproar.explanations import FUNCTION, GALLERY, explain, gallery_examples
 from uproar.job import ALL, Job, ranking_cell
@@ -64,6 +65,7 @@ class Workbench:
             # Cells run side by side, one thread each: faster than sharing every small operation
             # among all cores, and the same numbers whatever the number of cores.
             torch.set_num_threads(1)
+            keep_freed_memory()
         begun = time.perf_counter()
         outcome = self._kinds[job.kind](job)
         seconds = {**outcome.seconds, "all": time.perf_counter() - begun}

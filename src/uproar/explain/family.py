@@ -18,12 +18,7 @@ from uproar.explain.aggregation import aggregate
 from uproar.explain.ensembles import Moments, mean, noisy_moments
 from uproar.explain.importance import ExplainerOfFunction
 from uproar.explain.names import ExplainerName
-from uproar.explain.passes import (
-    CHUNK_BYTES,
-    in_passes,
-    rows_of_gradients,
-    rows_per_pass,
-)
+from uproar.explain.passes import CHUNK_BYTES, in_passes, rows_per_pass
 from uproar.models.trained import TrainedModel
 from uproar.types import find
 
@@ -90,7 +85,7 @@ def explain_family(
     family = _family_of(names)
     if len(targets) != len(inputs):
         raise ValueError(f"expected {len(inputs)} targets, one per input, got {len(targets)}")
-    rows = rows_of_gradients(model, inputs, chunk_bytes=chunk_bytes)
+    rows = rows_per_pass(inputs, chunk_bytes=chunk_bytes)
     plain = [name for name in names if not name.ensemble]
     noisy = [name for name in names if name.ensemble]
 

@@ -7,15 +7,12 @@ from collections.abc import Callable
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from uproar.models.trained import TrainedModel
 
 CHUNK_BYTES = 2**20
 MOST_ROWS = 2048
-# Of convolutions, whose activations are many times the inputs: with more rows they are given back
-# to the system after every pass and have to be had again (measured: a third more time per row).
-CONVOLUTION_ROWS = 512
 
 
 def rows_per_pass(inputs: Tensor, *, chunk_bytes: int = CHUNK_BYTES) -> int:
@@ -35,26 +32,6 @@ def rows_per_pass(inputs: Tensor, *, chunk_bytes: int = CHUNK_BYTES) -> int:
     """
     example_bytes = max(1, math.prod(inputs.shape[1:]) * inputs.element_size())
     return min(MOST_ROWS, max(1, chunk_bytes // example_bytes))
-
-
-def rows_of_gradients(
-    model: TrainedModel, inputs: Tensor, *, chunk_bytes: int = CHUNK_BYTES
-) -> int:
-    """Return how many inputs one pass takes where a gradient follows.
-
-    As :func:`rows_per_pass`, but of convolutions on the processor at most ``CONVOLUTION_ROWS``.
-
-    >>> def rows_for(module):
-    ...     model = TrainedModel(module, *[torch.zeros(64)] * 3, feature_axes=1)
-    ...     return rows_of_gradients(model, torch.zeros(5, 64))
-    >>> rows_for(nn.Linear(64, 2)), rows_for(nn.Conv1d(1, 2, 3))
-    (2048, 512)
-    """
-    rows = rows_per_pass(inputs, chunk_bytes=chunk_bytes)
-    if inputs.is_cuda or not isinstance(model.module, nn.Module):
-        return rows
-    convolutions = any(isinstance(part, nn.modules.conv._ConvNd) for part in model.module.modules())
-    return min(rows, CONVOLUTION_ROWS) if convolutions else rows
 
 
 def in_passes(
@@ -89,7 +66,7 @@ def sum_along(
     :param steps: how many there are.
     """
     total = torch.zeros_like(inputs)
-    together = max(1, rows_of_gradients(model, inputs) // max(1, len(inputs)))
+    together = max(1, rows_per_pass(inputs) // max(1, len(inputs)))
     for first in range(0, steps, together):
         points, ways = path(slice(first, min(first + together, steps)))
         slopes = model.gradient(points.flatten(0, 1), targets.repeat(len(points)))

@@ -131,8 +131,10 @@ class ShapPermutation:
         shap = quietly_imported("shap", "shap")
 
         def values_of(answers: Answers, players: int, seed: int) -> NDArray[Any]:
-            # Coalitions are their own masked inputs.
-            explainer = shap.PermutationExplainer(answers, lambda mask, _: mask[None], seed=seed)
+            # Coalitions are their own masked inputs, of which the package knows how to make one
+            # from the one before.
+            nobody = shap.maskers.Independent(np.zeros((1, players)), max_samples=1)
+            explainer = shap.PermutationExplainer(answers, nobody, seed=seed)
             once = 2 * players + 1
             options = {"max_evals": self.permutations * once, "batch_size": once, "silent": True}
             return np.asarray(explainer(np.ones((1, players)), **options).values)
@@ -158,18 +160,19 @@ def _by_coalitions(
         absent = model.baseline(one) if others is None else others
         alike = one.expand(len(absent), *one.shape[1:]), targets[example].expand(len(absent))
         players = differs(alike[0], absent, feature).any(0)
+        # Values of features that take no part are the same whoever they are put to.
+        player = (players.cumsum(0) - 1).clamp(min=0)[feature]
 
         def answers(
             coalitions: NDArray[Any],
             alike: tuple[Tensor, Tensor] = alike,
             absent: Tensor = absent,
-            players: Tensor = players,
+            player: Tensor = player,
         ) -> NDArray[np.float64]:
-            kept = torch.ones(len(coalitions), len(players), dtype=torch.bool, device=inputs.device)
-            kept[:, players] = torch.from_numpy(coalitions > 0).to(inputs.device)
+            kept = torch.from_numpy(coalitions > 0).to(inputs.device)
             with torch.no_grad():
                 outputs = mixed_outputs(
-                    model, *alike, absent=absent, kept=kept, player_of_value=feature
+                    model, *alike, absent=absent, kept=kept, player_of_value=player
                 )
             return outputs.double().mean(0).cpu().numpy()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import dataclass
 
 import torch
@@ -148,13 +149,13 @@ def _keep_apart(layers: list[nn.Module]) -> None:
     Captum takes the gradient behind a layer from the tensor that it ends with, before the layer
     that begins with it has changed that gradient: pooling right behind a ReLU would go unheeded.
     """
-    ends: list[Tensor] = []
+    ends: list[weakref.ref[Tensor]] = []  # which would take memory for longer than needed
 
     def end(_: nn.Module, __: object, output: Tensor) -> None:
-        ends.append(output)
+        ends.append(weakref.ref(output))
 
     def begin(_: nn.Module, given: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
-        shared = any(given[0] is one for one in ends)
+        shared = any(given[0] is one() for one in ends)
         return (given[0].clone(),) if shared else None
 
     for layer in layers:

@@ -94,17 +94,17 @@ def mixed_outputs(
     for start in range(0, len(inputs), rows):
         block = slice(start, start + rows)
         flat, stand_in = inputs[block].flatten(1), absent[block].flatten(1)
-        together = max(1, rows // len(flat))
-        wanted = targets[block].repeat(together)[:, None]
+        together, wanted = max(1, rows // len(flat)), targets[block, None]
         answers = list[Tensor]()
         for some in torch.split(kept, max(1, MASK_ENTRIES // flat.shape[1])):
-            shares = some.to(flat.dtype)[:, player_of_value]
-            for part in shares[:, None].split(together):
+            shares = some.to(flat.dtype).index_select(1, player_of_value)
+            for at in range(0, len(some), together):
                 # Blends by a share where others would choose by a mask: the processor does it on
                 # several numbers at once, and it is exact at 0 and 1.
-                points = torch.lerp(stand_in, flat, part).view(-1, *inputs.shape[1:])
-                answers.append(model(points).gather(1, wanted[: len(points)]))
-        found.append(torch.cat(answers).view(len(kept), len(flat)).T)
+                points = torch.lerp(stand_in, flat, shares[at : at + together, None])
+                outputs = model(points.view(-1, *inputs.shape[1:])).reshape(*points.shape[:2], -1)
+                answers.append(outputs.gather(2, wanted.expand(len(points), -1, -1))[..., 0])
+        found.append(torch.cat(answers).T)
     return torch.cat(found)
 
 

@@ -171,11 +171,11 @@ def _one_by_one(
     found, seed = torch.zeros_like(inputs), seed_from(generator)
     for target in targets.unique().tolist():
         one = OneOutput(module, target)
-        with seeded_and_quiet(seed, inputs.device):
+        # Once for all: what the package draws, it draws from a seed that it is given each time.
+        with seeded_and_quiet(seed, inputs.device), torch.enable_grad():
             explained = prepared(one)
-        one.woken()
-        for example in (targets == target).nonzero()[:, 0].tolist():
-            with seeded_and_quiet(seed, inputs.device), torch.enable_grad():
+            one.woken()
+            for example in (targets == target).nonzero()[:, 0].tolist():
                 values = explained(inputs[example : example + 1])
-            found[example] = torch.from_numpy(values.reshape(inputs[0].shape)).to(inputs)
+                found[example] = torch.from_numpy(values.reshape(inputs[0].shape)).to(inputs)
     return found

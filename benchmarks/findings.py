@@ -2,8 +2,8 @@
 
     python benchmarks/findings.py docs/findings/digits.toml --out runs/findings
 
-Each spec gets NAME.md, a table for `docs/findings.md`, and NAME.png beside it. Runs resume: given
-the same folder again, a finished run costs nothing.
+Each spec gets its picture, NAME.png, beside it, and its table in `docs/findings.md`, between the
+comments that begin and end it. Runs resume: given the same folder again, a finished run is free.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from uproar.spec import Spec
 mpl.use("Agg")
 from matplotlib import pyplot as plt
 
+PAGE = Path(__file__).parents[1] / "docs" / "findings.md"
 VERDICTS = {
     "better than random": "#1b7f4d",
     "indistinguishable from random": "#8a8f98",
@@ -59,10 +60,20 @@ def table_of(result: Result) -> str:
                 row["roar verdict"] or "the reference",
                 f"{row['mask_only_accuracy']:.2f}",
                 f"{row['passes']:,.0f}",
-                f"{row['explain_seconds']:.2g}",
+                f"{row['explain_seconds']:,.{0 if row['explain_seconds'] >= 10 else 2}f}",
             ]
         )
     return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+
+
+def put_into_page(name: str, table: str) -> None:
+    """Replace the table of a spec in the page."""
+    page = PAGE.read_text(encoding="utf-8")
+    before, begin, rest = page.partition(f"<!-- {name} -->\n")
+    _, end, after = rest.partition("<!-- end -->")
+    if not begin or not end:
+        raise SystemExit(f"{PAGE} has no place for {name!r}: <!-- {name} --> … <!-- end -->")
+    PAGE.write_text(f"{before}{begin}\n{table}\n\n{end}{after}", encoding="utf-8")
 
 
 def picture_of(result: Result, path: Path) -> None:
@@ -105,7 +116,7 @@ def main() -> None:
     arguments = parser.parse_args()
     for path in arguments.specs:
         result = Benchmark(Spec.from_toml(path), arguments.out / path.stem).run()
-        path.with_suffix(".md").write_text(f"{table_of(result)}\n", encoding="utf-8")
+        put_into_page(path.stem, table_of(result))
         picture_of(result, path.with_suffix(".png"))
         print(result.quote())
 

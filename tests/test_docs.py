@@ -6,6 +6,7 @@ import doctest
 import importlib
 import re
 import shlex
+import shutil
 import sys
 import textwrap
 from dataclasses import dataclass
@@ -205,6 +206,7 @@ def files_of_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("table.csv", "customers.csv", "reviews.tsv", "images.zip"):
         (tmp_path / name).touch()
     np.savez(tmp_path / "heartbeats.npz", inputs=np.zeros((4, 1, 5)), labels=np.arange(4) % 2)
+    shutil.copytree(ROOT / "docs" / "findings", tmp_path / "docs" / "findings")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -232,6 +234,18 @@ def test_specs_are_valid(document: Path, files_of_examples: Path) -> None:
         spec = files_of_examples / "spec.toml"
         spec.write_text(block.code, encoding="utf-8")
         uproar.Spec.from_toml(spec).checked()
+
+
+FINDINGS = sorted((ROOT / "docs" / "findings").glob("*.toml"))
+
+
+@pytest.mark.parametrize("spec", FINDINGS, ids=lambda path: path.stem)
+def test_findings_are_those_of_their_specs(spec: Path) -> None:
+    page = (ROOT / "docs" / "findings.md").read_text(encoding="utf-8")
+    table = page.split(f"<!-- {spec.stem} -->")[1].split("<!-- end -->")[0]
+    named = re.findall(r"(?m)^\| `([^`]+)` \|", table)
+    assert sorted(named) == sorted(uproar.Spec.from_toml(spec).checked().explainers)
+    assert f"(findings/{spec.stem}.png)" in page
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)

@@ -87,7 +87,7 @@ class Gain:
         :raises Skipped: when the model is no boosted trees of XGBoost or LightGBM.
         """
         estimator, _ = _parts(model)
-        if _package(estimator) == "xgboost" and estimator.get_params()["booster"] != "gblinear":
+        if _package(estimator) == "xgboost" and estimator.booster != "gblinear":
             gains = _of_xgboost(estimator)
         elif _package(estimator) == "lightgbm":
             gains = estimator.booster_.feature_importance("gain")

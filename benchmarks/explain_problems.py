@@ -120,7 +120,7 @@ def images_resnet() -> Problem:
         "shap-kernel": ("shap-kernel:coalitions=32:background=1:kept=0", 1),
         "shap-permutation": ("shap-permutation:permutations=1:background=1", 1),
         "shap-deep": ("shap-deep:background=5", 1),
-        "shap-gradient": ("shap-gradient:samples=20", 1),
+        "shap-gradient": ("shap-gradient:references=20", 1),
         "lime-package": ("lime-package:perturbations=32:superpixels=squares", 1),
         "pfi": ("pfi:repeats=1", 1),
         "sage": ("sage:permutations=1:background=1:threshold=0", 1),

@@ -173,7 +173,7 @@ def test_models_without_places_are_refused(name: str) -> None:
     assert "has no place in a table" in refused(name, (12,), "table")
     message = refused(f"{name}:layer=1", (2, 2, 3), "image")
     assert message.endswith(
-        "(examples, channels, height, width), as that of a convolution, got (5, 4)"
+        "(examples, channels, height, width), as that of a convolution, got (examples, 4)"
     )
 
 

@@ -71,9 +71,10 @@ def _with_places(
     """
     tokens_first = model.kind == "text" and output.shape[1:2] == sides
     if output.ndim != len(sides) + 2 or (tokens_first and not isinstance(part, CONVOLUTIONS)):
+        got = ", ".join(["examples", *map(str, output.shape[1:])])
         raise Skipped(
             f"the output of layer {layer!r} must be of shape (examples, channels, "
-            f"{PLACES[len(sides)]}), as that of a convolution, got {tuple(output.shape)}"
+            f"{PLACES[len(sides)]}), as that of a convolution, got ({got})"
         )
     return output
 

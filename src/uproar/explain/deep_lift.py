@@ -108,8 +108,14 @@ class DeepLiftShap:
         """
         references = background_of(model, self.references)
         total = torch.zeros_like(inputs)
-        for reference in references:
-            total += _contributions(model, inputs, as_baseline(model, reference, inputs), targets)
+        # Several references in one pass, where there are few examples.
+        for some in references.split(max(1, _rows(inputs) // len(inputs))):
+            baselines = torch.cat([as_baseline(model, one, inputs) for one in some])
+            times = len(some), *[1] * (inputs.ndim - 1)
+            found = _contributions(
+                model, inputs.repeat(times), baselines, targets.repeat(len(some))
+            )
+            total += found.view(len(some), *inputs.shape).sum(0)
         return total / len(references)
 
 
@@ -139,8 +145,12 @@ def _contributions(
         _check_completeness(found.flatten(1), whole - without)
         return found
 
-    rows = max(1, rows_per_pass(inputs) // 2)
-    return in_passes(contributions, torch.arange(len(inputs)), targets, rows=rows)
+    return in_passes(contributions, torch.arange(len(inputs)), targets, rows=_rows(inputs))
+
+
+def _rows(inputs: Tensor) -> int:
+    """Return how many pairs of an input and a baseline go through the model at once."""
+    return max(1, rows_per_pass(inputs) // 2)
 
 
 def _keep_apart(layers: list[nn.Module]) -> None:

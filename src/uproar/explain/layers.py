@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from uproar.explain.at_layer import AUTO, at_layer
+from uproar.explain.coalitions import rows_per_forward
 from uproar.explain.gradients import guided_backpropagation
 from uproar.explain.grids import stretched, upsampled
 from uproar.explain.parameters import BASELINES
@@ -188,7 +189,7 @@ class LayerConductance:
             shares = torch.arange(self.steps + 1).to(part) / self.steps
             total, ends = torch.zeros(()), list[tuple[Tensor, Tensor]]()
             # Several steps in one pass, where there are few examples.
-            for some in shares.split(max(1, rows_per_pass(part) // len(part))):
+            for some in shares.split(max(1, rows_per_forward(model, part) // len(part))):
                 share = some.view(-1, *[1] * part.ndim)
                 points = start + share * (part - start)
                 flat = points.flatten(0, 1), wanted.repeat(len(some))

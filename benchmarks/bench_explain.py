@@ -11,12 +11,12 @@ else: what an explainer takes beyond them is its own.
 from __future__ import annotations
 
 import argparse
-import logging
 import statistics
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -37,10 +37,13 @@ from uproar.models.trained import TrainedModel
 from uproar.types import Skipped
 
 REPEATS = 3
+THREADS = 1
 WARM_UP = 2  # examples
 LEAST_SECONDS = 0.05  # that are measured at once
 FAMILIES = {f"SG, SG-SQ, VAR of {base}": base for base in ("grad", "ig", "gb")}
 PREFIXES = ("sg", "sgsq", "var")
+MISSING = "–"
+WIDTHS = (24, 48, 4, 7, 7, 7, 6, 18, 7, 6, 6)  # of the columns
 Row = dict[str, Any]
 Peers = Sequence[tuple[str, Callable[[Task], Work | None]]]
 
@@ -141,13 +144,10 @@ def rows_of(problem: Problem, title: str, repeats: int) -> Iterator[Row]:
 
     Nothing, when the model cannot be explained this way.
     """
-    base = FAMILIES.get(title, title)
-    name, examples = problem.setting(title if title in problem.settings else base)
-    options = name.removeprefix(base)
+    base = FAMILIES.get(title, title.partition(":")[0])
+    name, examples = problem.settings.get(title, (base, problem.examples))
     prefixes = [f"{prefix}-" for prefix in PREFIXES] if title in FAMILIES else [""]
-    names = [parse(f"{prefix}{base}{options}") for prefix in prefixes]
-    entry, model = names[0].entry(), problem.model
-    of_function = names[0].of_function
+    names = [parse(f"{prefix}{name}") for prefix in prefixes]
     try:
         explained(problem, names, WARM_UP)
     except Skipped:
@@ -158,77 +158,113 @@ def rows_of(problem: Problem, title: str, repeats: int) -> Iterator[Row]:
         problem.targets[:examples],
         dict(names[0].base_parameters),
     )
-    peers = {who: prepared(task) for who, prepared in PEERS.get(title, ())}
-    few = replace(task, inputs=task.inputs[:WARM_UP], targets=task.targets[:WARM_UP])
-    for _, prepared in PEERS.get(title, ()):
-        work = prepared(few)
-        if work is not None and not of_function:
-            work()  # imports, and whatever else happens once
-    times: dict[str, list[float]] = {}
-    passes: list[int] = []
-
-    def timed(who: str, work: Work) -> None:
-        times.setdefault(who, []).append(seconds(work))
-
+    peers = peers_of(PEERS.get(title, PEERS.get(base, ())), task, warm_up=not names[0].of_function)
+    measured = Measured(problem, names, task, peers)
     for _ in range(repeats):
-        timed("uproar", lambda: passes.append(explained(problem, names, examples)))
-        passed = passes[-1]
-        if passed:
-            shown = model.held_out[0] if of_function else task.inputs
-            gradients = entry.needs.startswith("gradients")
-            timed("bare", bare_passes(model, shown, passed, gradients=gradients))
-        for who, work in peers.items():
-            if work is not None:
-                timed(who, work)
-    middle = {who: statistics.median(spent) for who, spent in times.items()}
-    asked = len(model.held_out[1]) if of_function and passed else examples
-    found = [(who, middle[who]) for who, work in peers.items() if work is not None]
-    for who, spent in found or [("no peer", float("nan"))]:
-        yield {
-            "problem": problem.title,
-            "explainer": title if title in FAMILIES else name,
-            "examples": asked,
-            "passes": passed / asked,
-            "uproar s": middle["uproar"],
-            "bare s": middle.get("bare", float("nan")),
-            "times bare": middle["uproar"] / middle.get("bare", float("nan")),
-            "peer": who,
-            "peer s": spent,
-            "times faster": spent / middle["uproar"],
-        }
+        measured.once_more()
+    yield from measured.rows(name if title not in FAMILIES else title + name.removeprefix(base))
+
+
+def peers_of(peers: Peers, task: Task, *, warm_up: bool) -> dict[str, Work]:
+    """Return those that can do the task, after what they do only once."""
+    found = {who: prepared(task) for who, prepared in peers}
+    few = replace(task, inputs=task.inputs[:WARM_UP], targets=task.targets[:WARM_UP])
+    for who, prepared in peers:
+        work = prepared(few) if warm_up and found[who] is not None else None
+        if work is not None:
+            work()
+    return {who: work for who, work in found.items() if work is not None}
+
+
+@dataclass
+class Measured:
+    """The times of an explainer, of its bare passes and of its peers, each measured in turn."""
+
+    problem: Problem
+    names: Sequence[ExplainerName]
+    task: Task
+    peers: Mapping[str, Work]
+    passes: int = 0
+    times: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+
+    @property
+    def held_out(self) -> torch.Tensor | None:
+        """The inputs that an explanation of the function is made from."""
+        return self.problem.model.held_out[0] if self.names[0].of_function else None
+
+    def once_more(self) -> None:
+        examples = len(self.task.inputs)
+
+        def explain() -> None:
+            self.passes = explained(self.problem, self.names, examples)
+
+        self.times["uproar"].append(seconds(explain))
+        if self.passes:
+            inputs = self.task.inputs if self.held_out is None else self.held_out
+            gradients = self.names[0].entry().needs.startswith("gradients")
+            bare = bare_passes(self.problem.model, inputs, self.passes, gradients=gradients)
+            self.times["bare"].append(seconds(bare))
+        for who, work in self.peers.items():
+            self.times[who].append(seconds(work))
+
+    def rows(self, shown: str) -> Iterator[Row]:
+        middle = {who: statistics.median(spent) for who, spent in self.times.items()}
+        examples = len(self.task.inputs if self.held_out is None else self.held_out)
+        ours, bare = middle["uproar"], middle.get("bare")
+        for who in self.peers or ("no peer",):
+            spent = middle.get(who)
+            yield {
+                "problem": self.problem.title,
+                "explainer": shown,
+                "examples": examples,
+                "passes per example": self.passes / examples,
+                "uproar, s": ours,
+                "bare passes, s": bare or MISSING,
+                "times the bare passes": ours / bare if bare else MISSING,
+                "peer": who,
+                "peer, s": spent or MISSING,
+                "peer, times the bare passes": spent / bare if spent and bare else MISSING,
+                "times faster": spent / ours if spent else MISSING,
+            }
 
 
 def titles_for(problem: Problem) -> list[str]:
-    """Return what is timed for a problem: of trees, what is made for trees, and pfi."""
-    names = [entry.name for entry in EXPLAINERS if entry.kind != "control"]
+    """Return what is timed for a problem: of trees, what is made for trees, and what is set."""
+    kind = problem.model.kind
+    fitting = [
+        entry
+        for entry in EXPLAINERS
+        if entry.kind != "control" and (not entry.data_kinds or kind in entry.data_kinds)
+    ]
+    more = [title for title in problem.settings if ":" in title]
     if problem.estimator is not None:
-        made = {entry.name for entry in EXPLAINERS if entry.needs == "tree model"} | {"pfi"}
-        return [name for name in names if name in made]
-    return [*FAMILIES, *(name for name in names if not name.startswith("attention"))]
+        return [e.name for e in fitting if e.needs == "tree model" or e.name in problem.settings]
+    names = [entry.name for entry in fitting if entry.needs != "attention"]
+    return sorted([*FAMILIES, *names, *more], key=lambda title: place(title, names))
+
+
+def place(title: str, names: Sequence[str]) -> int:
+    """Return where a title stands: families first, then as in the registry."""
+    return -1 if title in FAMILIES else names.index(title.partition(":")[0])
 
 
 def table(key: str, repeats: int = REPEATS, only: str = "") -> Iterator[Row]:
     """Yield the rows of one problem."""
     warnings.filterwarnings("ignore")  # of the packages, on every call
-    logging.getLogger("lightgbm").setLevel(logging.ERROR)
-    torch.set_num_threads(1)
+    torch.set_num_threads(THREADS)
     keep_freed_memory()  # as runs do: for both sides, and for repeats that can be compared
-    with threadpool_limits(1):
+    with threadpool_limits(THREADS):
         problem = PROBLEMS[key]()
-        wanted = [title for title in titles_for(problem) if only in {"", title}]
-        for title in wanted:
-            yield from rows_of(problem, title, repeats)
+        for title in titles_for(problem):
+            if only in {"", title, title.partition(":")[0]}:
+                yield from rows_of(problem, title, repeats)
 
 
-def shown(row: Row) -> str:
-    cells = [
-        f"{value:.3g}".replace("nan", "-") if isinstance(value, float) else str(value)
-        for value in row.values()
-    ]
-    widths = (24, 48, 9, 9, 9, 9, 11, 16, 9, 9)
+def printed(row: Row) -> str:
+    cells = [f"{value:.3g}" if isinstance(value, float) else str(value) for value in row.values()]
     return "".join(
-        cell.ljust(width) if width > 11 else cell.rjust(width)
-        for cell, width in zip(cells, widths, strict=True)
+        cell.ljust(width) if width > 12 else cell.rjust(width) + "  "
+        for cell, width in zip(cells, WIDTHS, strict=True)
     )
 
 
@@ -240,11 +276,12 @@ def main() -> None:
     parser.add_argument("--only", default="", help="name of one explainer, without parameters")
     parser.add_argument("--problem", choices=PROBLEMS, action="append", help="all by default")
     arguments = parser.parse_args()
+    print(f"{THREADS} thread, torch {torch.__version__}; seconds of processor time, medians")
     for key in arguments.problem or PROBLEMS:
-        begun = time.perf_counter()
-        for row in table(key, arguments.repeats, arguments.only):
-            print(shown(row), flush=True)
-        print(f"{key}: {time.perf_counter() - begun:.0f} s")
+        for number, row in enumerate(table(key, arguments.repeats, arguments.only)):
+            if not number:
+                print(", ".join(row))
+            print(printed(row), flush=True)
 
 
 if __name__ == "__main__":

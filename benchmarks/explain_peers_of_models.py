@@ -54,15 +54,14 @@ def sage(task: Task) -> Work:
     orders = task.options["permutations"] * len(inputs)
     # Orders of the features that go side by side, each with all of the background.
     together = np.gcd(orders, max(1, task.rows // task.options["background"]))
-    answer = task.problem.estimator.predict_proba if task.problem.estimator else task.probabilities
     others = task.background.flatten(1).numpy()
 
     def work() -> None:
         if len(np.unique(feature)) < len(feature):
             groups = [np.flatnonzero(feature == one) for one in np.unique(feature)]
-            imputer: Any = package.GroupedMarginalImputer(answer, others, groups)
+            imputer: Any = package.GroupedMarginalImputer(task.probabilities, others, groups)
         else:
-            imputer = package.MarginalImputer(answer, others)
+            imputer = package.MarginalImputer(task.probabilities, others)
         package.PermutationEstimator(imputer, "cross entropy", random_state=0)(
             inputs,
             labels,

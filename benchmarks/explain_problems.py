@@ -32,10 +32,11 @@ TREES = 100
 
 @dataclass(frozen=True)
 class Problem:
-    """A model, the inputs that are explained, and how much of them each explainer gets.
+    """A model, the inputs that are explained, and how many of them each explainer gets.
 
     ``settings`` has the name, with parameters, and the number of examples of explainers that are
-    too slow, here or in the package that they are compared with, for ``examples`` of them.
+    too slow, here or in the package that they are compared with, for ``examples`` of them. Keys are
+    names without parameters, the titles of families, or names of which there is one row more.
     ``peer_rows`` is how many rows that package is told to put into one pass: the fastest of those
     tried for it.
     """
@@ -47,10 +48,6 @@ class Problem:
     examples: int
     peer_rows: int = 0
     settings: Mapping[str, tuple[str, int]] = field(default_factory=dict)
-
-    def setting(self, base: str) -> tuple[str, int]:
-        """Return the name and the number of examples of an explainer."""
-        return self.settings.get(base, (base, self.examples))
 
     @property
     def estimator(self) -> Any:
@@ -135,7 +132,8 @@ def table_mlp() -> Problem:
         "expected-grad": ("expected-grad", 256),
         "guided-ig": ("guided-ig", 512),
         "lime": ("lime", 64),
-        "kernel-shap": ("kernel-shap:background=10", 16),
+        "kernel-shap": ("kernel-shap", 32),
+        "kernel-shap:background=10": ("kernel-shap:background=10", 8),
         "deeplift-shap": ("deeplift-shap", 512),
         "shapley-sampling": ("shapley-sampling", 256),
         "shap-kernel": ("shap-kernel:coalitions=512:background=10:kept=0", 16),
@@ -187,7 +185,14 @@ def table_trees(library: str) -> Problem:
     settings = {
         "tree-shap": ("tree-shap", 512),
         "shap-tree": ("shap-tree", 512),
+        "pfi": ("pfi", 1),
     }
+    if library == "XGBoost":  # as of any model that is no network
+        settings |= {
+            "lime": ("lime", 16),
+            "kernel-shap": ("kernel-shap:coalitions=512", 8),
+            "sage": ("sage:permutations=1:background=16:threshold=0", 1),
+        }
     return _problem(f"20 columns, {library}", data, answering, 2048, 2048, settings)
 
 

@@ -12,7 +12,7 @@ import gaussians
 import oracles
 from test_explain_permutation import held_out
 from test_explain_perturbation import every, make, seeded
-from uproar.explain import passes
+from uproar.explain import coalitions
 from uproar.explain.conditional import RIDGE, ConditionalPermutation
 from uproar.explain.permutation import Permutation
 from uproar.types import Skipped
@@ -52,9 +52,9 @@ def test_it_is_the_loop_over_features(
             drawn[:, own] = flat[:, own] - residuals[:, own] + residuals[order][:, own]
             rises.append(mean_loss(drawn) - mean_loss(flat))
         expected.append(np.mean(rises))
-    monkeypatch.setattr("uproar.explain.losses.CALLABLE_PASSES", 1)
     for rows in (7, 2048):
-        monkeypatch.setattr(passes, "MOST_ROWS", rows)
+        for limit in ("ROWS", "CONVOLUTION_ROWS", "FUNCTION_ROWS"):
+            monkeypatch.setattr(coalitions, limit, rows)
         found = ConditionalPermutation(repeats=2).measure(model, seeded()).values
         np.testing.assert_allclose(found, expected, rtol=1e-7, atol=1e-10)
 

@@ -14,7 +14,7 @@ import gaussians
 import oracles
 from test_explain_perturbation import SHAPES, every, make, seeded
 from uproar.data import load
-from uproar.explain import passes
+from uproar.explain import coalitions
 from uproar.explain.losses import Loss, loss_for
 from uproar.explain.permutation import Permutation
 from uproar.explain.shuffles import values_of_features
@@ -123,9 +123,9 @@ def test_permutation_is_the_loop_over_features(
     groups = model.feature_of_value(inputs).numpy()
     expected = oracles.permutation_importance(score, inputs.numpy(), groups, orders)
     explainer = Permutation(repeats=3, loss="zero-one" if loss == "zero-one" else "auto")
-    monkeypatch.setattr("uproar.explain.losses.CALLABLE_PASSES", 1)
     for rows in (7, 100, 2048):  # passes that end within an example, and one that takes all
-        monkeypatch.setattr(passes, "MOST_ROWS", rows)
+        for limit in ("ROWS", "CONVOLUTION_ROWS", "FUNCTION_ROWS"):
+            monkeypatch.setattr(coalitions, limit, rows)
         found = explainer.measure(model, seeded()).values
         np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
 

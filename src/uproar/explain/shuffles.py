@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from uproar.explain.losses import Labels, Loss, loss_for, outputs_of, rows_for
+from uproar.explain.coalitions import rows_per_forward
+from uproar.explain.losses import Labels, Loss, loss_for, outputs_of
 from uproar.models.trained import TrainedModel
 
 
@@ -22,16 +24,16 @@ class Stand:
     material: Tensor
     expected: Tensor | None = None
 
-    def values(self, rows: Tensor, sources: Tensor, columns: Tensor) -> Tensor:
+    def values(self, rows: slice, sources: Tensor, columns: Tensor) -> Tensor:
         """Return what stands in, (shuffles, rows, columns).
 
-        :param rows: (rows,), the examples. :param sources: (shuffles, rows), which of them stand
+        :param rows: the examples. :param sources: (shuffles, rows), which of them stand
             in. :param columns: (shuffles, columns), the values that are replaced.
         """
         values = self.material[sources[:, :, None], columns[:, None]]
         if self.expected is None:
             return values
-        return values + self.expected[rows[None, :, None], columns[:, None]]
+        return values + self.expected[rows][:, columns].transpose(0, 1)
 
 
 def orders_of(examples: int, repeats: int, generator: torch.Generator) -> Tensor:
@@ -74,15 +76,17 @@ def increases_of_loss(
     members = values_of_features(model.feature_of_value(inputs))
     repeats, examples = order.shape
     totals = torch.zeros(len(members), examples, dtype=torch.float64, device=inputs.device)
-    rows = rows_for(model, inputs)
+    rows = rows_per_forward(model, inputs)
     # Pairs of a feature and an order: several in one pass where there are few examples.
     pairs = torch.arange(len(members) * repeats, device=inputs.device)
-    for some in pairs.split(max(1, rows // examples)):
+    for some in pairs.split(math.ceil(rows / examples)):
         features, sources = some // repeats, order[some % repeats]
-        for part in torch.arange(examples, device=inputs.device).split(rows):
-            values = stand.values(part, sources[:, part], members[features])
-            losses = _losses(model, loss, inputs[part], labels[part], members[features], values)
-            totals[:, part] = totals[:, part].index_add(0, features, losses)
+        columns = members[features]
+        for start in range(0, examples, rows):
+            part = slice(start, start + rows)
+            values = stand.values(part, sources[:, part], columns)
+            losses = _losses(model, loss, inputs[part], labels[part], columns, values)
+            totals[:, part].index_add_(0, features, losses)
     return totals / repeats - loss(outputs, labels)
 
 

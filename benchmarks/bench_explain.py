@@ -11,6 +11,7 @@ else: what an explainer takes beyond them is its own.
 from __future__ import annotations
 
 import argparse
+import gc
 import statistics
 import time
 import warnings
@@ -132,6 +133,7 @@ def bare_passes(model: TrainedModel, inputs: torch.Tensor, rows: int, *, gradien
 
 def seconds(work: Callable[[], object]) -> float:
     """Return processor time, which other processes take no part of: all run on one thread."""
+    gc.collect()  # packages leave memory behind, and should not pay for each other's
     times, begun = 0, time.process_time()
     while not times or time.process_time() - begun < LEAST_SECONDS:
         work()

@@ -5,7 +5,12 @@ from __future__ import annotations
 import importlib
 import pkgutil
 
+from hypothesis import settings
 from jaxtyping import install_import_hook
+
+# No test is timed: other work on the machine is no failure.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 # Not the statistics, which check the shapes they are given themselves, in words of their own.
 SCIENCE = "data explain explained explanations models protocols ranking remove"

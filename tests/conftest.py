@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import signal
 
 from hypothesis import settings
 from jaxtyping import install_import_hook
@@ -11,6 +12,9 @@ from jaxtyping import install_import_hook
 # No test is timed: other work on the machine is no failure.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+# Shells let what they start in the background ignore interrupts, which some tests send.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Not the statistics, which check the shapes they are given themselves, in words of their own.
 SCIENCE = "data explain explained explanations models protocols ranking remove"

@@ -44,8 +44,23 @@ def test_models_without_gradients_are_given_no_explainer_that_needs_them(kind):
         explainers_of(kind, "mine:factory", gradients=False),
     ):
         assert all("gradients" not in parse(name).entry().needs for name in names)
-    assert ("tree-shap" in explainers_of(kind, "lightgbm:LGBMClassifier")) is True
-    assert ("tree-shap" in explainers_of(kind, "sklearn:SVC")) is False
+
+
+@pytest.mark.parametrize(
+    ("model", "trees"),
+    [
+        ("lightgbm:LGBMClassifier", True),
+        ("xgboost:XGBRFRegressor", True),
+        ("sklearn:DecisionTreeClassifier", True),
+        ("sklearn:ExtraTreesRegressor", True),
+        ("sklearn:HistGradientBoostingClassifier", True),
+        ("sklearn:SVC", False),
+        ("sklearn:Pipeline", False),
+        ("mine:RandomForestClassifier", False),
+    ],
+)
+def test_trees_are_explained_as_trees(model, trees):
+    assert ("tree-shap" in explainers_of("table", model, gradients=False)) is trees
 
 
 def test_images_have_the_defaults_of_digits_and_others_have_occlusion_in_place_of_edges():

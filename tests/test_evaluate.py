@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
+from sklearn.tree import DecisionTreeClassifier
 from torch import nn
 
 import uproar
@@ -223,6 +224,13 @@ def test_a_function_that_makes_an_estimator(tmp_path):
     assert result.failed == ()
     assert result.spec.training == "processes"
     assert result.leaderboard()["explainer"][0] == "occlusion"
+
+
+def test_an_estimator_of_trees_is_explained_as_trees(tmp_path):
+    data, protocols = table(), ["no-retrain"]
+    result = small(tmp_path, data, DecisionTreeClassifier(max_depth=3), protocols=protocols)
+    assert (result.failed, dict(result.skipped)) == ((), {})
+    assert {"tree-shap", "occlusion", "pfi"} < set(result.leaderboard()["explainer"])
 
 
 def test_arrays_that_may_not_be_written_to_are_taken(tmp_path):

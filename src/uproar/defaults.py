@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,7 +21,10 @@ MODEL_OF_KIND: Mapping[Kind, str] = {
 MOST_ONCE_EPOCHS = 100
 # What pre-trained language models are fine-tuned with, Devlin et al. 2019 (arXiv 1810.04805).
 FINE_TUNING = {"learning_rate": 2e-5, "epochs": 3, "batch_size": 32}
-TREES = ("xgboost", "lightgbm")
+# Estimators of trees, after the libraries that have few others.
+TREES = re.compile(
+    r"(xgboost|lightgbm):|sklearn:\w*(Tree|Trees|Forest|GradientBoosting)(Classifier|Regressor)$"
+)
 LIBRARIES = (*ESTIMATORS, PRETRAINED)
 # Explainers of models that have no gradients.
 OF_ESTIMATORS = ("occlusion", "abs-occlusion", "pfi", "input-magnitude", "random")
@@ -64,10 +68,14 @@ def removal_of(kind: Kind) -> str:
 
 
 def explainers_of(kind: Kind, model: str, *, gradients: bool = True) -> tuple[str, ...]:
-    """Return the explainers that make sense for a kind of data and a model."""
+    """Return the explainers that make sense for a kind of data and a model.
+
+    >>> explainers_of("table", "sklearn:RandomForestClassifier")[:3]
+    ('tree-shap', 'abs-tree-shap', 'occlusion')
+    """
     library = model.partition(":")[0]
     if library in ESTIMATORS or not gradients:
-        return (*(("tree-shap", "abs-tree-shap") if library in TREES else ()), *OF_ESTIMATORS)
+        return (*(("tree-shap", "abs-tree-shap") if TREES.match(model) else ()), *OF_ESTIMATORS)
     if kind == "image":
         return DEFAULT_EXPLAINERS
     # Hiding every feature once is cheap where there are few of them.

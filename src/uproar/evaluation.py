@@ -158,8 +158,9 @@ def evaluate(
 
 def _choices(data: Data, model: Model) -> dict[str, Any]:
     """Return what a data set of one's own chooses where the caller does not."""
-    name = model if isinstance(model, str) else ""
-    gradients = not hasattr(model, "predict")
+    name, gradients = model if isinstance(model, str) else "", not hasattr(model, "predict")
+    if not gradients:  # as if it had been named
+        name = f"{type(model).__module__.partition('.')[0]}:{type(model).__name__}"
     rankings = tuple(data.known_importance)
     return {
         "rankings": rankings,

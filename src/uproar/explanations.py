@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -196,12 +196,9 @@ def _measured(
     examples = 1 if model.held_out is None else max(1, len(model.held_out[1]))
     found = {}
     for name in names:
-        transform = transform_of(name.aggregation)
-        own = (
-            replace(importance, values=transform(importance.values))
-            if name.aggregation
-            else importance
-        )
+        own = importance
+        if name.aggregation:  # errors and tests are those of the importance as it was measured
+            own = Importance.of(transform_of(name.aggregation)(importance.values))
         found[name.name] = (own, seconds, counted.examples / examples)
     return found
 

@@ -14,7 +14,7 @@ from uproar.explain.tree_arrays import Trees, share_of
 
 MOST_EXAMPLES = 512  # at once: the arrays of a block stay in the processor's cache
 MOST_NUMBERS = 2**17
-MOST_PLACES = 2**16
+MOST_PLACES = 2**15
 SMALLEST_SHARE = 1e-30
 
 
@@ -207,7 +207,7 @@ def path_changes(
 ) -> Float[np.ndarray, "examples features"]:
     """Return the sums over splits of how much the mean of the leaves below changes."""
     changes, children = _changes(trees), _children(trees)
-    found = np.empty(values.shape)
+    found, missing = np.empty(values.shape), bool(np.isnan(values).any())
     step = max(1, MOST_PLACES // len(trees.roots))
     for start in range(0, len(values), step):
         rows, nodes = values[start : start + step], len(trees.left)
@@ -220,7 +220,10 @@ def path_changes(
             inner = np.flatnonzero(children.take(2 * node) >= 0)
             node, first, own = node.take(inner), first.take(inner), own.take(inner)
             place = first + trees.feature.take(node)
-            right = _goes_right(trees, node, rows.ravel().take(place))
+            value = rows.ravel().take(place)
+            right = value > trees.threshold.take(node)
+            if missing:
+                right |= np.isnan(value) & ~trees.missing_left.take(node)
             node = children.take(2 * node + right)
             total += np.bincount(place, changes.take(own + node), minlength=rows.size)
         found[start : start + step] = total.reshape(rows.shape)
@@ -240,11 +243,3 @@ def _changes(trees: Trees) -> Float[np.ndarray, "columns_of_nodes"]:
 def _children(trees: Trees) -> Int[np.ndarray, "children"]:
     """Return the left and the right child of every node, side by side."""
     return np.stack([trees.left, trees.right], 1).ravel()
-
-
-def _goes_right(
-    trees: Trees, node: NDArray[np.int64], value: NDArray[np.float64]
-) -> NDArray[np.bool_]:
-    missing = np.isnan(value)
-    right = value > trees.threshold.take(node)
-    return np.where(missing, ~trees.missing_left.take(node), right) if missing.any() else right

@@ -189,6 +189,27 @@ def test_windows_are_the_loop_over_windows(layout: str, patch: int, stride: int)
         np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
 
 
+@every
+def test_what_is_as_in_the_baseline_is_not_asked_about(layout: str) -> None:
+    model, inputs, targets = make(layout)
+    dark = torch.rand(inputs.shape, generator=seeded()) < 0.7
+    inputs = torch.where(dark, model.black, inputs)
+    inputs[0] = model.black
+    feature = model.feature_of_value(inputs)
+    with model.counting() as counted:
+        found = per_feature(Occlusion()(model, inputs, targets, seeded()), model, inputs)
+    bright = [feature[row].unique() for row in (inputs != model.black).flatten(1)]
+    assert counted.examples == len(inputs) + sum(map(len, bright))
+    for example, target in enumerate(targets.tolist()):
+        expected = oracles.occlusion(
+            lambda x, target=target: float(model(torch.tensor(x)[None])[0, target]),
+            inputs[example].numpy(),
+            model.black.numpy(),
+            feature.numpy(),
+        )
+        np.testing.assert_allclose(found[example], expected, rtol=1e-9, atol=1e-12)
+
+
 @pytest.mark.parametrize(("patch", "stride"), [(2, 1), (2, 2), (3, 2)])
 def test_captum_slides_the_same_windows(patch: int, stride: int) -> None:
     model, inputs, targets = make("colour")

@@ -120,15 +120,6 @@ def test_an_explanation_of_the_function_is_made_once_and_stands_for_all(monkeypa
     assert np.abs(found.shown).sum() > 0
 
 
-def test_an_absolute_importance_has_no_error_or_test_of_the_signed_one():
-    found = explained(small("table"), "pfi", "abs-pfi")
-    signed, absolute = found["pfi"].function, found["abs-pfi"].function
-    np.testing.assert_array_equal(absolute.values, np.abs(signed.values))
-    assert np.isfinite(signed.errors).all()
-    assert np.isnan(absolute.errors).all()
-    assert np.isnan(absolute.p_values).all()
-
-
 def test_callables_see_the_model_the_inputs_and_the_targets():
     data, calls = small("colour"), []
 

@@ -197,8 +197,8 @@ def _measured(
     found = {}
     for name in names:
         own = importance
-        if name.aggregation:  # errors and tests are those of the importance as it was measured
-            own = Importance.of(transform_of(name.aggregation)(importance.values))
+        if name.aggregation:
+            own = importance.aggregated(transform_of(name.aggregation))
         found[name.name] = (own, seconds, counted.examples / examples)
     return found
 

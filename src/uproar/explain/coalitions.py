@@ -20,6 +20,7 @@ ACCELERATOR_ROWS, ACCELERATOR_ROW_BYTES = 2**14, 2**24
 FUNCTION_ROWS, FUNCTION_ROW_BYTES = 2**13, 2**22
 MASK_ENTRIES = 2**22  # of coalitions times features that are spelt out at once
 ANSWERS = 2**22  # of examples times coalitions that are kept at once
+WORTH_ASKING_ALL = 0.8  # share of changed inputs, above which choosing them takes longer
 
 
 def rows_per_forward(model: TrainedModel, inputs: Tensor) -> int:
@@ -110,6 +111,49 @@ def mixed_outputs(
                 answers.append(outputs.gather(2, wanted.expand(len(points), -1, -1))[..., 0])
         found.append(torch.cat(answers).T)
     return torch.cat(found)
+
+
+def outputs_where_changed(
+    model: TrainedModel,
+    inputs: Float[Tensor, "examples *shape"],
+    targets: Int[Tensor, "examples"],
+    *,
+    absent: Float[Tensor, "examples *shape"],
+    kept: Bool[Tensor, "coalitions players"],
+    player_of_value: Int[Tensor, "values"],
+    whole: Float[Tensor, "examples"],
+) -> Float[Tensor, "examples coalitions"]:
+    """Return what :func:`mixed_outputs` does, and ask only about what coalitions change.
+
+    Where everyone who leaves has a stand-in with the same values (dark pixels, the padding of
+    texts), the output is that of the whole example.
+
+    :param whole: (examples,), the explained outputs of the examples as they are.
+
+    >>> model = TrainedModel(lambda inputs: inputs.sum(1, keepdim=True), *[torch.zeros(2)] * 3, 1)
+    >>> inputs, whole, kept = torch.tensor([[4.0, 0.0]]), torch.tensor([4.0]), ~torch.eye(2).bool()
+    >>> with model.counting() as passes:
+    ...     outputs = outputs_where_changed(
+    ...         model, inputs, torch.tensor([0]), absent=torch.zeros(1, 2), kept=kept,
+    ...         player_of_value=torch.arange(2), whole=whole)
+    >>> outputs, passes.examples
+    (tensor([[0., 4.]]), 1)
+    """
+    leaving = (~kept).to(torch.float32)
+    changed = differs(inputs, absent, player_of_value).to(torch.float32) @ leaving.T > 0
+    if changed.sum() > WORTH_ASKING_ALL * changed.numel():
+        return mixed_outputs(
+            model, inputs, targets, absent=absent, kept=kept, player_of_value=player_of_value
+        )
+    outputs = whole[:, None].repeat(1, len(kept))
+    flat, stand_in = inputs.flatten(1), absent.flatten(1)
+    rows = rows_per_forward(model, inputs)
+    for example, coalition in (pairs.T for pairs in changed.nonzero().split(rows)):
+        shares = kept[coalition].index_select(1, player_of_value).to(flat.dtype)
+        points = torch.lerp(stand_in[example], flat[example], shares)
+        answers = model(points.view(-1, *inputs.shape[1:]))
+        outputs[example, coalition] = answers.gather(1, targets[example, None])[:, 0]
+    return outputs
 
 
 def differs(

@@ -15,7 +15,8 @@ PERTURBATIONS = (
         signed=True,
         scope="local",
         parameters=(("patch", 1), ("stride", 1), ("baseline", "black")),
-        # Of images; where windows overlap a few less, since the last one ends at the border.
+        # Of images, at most: the last of windows that overlap ends at the border, and those that
+        # change nothing are not asked about.
         passes="ceil(features / stride ** 2) + 1",
     ),
     Entry(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -13,6 +14,8 @@ from scipy.special import stdtr
 from torch import Tensor
 
 from uproar.models.trained import TrainedModel
+
+Transform = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,21 @@ class Importance:
             return cls.of(values)
         errors = differences.std(1, ddof=1) / np.sqrt(examples)
         return cls(values, errors, one_sided(values, errors, examples))
+
+    def aggregated(self, transform: Transform) -> Importance:
+        """Return the importance with each value transformed, as absolute value or square.
+
+        Its errors are how far the transform goes within one standard error, to the farther side.
+        Values that are never below zero have no test against it.
+
+        >>> found = Importance(np.array([-2.0, 0.0]), np.array([0.5, 0.5]), np.array([1.0, 0.5]))
+        >>> found.aggregated(np.square)
+        Importance(values=array([4., 0.]), errors=array([2.25, 0.25]), p_values=array([nan, nan]))
+        """
+        values = transform(self.values)
+        ends = [transform(self.values + side * self.errors) for side in (-1, 1)]
+        errors = np.abs(np.stack(ends) - values).max(0)
+        return Importance(values, errors, np.full(len(values), np.nan))
 
     def like(self, model: TrainedModel, inputs: Float[Tensor, "examples ..."]) -> Tensor:
         """Return it as an attribution of every input: the same for all."""

@@ -12,7 +12,7 @@ from torch import Tensor
 from uproar.explain.coalitions import (
     MASK_ENTRIES,
     explained_outputs,
-    mixed_outputs,
+    outputs_where_changed,
     rows_per_forward,
 )
 from uproar.explain.parameters import BASELINES
@@ -30,7 +30,8 @@ class Occlusion:
     images, and ``patch`` steps of series (channel by channel where channels are features) and
     texts. They begin at multiples of ``stride``; the last ones end at the border, where they may
     be smaller. With a patch of 1, the default, every feature is replaced by itself: feature
-    ablation. Zeiler and Fergus slide a grey square over an image.
+    ablation. Zeiler and Fergus slide a grey square over an image. About windows where the example
+    is as the baseline anyway the model is not asked.
 
     :param patch: side of the window, in features (which may be patches of pixels themselves).
     :param stride: features from one window to the next, at most ``patch``, so that all are covered.
@@ -99,8 +100,14 @@ class Occlusion:
             max(1, MASK_ENTRIES // features)
         ):
             hidden = _hidden(spans, block)
-            outputs = mixed_outputs(
-                model, inputs, targets, absent=absent, kept=~hidden, player_of_value=feature
+            outputs = outputs_where_changed(
+                model,
+                inputs,
+                targets,
+                absent=absent,
+                kept=~hidden,
+                player_of_value=feature,
+                whole=whole,
             )
             covers = hidden.to(whole.dtype)
             total += (whole[:, None] - outputs) @ covers

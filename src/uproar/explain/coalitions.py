@@ -147,12 +147,14 @@ def outputs_where_changed(
         )
     outputs = whole[:, None].repeat(1, len(kept))
     flat, stand_in = inputs.flatten(1), absent.flatten(1)
-    rows = rows_per_forward(model, inputs)
-    for example, coalition in (pairs.T for pairs in changed.nonzero().split(rows)):
-        shares = kept[coalition].index_select(1, player_of_value).to(flat.dtype)
-        points = torch.lerp(stand_in[example], flat[example], shares)
-        answers = model(points.view(-1, *inputs.shape[1:]))
-        outputs[example, coalition] = answers.gather(1, targets[example, None])[:, 0]
+    rows, step = rows_per_forward(model, inputs), max(1, MASK_ENTRIES // flat.shape[1])
+    for start in range(0, len(kept), step):
+        some = slice(start, start + step)
+        shares = kept[some].to(flat.dtype).index_select(1, player_of_value)
+        for example, coalition in (pairs.T for pairs in changed[:, some].nonzero().split(rows)):
+            points = torch.lerp(stand_in[example], flat[example], shares[coalition])
+            answers = model(points.view(-1, *inputs.shape[1:]))
+            outputs[example, start + coalition] = answers.gather(1, targets[example, None])[:, 0]
     return outputs
 
 

@@ -50,6 +50,7 @@
     const [ink, soft, grid] = ["ink", "soft", "grid"].map(uproar.colour);
     layout.paper_bgcolor = "rgba(0,0,0,0)";
     layout.plot_bgcolor = "rgba(0,0,0,0)";
+    layout.modebar = { bgcolor: "rgba(0,0,0,0)", color: soft, activecolor: ink };
     layout.font = { color: soft, size: 12, family: getComputedStyle(document.body).fontFamily };
     layout.hoverlabel = { ...layout.hoverlabel, bgcolor: uproar.colour("raised"), bordercolor: uproar.colour("rule"), font: { color: ink, size: 13 } };
     for (const axis of [layout.xaxis, layout.yaxis]) Object.assign(axis, { gridcolor: grid, zerolinecolor: soft, linecolor: soft });

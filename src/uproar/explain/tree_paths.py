@@ -14,7 +14,7 @@ from uproar.explain.tree_arrays import Trees, share_of
 
 MOST_EXAMPLES = 512  # at once: the arrays of a block stay in the processor's cache
 MOST_NUMBERS = 2**17
-MOST_PLACES = 2**15
+MOST_PLACES = 2**14
 SMALLEST_SHARE = 1e-30
 
 
@@ -206,40 +206,46 @@ def path_changes(
     column: Int[np.ndarray, "examples"],
 ) -> Float[np.ndarray, "examples features"]:
     """Return the sums over splits of how much the mean of the leaves below changes."""
-    changes, children = _changes(trees), _children(trees)
-    found, missing = np.empty(values.shape), bool(np.isnan(values).any())
+    children, means = np.stack([trees.left, trees.right], 1), trees.means()
+    inner = np.where(trees.left.take(children) >= 0, children, -1).ravel()
+    found = np.empty(values.shape)
     step = max(1, MOST_PLACES // len(trees.roots))
-    for start in range(0, len(values), step):
-        rows, nodes = values[start : start + step], len(trees.left)
-        # Every example begins at every root, and goes on until it is at a leaf.
-        first = np.repeat(np.arange(len(rows)) * rows.shape[1], len(trees.roots))
-        node = np.tile(trees.roots, len(rows))
-        own = np.repeat(column[start : start + step] * nodes, len(trees.roots))
-        total = np.zeros(rows.size)
-        while len(node):
-            inner = np.flatnonzero(children.take(2 * node) >= 0)
-            node, first, own = node.take(inner), first.take(inner), own.take(inner)
-            place = first + trees.feature.take(node)
-            value = rows.ravel().take(place)
-            right = value > trees.threshold.take(node)
-            if missing:
-                right |= np.isnan(value) & ~trees.missing_left.take(node)
-            node = children.take(2 * node + right)
-            total += np.bincount(place, changes.take(own + node), minlength=rows.size)
-        found[start : start + step] = total.reshape(rows.shape)
+    for own in np.unique(column):
+        examples, mean = np.flatnonzero(column == own), means[:, own]
+        # From every node to its left and to its right child.
+        changes = np.where(children >= 0, mean.take(children) - mean[:, None], 0.0).ravel()
+        for start in range(0, len(examples), step):
+            some = examples[start : start + step]
+            found[some] = _changes_on_the_way(trees, inner, changes, values[some])
     return found
 
 
-def _changes(trees: Trees) -> Float[np.ndarray, "columns_of_nodes"]:
-    """Return how much the mean changes from the parent to a node, column by column."""
-    means = trees.means()
-    changes = np.zeros_like(means)
-    inner = np.flatnonzero(trees.left >= 0)
-    for side in (trees.left[inner], trees.right[inner]):
-        changes[side] = means[side] - means[inner]
-    return np.ravel(changes.T)
+def _changes_on_the_way(
+    trees: Trees,
+    children: Int[np.ndarray, "children"],
+    changes: Float[np.ndarray, "children"],
+    rows: Float[np.ndarray, "examples features"],
+) -> Float[np.ndarray, "examples features"]:
+    """Let every example begin at every root, and go on until it is at a leaf.
 
+    Tree by tree, so that the nodes of one stay in the processor's cache.
 
-def _children(trees: Trees) -> Int[np.ndarray, "children"]:
-    """Return the left and the right child of every node, side by side."""
-    return np.stack([trees.left, trees.right], 1).ravel()
+    :param children: the left and the right child of every node that split on, -1 for leaves.
+    :param changes: how much the mean changes from the node to each child.
+    """
+    roots = trees.roots[trees.left[trees.roots] >= 0]
+    node = np.repeat(roots, len(rows))
+    first = np.tile(np.arange(len(rows)) * rows.shape[1], len(roots))
+    missing, total = bool(np.isnan(rows).any()), np.zeros(rows.size)
+    while len(node):
+        place = first + trees.feature.take(node)
+        value = rows.take(place)
+        right = value > trees.threshold.take(node)
+        if missing:
+            right |= np.isnan(value) & ~trees.missing_left.take(node)
+        child = 2 * node + right
+        total += np.bincount(place, changes.take(child), minlength=rows.size)
+        node = children.take(child)
+        inner = np.flatnonzero(node >= 0)
+        node, first = node.take(inner), first.take(inner)
+    return total.reshape(rows.shape)

@@ -226,11 +226,44 @@ def test_a_function_that_makes_an_estimator(tmp_path):
     assert result.leaderboard()["explainer"][0] == "occlusion"
 
 
-def test_an_estimator_of_trees_is_explained_as_trees(tmp_path):
-    data, protocols = table(), ["no-retrain"]
-    result = small(tmp_path, data, DecisionTreeClassifier(max_depth=3), protocols=protocols)
-    assert (result.failed, dict(result.skipped)) == ((), {})
-    assert {"tree-shap", "occlusion", "pfi"} < set(result.leaderboard()["explainer"])
+TREE = DecisionTreeClassifier(max_depth=3)
+
+
+def positive(inputs):
+    return np.stack([-inputs[:, 0], inputs[:, 0]], 1)
+
+
+class Positive(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.sign = nn.Parameter(torch.tensor([[-1.0, 1.0]]))
+
+    def forward(self, inputs):
+        return inputs[:, :1] * self.sign
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        (TREE, {"tree-shap", "occlusion", "pfi"}),
+        (lambda: TREE, {"tree-shap", "occlusion", "pfi"}),
+        (positive, {"occlusion", "pfi"}),
+        (wide, {"grad", "ig", "occlusion"}),
+        (Positive(), {"grad", "ig", "occlusion"}),
+    ],
+    ids=["estimator", "its factory", "function", "module's factory", "module"],
+)
+def test_objects_have_the_explainers_that_fit_them(model, expected, tmp_path):
+    result = small(tmp_path, table(), model, protocols=["no-retrain"])
+    assert result.failed == ()
+    assert expected < set(result.leaderboard()["explainer"])
+
+
+def test_an_estimator_has_its_explainers_for_data_of_a_name_too(tmp_path):
+    options = {"protocols": ["no-retrain"], "fractions": [0.5], "repeats": 1, "quiet": True}
+    result = evaluate(TREE, "hooker-toy", out=tmp_path, log=silent, **options)
+    assert (result.failed, result.skipped) == ((), ())
+    assert {"tree-shap", "true-ranking", "random"} < set(result.leaderboard()["explainer"])
 
 
 def test_arrays_that_may_not_be_written_to_are_taken(tmp_path):

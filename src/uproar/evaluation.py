@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from uproar.benchmark import Benchmark, Log
+from uproar.data import kind_of
 from uproar.data.checks import check
 from uproar.dataset import Data
-from uproar.defaults import MODEL_OF_KIND, explainers_of, removal_of
+from uproar.defaults import MODEL_OF_KIND, defaults, explainers_of, removal_of
 from uproar.result import Result
 from uproar.spec import DEFAULT_FRACTIONS, Spec
 from uproar.types import Recipe, Source, UproarError, unknown
@@ -129,6 +130,7 @@ def evaluate(
             own_units=_answers_in_own_units(model),
         )
     given = None if explainers is None else _explainers(explainers)
+    listed = _default_explainers(train, data, source, model) if given is None else tuple(given)
     callables = {key: value for key, value in (given or {}).items() if value is not None}
     values: dict[str, Any] = {
         "data": str(train) if data is None else f"python:{name or data.name}",
@@ -144,11 +146,12 @@ def evaluate(
     }
     chosen = {
         "removals": tuple(removals) or None,
-        "explainers": None if given is None else tuple(given),
+        "explainers": listed,
         "recipe": recipe,
         "retrain_once_epochs": retrain_once_epochs,
     }
-    values |= {} if data is None else _choices(data, model)
+    if data is not None:
+        values |= {"rankings": tuple(data.known_importance), "removals": (removal_of(data.kind),)}
     values |= {key: value for key, value in chosen.items() if value is not None}
     spec = Spec.from_mapping(values)
     folder = Path(out or Path("runs") / (name or spec.folder_name))
@@ -156,20 +159,24 @@ def evaluate(
     return Benchmark(spec, folder, data, thing, callables, log, quiet).run()
 
 
-def _choices(data: Data, model: Model) -> dict[str, Any]:
-    """Return what a data set of one's own chooses where the caller does not."""
-    name, gradients = model if isinstance(model, str) else "", not hasattr(model, "predict")
-    if not gradients:  # as if it had been named
-        name = f"{type(model).__module__.partition('.')[0]}:{type(model).__name__}"
-    rankings = tuple(data.known_importance)
-    return {
-        "rankings": rankings,
-        "removals": (removal_of(data.kind),),
-        "explainers": (
-            *explainers_of(data.kind, name or MODEL_OF_KIND[data.kind], gradients=gradients),
-            *rankings,
-        ),
-    }
+def _default_explainers(
+    train: Any, data: Data | None, source: Source, model: Model
+) -> tuple[str, ...] | None:
+    """Return the explainers of objects; of what has a name the spec knows them."""
+    from uproar.models.choice import estimator_name, is_trained
+
+    if data is None and isinstance(model, str):
+        return None
+    if data is None:
+        kind, rankings = kind_of(str(train), source), defaults(str(train), source).rankings
+    else:
+        kind, rankings = data.kind, tuple(data.known_importance)
+    if isinstance(model, str):
+        name, gradients = model, True
+    else:
+        name = estimator_name(model)
+        gradients = not name and (hasattr(model, "parameters") or not is_trained(model))
+    return (*explainers_of(kind, name or MODEL_OF_KIND[kind], gradients=gradients), *rankings)
 
 
 def _called(model: Model) -> str:

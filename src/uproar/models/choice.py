@@ -99,6 +99,19 @@ def is_trained(model: Any) -> bool:
     return bool(_required(model)) and not _takes_data(model)
 
 
+def estimator_name(model: Any) -> str:
+    """Return the name of a library's estimator that is given or made, nothing for other models.
+
+    >>> from sklearn.svm import SVC
+    >>> [estimator_name(model) for model in (SVC(), lambda: SVC(), lambda: nn.Linear(2, 2))]
+    ['sklearn:SVC', 'sklearn:SVC', '']
+    """
+    if callable(model) and not (is_trained(model) or _is_estimator(model) or _takes_data(model)):
+        model = _made(model)
+    kind = type(model)
+    return f"{kind.__module__.partition('.')[0]}:{kind.__name__}" if _is_estimator(model) else ""
+
+
 def _is_estimator(model: Any) -> bool:
     """Say whether a model has scikit-learn's interface."""
     has = all(callable(getattr(model, method, None)) for method in ("fit", "predict"))

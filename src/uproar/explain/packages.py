@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import random
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from uproar.models.randomness import seeded
+from uproar.models.randomness import numpy_seeded, seeded
 from uproar.models.trained import TrainedModel
 from uproar.types import Skipped, library
 
@@ -23,6 +21,7 @@ def seeded_and_quiet(seed: int, device: torch.device) -> Iterator[None]:
 
     One thread at a time: others wait at the door, since all of this belongs to the whole process.
 
+    >>> import numpy as np
     >>> before = np.random.get_state()[1][0]
     >>> with seeded_and_quiet(0, torch.device("cpu")):
     ...     first = np.random.uniform()
@@ -32,16 +31,9 @@ def seeded_and_quiet(seed: int, device: torch.device) -> Iterator[None]:
     >>> bool(np.random.get_state()[1][0] == before)
     True
     """
-    with seeded(seed, device), warnings.catch_warnings():
+    with seeded(seed, device), numpy_seeded(seed), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        of_numpy, of_python = np.random.get_state(), random.getstate()  # noqa: NPY002 - put back
-        np.random.seed(seed % 2**32)  # noqa: NPY002 - what the packages draw from
-        random.seed(seed)
-        try:
-            yield
-        finally:
-            np.random.set_state(of_numpy)  # noqa: NPY002 - put back
-            random.setstate(of_python)
+        yield
 
 
 def quietly_imported(name: str, extra: str) -> ModuleType:
@@ -86,9 +78,9 @@ def check_least(explainer: object, **least: int) -> None:
 
     :raises ValueError: which names the parameter.
 
-    >>> check_least(np.zeros(1), size=2)
+    >>> check_least(torch.zeros(1), itemsize=5)
     Traceback (most recent call last):
-    ValueError: size must be at least 2, got 1
+    ValueError: itemsize must be at least 5, got 4
     """
     for name, value in least.items():
         if getattr(explainer, name) < value:

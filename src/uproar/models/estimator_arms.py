@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import random
 import sys
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -18,6 +16,7 @@ from sklearn.base import clone
 from threadpoolctl import ThreadpoolController
 
 from uproar.models.batches import Batches
+from uproar.models.randomness import numpy_seeded
 
 # How many draws of every example an estimator learns from where a network would see a new one in
 # each epoch: estimators have no epochs.
@@ -113,7 +112,8 @@ def fit_arm(
         present, labels = np.unique(labels, return_inverse=True)
         classes = tuple(present.tolist())
     copy = prepared(estimator, seed)
-    with _one_thread(), _seeded(seed):
+    # Splitters of a grid search may draw from the global generators.
+    with _one_thread(), numpy_seeded(seed):
         copy.fit(inputs, np.tile(labels, copies))
     return FittedEstimator(copy, classes)
 
@@ -131,19 +131,6 @@ def _thread_pools(modules: int) -> ThreadpoolController:  # noqa: ARG001 - the k
     To look for them takes longer than most estimators take for a thousand answers.
     """
     return ThreadpoolController()
-
-
-@contextmanager
-def _seeded(seed: int) -> Iterator[None]:
-    """Seed the global generators meanwhile: splitters of a grid search may draw from them."""
-    of_numpy, of_python = np.random.get_state(), random.getstate()  # noqa: NPY002 - put back
-    np.random.seed(seed % 2**32)  # noqa: NPY002 - what scikit-learn falls back to
-    random.seed(seed)
-    try:
-        yield
-    finally:
-        np.random.set_state(of_numpy)  # noqa: NPY002 - put back
-        random.setstate(of_python)
 
 
 def inputs_of_arm(

@@ -1,12 +1,14 @@
-"""torch's global generators: what modules draw from, and what all threads of a process share."""
+"""Global generators: what modules and packages draw from, and all threads of a process share."""
 
 from __future__ import annotations
 
 import copy
+import random
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
 import torch
 from jaxtyping import Shaped
 from torch import Tensor, nn
@@ -37,6 +39,27 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
             with torch.cuda.device(gpu):
                 torch.cuda.manual_seed(seed)
         yield
+
+
+@contextmanager
+def numpy_seeded(seed: int) -> Iterator[None]:
+    """Seed the generators of NumPy and Python within, and put them back, as :func:`seeded` does.
+
+    >>> with numpy_seeded(0):
+    ...     first = np.random.uniform()
+    >>> with numpy_seeded(0):
+    ...     bool(np.random.uniform() == first)
+    True
+    """
+    with GLOBAL_GENERATORS:
+        of_numpy, of_python = np.random.get_state(), random.getstate()  # noqa: NPY002 - put back
+        np.random.seed(seed % 2**32)  # noqa: NPY002 - what packages draw from
+        random.seed(seed)
+        try:
+            yield
+        finally:
+            np.random.set_state(of_numpy)  # noqa: NPY002 - put back
+            random.setstate(of_python)
 
 
 def draws_random_numbers(module: nn.Module, inputs: Shaped[Tensor, "examples *shape"]) -> bool:

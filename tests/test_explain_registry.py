@@ -17,6 +17,7 @@ from uproar import testing
 from uproar.explain import AGGREGATIONS, DEFAULT_EXPLAINERS, ENSEMBLES, EXPLAINERS
 from uproar.explain.cost import passes_of
 from uproar.explain.names import parse
+from uproar.explain.parameters import text_of
 from uproar.types import Entry, Skipped
 from zoo import LAYOUTS, Case, made
 
@@ -110,3 +111,11 @@ def test_names_are_unique() -> None:
 
 def test_ensembles_share_their_parameters() -> None:
     assert len({entry.parameters for entry in ENSEMBLES}) == 1
+
+
+@pytest.mark.parametrize("entry", EXPLAINERS, ids=lambda entry: entry.name)
+def test_defaults_can_be_written_out(entry: Entry) -> None:
+    written = [f"{key}={text_of(value)}" for key, value in entry.parameters]
+    for options in (*([option] for option in written), written):
+        name = parse(":".join([entry.name, *options]))
+        assert dict(name.base_parameters) == dict(entry.parameters)

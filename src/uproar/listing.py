@@ -13,7 +13,7 @@ from uproar.data import DATA
 from uproar.explain import AGGREGATIONS, ENSEMBLES, EXPLAINERS, VARIANTS
 from uproar.explain.cost import passes_of
 from uproar.explain.names import ExplainerName, parse
-from uproar.explain.parameters import CHOICES, LEAST, text_of
+from uproar.explain.parameters import CHOICES, least_of, text_of
 from uproar.models import MODELS
 from uproar.protocols import PROTOCOLS
 from uproar.remove import REMOVALS
@@ -149,7 +149,7 @@ def _parameter(key: str, value: float | str) -> str:
     text = f"{key}={text_of(value)}"
     if isinstance(value, str):
         return f"{text}, one of {', '.join(CHOICES[key])}" if key in CHOICES else text
-    return f"{text}, at least {LEAST[key]}"
+    return f"{text}, at least {least_of(key, value)}"
 
 
 def _passes(parsed: ExplainerName, entry: Entry, example: str) -> str:

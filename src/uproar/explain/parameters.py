@@ -79,16 +79,25 @@ def _value_of(name: str, key: str, text: str, default: Value) -> Value:
         if key == "like":
             check_like(text)
         return text
-    whole = isinstance(default, int)
+    whole, least = isinstance(default, int), least_of(key, default)
     number = r"-?[0-9]+" if whole else r"-?([0-9]+\.?[0-9]*|\.[0-9]+)(e[-+]?[0-9]+)?"
-    wanted = f"{where} {'a whole number' if whole else 'a number'} of at least {LEAST[key]}"
+    wanted = f"{where} {'a whole number' if whole else 'a number'} of at least {least}"
     wanted += f" and at most {MOST[key]}" if key in MOST else ""
     if not re.fullmatch(number, text):
         raise UproarError(f"{wanted}, got {text!r}")
     value = int(text) if whole else float(text) + 0.0  # so that -0.0 is 0.0
-    if not LEAST[key] <= value <= MOST.get(key, math.inf) or math.isinf(value):
+    if not least <= value <= MOST.get(key, math.inf) or math.isinf(value):
         raise UproarError(f"{wanted}, got {text!r}")
     return value
+
+
+def least_of(key: str, default: float) -> float:
+    """Return the least that a number may be: no more than what it is by default.
+
+    >>> least_of("background", 100), least_of("background", 0)  # where 0 stands for a baseline
+    (1, 0)
+    """
+    return min(LEAST[key], default)
 
 
 def check_like(name: str) -> None:

@@ -6,6 +6,7 @@ import copy
 import inspect
 import re
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -74,10 +75,30 @@ def as_baseline(model: TrainedModel, reference: Tensor, inputs: Tensor) -> Tenso
     return baselines
 
 
-def once_each(
-    what: str, method: object, inputs: Tensor, targets: Tensor, **options: object
-) -> Tensor:
+def gradients_of_sum(
+    forward: Callable[..., Tensor],
+    inputs: tuple[Tensor, ...],
+    target: Tensor | None = None,
+    arguments: object = None,  # noqa: ARG001 - of the function that it stands for
+) -> tuple[Tensor, ...]:
+    """Return what ``compute_gradients`` of Captum does, from the sum of the examples' outputs.
+
+    Captum hands them to autograd one by one, which takes longer than a small model does.
+
+    :param forward: answers to nothing with the outputs explained, or to inputs with all outputs.
+
+    >>> points = torch.tensor([[3.0], [5.0]], requires_grad=True)
+    >>> gradients_of_sum(lambda: points[:, 0] ** 2, (points,))[0].tolist()
+    [[6.0], [10.0]]
+    """
+    with torch.enable_grad():
+        outputs = forward() if target is None else forward(*inputs).gather(1, target[:, None])
+        return torch.autograd.grad(outputs.sum(), inputs)
+
+
+def once_each(what: str, method: Any, inputs: Tensor, targets: Tensor, **options: object) -> Tensor:
     """Return what Captum says, where it does not refuse a layer that is called twice."""
+    method.gradient_func = gradients_of_sum
     try:
         found: Tensor = attributed(method, inputs, targets, **options)
     except RuntimeError as error:

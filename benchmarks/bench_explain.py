@@ -76,7 +76,7 @@ PEERS: dict[str, Peers] = {
     "shap-permutation": [("shap", of_networks.permutation_shap)],
     "shap-deep": [("shap", of_networks.deep_shap)],
     "shap-gradient": [("shap", of_networks.expected_gradients)],
-    "lime-package": [("lime", of_networks.lime_package)],
+    "lime-package": [("lime", of_networks.lime)],
     "shap-tree": [("shap", of_models.shap_of_trees)],
     "tree-shap": [
         ("shap", of_models.shap_of_trees),

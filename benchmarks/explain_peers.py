@@ -243,14 +243,10 @@ def squares(task: Task) -> np.ndarray:
 
 
 def lime(task: Task) -> Work:
-    return lime_of_table(task, discretize=False) if task.inputs.ndim == 2 else lime_of_image(task)
+    return lime_of_table(task) if task.inputs.ndim == 2 else lime_of_image(task)
 
 
-def lime_package(task: Task) -> Work:
-    return lime_of_table(task, discretize=True) if task.inputs.ndim == 2 else lime_of_image(task)
-
-
-def lime_of_table(task: Task, *, discretize: bool) -> Work:
+def lime_of_table(task: Task) -> Work:
     from lime.lime_tabular import LimeTabularExplainer
 
     training = task.problem.model.background.double().numpy()
@@ -258,7 +254,7 @@ def lime_of_table(task: Task, *, discretize: bool) -> Work:
     def work() -> None:
         explainer = LimeTabularExplainer(
             training,
-            discretize_continuous=discretize,
+            discretize_continuous=task.options.get("discretizer") != "none",
             feature_selection="none",
             random_state=0,
         )

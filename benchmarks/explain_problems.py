@@ -132,6 +132,7 @@ def table_mlp() -> Problem:
         "expected-grad": ("expected-grad", 256),
         "guided-ig": ("guided-ig", 512),
         "lime": ("lime", 64),
+        "lime:discretizer=none": ("lime:discretizer=none", 64),
         "kernel-shap": ("kernel-shap", 32),
         "kernel-shap:background=10": ("kernel-shap:background=10", 8),
         "deeplift-shap": ("deeplift-shap", 512),

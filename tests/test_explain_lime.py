@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 from sklearn.linear_model import Ridge
 from torch import Tensor, nn
 
 import oracles
 from uproar.explain import coalitions, surrogates
 from uproar.explain.cost import passes_of
+from uproar.explain.lime_tables import Draws, table_draws, table_of
 from uproar.explain.names import parse
 from uproar.explain.neighbourhood import coin_flips, even_sizes
+from uproar.explain.parameters import DISCRETIZERS
 from uproar.explain.regression import ridge
 from uproar.explain.superpixels import segment_of_feature
 from uproar.explain.surrogates import Lime
@@ -84,10 +89,24 @@ def table(
     return model, rows[40:44], torch.tensor([0, 1, 2, 0])
 
 
+@dataclass
+class ByPackage:
+    """The package's coefficients, the rows that it asked about, and how it cut the columns."""
+
+    coefficients: np.ndarray
+    asked: np.ndarray
+    cut: Any
+
+
 def by_package(
-    model: TrainedModel, row: np.ndarray, label: int, *, categories: bool, samples: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the package's coefficients, and the rows that it asked about."""
+    model: TrainedModel,
+    row: np.ndarray,
+    label: int,
+    *,
+    discretizer: str,
+    categories: bool = False,
+    samples: int = 60,
+) -> ByPackage:
     known = model.background.numpy()
     if categories:  # the package has the category in one column
         codes = known[:, CATEGORY].argmax(1)
@@ -105,53 +124,121 @@ def by_package(
     package = lime_tabular.LimeTabularExplainer(
         known,
         categorical_features=[2] if categories else None,
-        discretize_continuous=False,
+        discretize_continuous=discretizer != "none",
+        discretizer=discretizer,
         feature_selection="none",
         random_state=0,
     )
     found = package.explain_instance(row, answers, labels=(label,), num_samples=samples)
-    return coefficients(found, label, len(row)), asked[0]
+    return ByPackage(coefficients(found, label, len(row)), asked[0][1:], package.discretizer)
 
 
+def draws_of(theirs: ByPackage, column: int, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return normal numbers and training rows that make a column what the package drew."""
+    values = theirs.asked[:, column]
+    if theirs.cut is None:
+        deviation = known.std() or 1.0
+        return (values - known.mean()) / deviation, np.zeros(len(values), np.int64)
+    cut, part_of = theirs.cut, theirs.cut.lambdas[column]
+    parts = part_of(values)
+    means, deviations = (np.array(each[column])[parts] for each in (cut.means, cut.stds))
+    low, high = (np.array(each[column])[parts] for each in (cut.mins, cut.maxs))
+    ends = (low - means) / deviations, (high - means) / deviations
+    shares = stats.truncnorm.cdf(values, *ends, loc=means, scale=deviations)
+    first_in = {part: row for row, part in reversed(list(enumerate(part_of(known))))}
+    return stats.norm.ppf(shares), np.array([first_in[part] for part in parts])
+
+
+def given(theirs: ByPackage, model: TrainedModel, *, categories: bool = False) -> Draws:
+    """Return the draws that make our rows those of the package."""
+    rows = model.background.numpy()
+    normal = np.zeros(theirs.asked.shape)
+    source = np.zeros(theirs.asked.shape, np.int64)
+    values = [0, 1, None, 5] if categories else range(6)
+    for column, value in enumerate(values):
+        if value is None:
+            first_with = [rows[:, CATEGORY].argmax(1).tolist().index(code) for code in range(3)]
+            source[:, column] = np.array(first_with)[theirs.asked[:, column].astype(int)]
+        else:
+            drawn = draws_of(theirs, column, rows[:, value])
+            normal[:, column], source[:, column] = drawn
+    return Draws(torch.tensor(normal), torch.tensor(source))
+
+
+@pytest.mark.parametrize("discretizer", DISCRETIZERS)
 @pytest.mark.parametrize("categories", [False, True])
 def test_tables_have_the_packages_coefficients_given_its_samples(
-    categories: bool, monkeypatch: pytest.MonkeyPatch
+    categories: bool, discretizer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, inputs, targets = table(categories=categories)
+    explainer = Lime(perturbations=60, discretizer=discretizer)
     for example, label in enumerate(targets.tolist()):
-        theirs, asked = by_package(
-            model, inputs[example].numpy(), label, categories=categories, samples=60
+        theirs = by_package(
+            *(model, inputs[example].numpy(), label),
+            discretizer=discretizer,
+            categories=categories,
         )
-        numbers = [0, 1, 5] if categories else list(range(6))
-        columns = [0, 1, 3] if categories else numbers
-        rows = model.background.numpy()
-        normal = np.zeros((59, len(theirs)))
-        normal[:, columns] = (asked[1:, columns] - rows.mean(0)[numbers]) / rows.std(0)[numbers]
-        source = np.zeros((59, len(theirs)), np.int64)
-        if categories:
-            first_with = [rows[:, CATEGORY].argmax(1).tolist().index(code) for code in range(3)]
-            source[:, 2] = np.array(first_with)[asked[1:, 2].astype(int)]
-        draws = torch.tensor(normal), torch.tensor(source)
+        draws = given(theirs, model, categories=categories)
         monkeypatch.setattr(surrogates, "table_draws", lambda *_, draws=draws: draws)
-        found = Lime(perturbations=60)(model, inputs, targets, seeded())
-        shares = per_feature(found, model, inputs)[example]
-        np.testing.assert_allclose(shares, theirs, rtol=1e-7, atol=1e-10)
+        shares = per_feature(explainer(model, inputs, targets, seeded()), model, inputs)
+        np.testing.assert_allclose(shares[example], theirs.coefficients, rtol=1e-6, atol=1e-9)
 
 
-def test_a_column_that_does_not_vary_is_scaled_as_by_the_package(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("discretizer", DISCRETIZERS)
+def test_a_column_that_does_not_vary_is_as_in_the_package(
+    discretizer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, inputs, targets = table(categories=False)
-    model.background[:, 3] = 7.0
-    theirs, asked = by_package(model, inputs[0].numpy(), 0, categories=False, samples=60)
-    deviations = model.background.numpy().std(0)
-    deviations[3] = 1
-    normal = torch.tensor((asked[1:] - model.background.numpy().mean(0)) / deviations)
-    monkeypatch.setattr(
-        surrogates, "table_draws", lambda *_: (normal, torch.zeros_like(normal).long())
+    model.background[:, 3] = 0.0  # where the package puts what it cannot draw
+    theirs = by_package(model, inputs[0].numpy(), 0, discretizer=discretizer)
+    draws = given(theirs, model)
+    draws.normal.nan_to_num_(0.0)
+    monkeypatch.setattr(surrogates, "table_draws", lambda *_: draws)
+    found = Lime(perturbations=60, discretizer=discretizer)(model, inputs, targets, seeded())
+    np.testing.assert_allclose(found[0], theirs.coefficients, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize(("discretizer", "parts"), [("quartile", 4), ("decile", 10)])
+def test_values_of_a_part_are_normal_and_cut_off_at_its_borders(
+    discretizer: str, parts: int
+) -> None:
+    rows = torch.randn(200, 2, generator=seeded(1), dtype=torch.float64).exp()
+    rows[:100, 1] = 0.0  # where borders coincide
+    cut = table_of(rows, torch.arange(2), discretizer)
+    draws = table_draws(40_000, 2, len(rows), seeded())
+    drawn, known = cut.drawn(draws)[:, 0].numpy(), rows[:, 0].numpy()
+    borders = np.percentile(known, 100 * np.arange(1, parts) / parts)
+    part, own = np.searchsorted(borders, drawn), np.searchsorted(borders, known)
+    np.testing.assert_allclose(np.bincount(part) / len(part), 1 / parts, atol=0.01)
+    ends = [known.min(), *borders, known.max()]
+    for one in range(parts):
+        inside, low, high = known[own == one], ends[one], ends[one + 1]
+        mean, deviation = inside.mean(), inside.std()
+        expected = stats.truncnorm(
+            (low - mean) / deviation, (high - mean) / deviation, loc=mean, scale=deviation
+        )
+        assert stats.kstest(drawn[part == one], expected.cdf).pvalue > 0.001
+    other = cut.drawn(draws)[:, 1]
+    np.testing.assert_allclose((other == 0).double().mean(), 0.5, atol=0.01)
+    assert ((other >= 0) & (other <= rows[:, 1].max())).all()
+
+
+def test_the_part_that_an_example_is_in_is_what_it_contributes() -> None:
+    """Of a step at the median, which quartiles can follow, and of an example beyond them all."""
+    rows = torch.randn(400, 3, generator=seeded(1), dtype=torch.float64)
+    median = rows[:, 0].median()
+    model = TrainedModel(
+        lambda values: (values[:, :1] > median).double(),
+        *[torch.zeros(3)] * 2,
+        torch.ones(3),
+        1,
+        background=rows,
     )
-    found = Lime(perturbations=60)(model, inputs, targets, seeded())
-    np.testing.assert_allclose(found[0], theirs, rtol=1e-7, atol=1e-10)
+    inputs = torch.tensor([[9.0, 0.0, 0.0], [-9.0, 0.0, 0.0]], dtype=torch.float64)
+    found = Lime(perturbations=12_000)(model, inputs, torch.tensor([0, 0]), seeded())
+    # One for the example's quartile, and for the three others the mean of 1, 0 and 0.
+    expected = torch.tensor([[2 / 3, 0, 0], [-2 / 3, 0, 0]], dtype=torch.float64)
+    torch.testing.assert_close(found, expected, rtol=0, atol=0.05)
 
 
 def test_groups_are_drawn_from_training_examples_and_compared_with_the_example() -> None:
@@ -181,7 +268,8 @@ def test_slopes_of_a_linear_model_come_out_of_a_table() -> None:
         1,
         background=rows,
     )
-    found = Lime(perturbations=5000)(model, rows[:2], torch.tensor([0, 1]), seeded())
+    explainer = Lime(perturbations=5000, discretizer="none")
+    found = explainer(model, rows[:2], torch.tensor([0, 1]), seeded())
     torch.testing.assert_close(found, rows.std(0, correction=0) * weights.T, rtol=0.01, atol=0.01)
 
 
@@ -432,6 +520,7 @@ def test_passes_are_those_predicted(layout: str) -> None:
         ({"width": -0.5}, r"width must be at least 0, got -0\.5"),
         ({"width": float("nan")}, "width must be at least 0, got nan"),
         ({"baseline": "white"}, r"baseline must be one of .*, got 'white'"),
+        ({"discretizer": "entropy"}, r"discretizer must be one of .*, got 'entropy'"),
     ],
 )
 def test_parameters_out_of_range(options: dict, message: str) -> None:

@@ -47,7 +47,9 @@ PERTURBATIONS = (
             ("segments", 64),
             ("width", 0.0),
             ("baseline", "black"),
+            ("discretizer", "quartile"),
         ),
+        version=2,
         # Of tables all but one are the same for the examples that are explained together.
         passes="perturbations",
         draws="shared",

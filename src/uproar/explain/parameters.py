@@ -14,6 +14,7 @@ Parameters = tuple[tuple[str, Value], ...]
 BASELINES = ("black", "mean", "zero")
 LOSSES = ("auto", "zero-one")
 PERTURBATIONS = ("path", "interventional")
+DISCRETIZERS = ("quartile", "decile", "none")
 SUPERPIXELS = ("auto", "quickshift", "squares")
 
 # The least and most of numbers, and the choices of texts; what is not listed may be anything.
@@ -49,6 +50,7 @@ CHOICES = {
     "loss": LOSSES,
     "perturbation": PERTURBATIONS,
     "superpixels": SUPERPIXELS,
+    "discretizer": DISCRETIZERS,
 }
 
 

@@ -15,8 +15,9 @@ from uproar.explain.coalitions import (
     mixed_outputs,
     rows_per_forward,
 )
-from uproar.explain.neighbourhood import Table, coin_flips, even_sizes, kernel, table_draws
-from uproar.explain.parameters import BASELINES
+from uproar.explain.lime_tables import table_draws, table_of
+from uproar.explain.neighbourhood import coin_flips, even_sizes, kernel
+from uproar.explain.parameters import BASELINES, DISCRETIZERS
 from uproar.explain.passes import in_passes
 from uproar.explain.regression import ridge
 from uproar.explain.superpixels import segment_of_feature
@@ -40,10 +41,12 @@ class Lime:
       package cuts images along their colours, which makes it another explainer; here they are cut
       into squares (:mod:`uproar.explain.superpixels`);
     - text: the same with tokens, of which 1 to all leave, each number as often;
-    - tables: ``z`` are normal draws around the training mean, in standard deviations, whatever the
-      example, and ``d`` is the Euclidean distance in them: what the package does with
-      ``discretize_continuous=False``. A group of columns that is one feature, such as a one-hot
-      code, is drawn from a training example, and ``z`` is whether it is as in the example.
+    - tables: values are drawn as they are spread in training, whatever the example, ``z`` is
+      whether they are in the quartile of training that the example's is in, and ``d`` is the
+      Euclidean distance. With ``discretizer`` "none" they are normal draws around the training
+      mean, and ``z`` are these in standard deviations, so that ``e`` are slopes. A group of columns
+      that is one feature, such as a one-hot code, is drawn from a training example, and ``z`` is
+      whether it is as in the example.
 
     Perturbations are the same for all examples. Those of a table do not depend on the example at
     all, so the model is asked about them once for all that are explained together. The package
@@ -57,6 +60,8 @@ class Lime:
         features of tables, else 0.25 (for text it multiplies distances and width by 100).
     :param baseline: "black" or "mean" (those of the model), or "zero"; black is the mask token of
         text. Tables have none.
+    :param discretizer: "quartile", which is the package's choice, "decile", or "none" (its
+        ``discretize_continuous=False``), of tables.
     :raises ValueError: when a parameter is out of its range.
 
     Ribeiro et al. 2016, arXiv 1602.04938.
@@ -67,7 +72,8 @@ class Lime:
     >>> model = TrainedModel(model_of_one_output, *[torch.zeros(2)] * 2, torch.ones(2), 1,
     ...                      background=columns)
     >>> example, targets = torch.tensor([[1.0, 1.0]]), torch.tensor([0])
-    >>> Lime()(model, example, targets, torch.Generator().manual_seed(0)).round()
+    >>> seeded = torch.Generator().manual_seed(0)
+    >>> Lime(discretizer="none")(model, example, targets, seeded).round()  # slopes, per deviation
     tensor([[ 2., -6.]])
     """
 
@@ -75,6 +81,7 @@ class Lime:
     segments: int = 64
     width: float = 0.0
     baseline: str = "black"
+    discretizer: str = DISCRETIZERS[0]
 
     def __post_init__(self) -> None:
         for name, least in {"perturbations": 2, "segments": 1, "width": 0}.items():
@@ -82,6 +89,8 @@ class Lime:
                 raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)!r}")
         if self.baseline not in BASELINES:
             raise ValueError(f"baseline must be one of {BASELINES}, got {self.baseline!r}")
+        if self.discretizer not in DISCRETIZERS:
+            raise ValueError(f"discretizer must be one of {DISCRETIZERS}, got {self.discretizer!r}")
 
     def __call__(
         self,
@@ -133,16 +142,15 @@ class Lime:
     def _by_drawing(
         self, model: TrainedModel, inputs: Tensor, targets: Tensor, generator: torch.Generator
     ) -> Tensor:
-        """Return the importance, (examples, features), from rows drawn around the training mean."""
+        """Return the importance, (examples, features), from rows drawn like those of training."""
         if model.background is None:
             raise Skipped("lime of tables draws from training examples, and there are none")
         feature = model.feature_of_value(inputs)
-        table = Table.of(model.background.flatten(1), feature)
-        normal, source = table_draws(
+        table = table_of(model.background.flatten(1), feature, self.discretizer)
+        draws = table_draws(
             self.perturbations - 1, len(table.sizes), len(table.rows), generator
-        )
-        normal, source = normal.to(inputs.device), source.to(inputs.device)
-        drawn = table.drawn(normal, source)
+        ).to(inputs.device)
+        drawn = table.drawn(draws)
         outputs = torch.cat(
             [
                 model(rows.view(-1, *inputs.shape[1:]))
@@ -154,7 +162,7 @@ class Lime:
         def importance(part: Tensor, wanted: Tensor) -> Tensor:
             own = explained_outputs(model, part, wanted)
             answers = torch.cat([own[:, None], outputs[:, wanted].T], 1).double()
-            design = table.design(part.flatten(1), normal, drawn)
+            design = table.design(part.flatten(1), draws, drawn)
             distances = (design - design[:, :1]).square().sum(2).sqrt()
             return ridge(design, answers[..., None], kernel(distances, width))[..., 0]
 

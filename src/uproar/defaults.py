@@ -26,8 +26,8 @@ TREES = re.compile(
     r"(xgboost|lightgbm):|sklearn:\w*(Tree|Trees|Forest|GradientBoosting)(Classifier|Regressor)$"
 )
 LIBRARIES = (*ESTIMATORS, PRETRAINED)
-# Explainers of models that have no gradients.
-OF_ESTIMATORS = ("occlusion", "abs-occlusion", "pfi", "input-magnitude", "random")
+# Explainers of models that have no gradients, after those that ask about every feature.
+OF_ESTIMATORS = ("abs-occlusion", "pfi", "input-magnitude", "random")
 
 
 @dataclass(frozen=True)
@@ -73,13 +73,14 @@ def explainers_of(kind: Kind, model: str, *, gradients: bool = True) -> tuple[st
     >>> explainers_of("table", "sklearn:RandomForestClassifier")[:3]
     ('tree-shap', 'abs-tree-shap', 'occlusion')
     """
-    library = model.partition(":")[0]
-    if library in ESTIMATORS or not gradients:
-        return (*(("tree-shap", "abs-tree-shap") if TREES.match(model) else ()), *OF_ESTIMATORS)
+    # What asks the model about every feature is cheap where there are few of them.
+    asked = ("occlusion", "lime") if kind == "table" else ("occlusion",)
+    if model.partition(":")[0] in ESTIMATORS or not gradients:
+        trees = ("tree-shap", "abs-tree-shap") if TREES.match(model) else ()
+        return (*trees, *asked, *OF_ESTIMATORS)
     if kind == "image":
         return DEFAULT_EXPLAINERS
-    # Hiding every feature once is cheap where there are few of them.
-    return (*(name for name in DEFAULT_EXPLAINERS if name != "sobel"), "occlusion")
+    return (*(name for name in DEFAULT_EXPLAINERS if name != "sobel"), *asked)
 
 
 def once_epochs(recipe: Mapping[str, Any]) -> int:

@@ -251,6 +251,28 @@ def test_groups_are_drawn_from_training_examples_and_compared_with_the_example()
     np.testing.assert_allclose(shares, model.background[:, CATEGORY].mean(0), atol=0.1)
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("discretizer", DISCRETIZERS)
+def test_a_table_may_have_categories_alone(discretizer: str) -> None:
+    """Of a sum, a level contributes its weight less the mean of what the others have."""
+    codes = torch.arange(60) % 3, torch.arange(60) // 3 % 2
+    rows = torch.cat([torch.eye(3)[codes[0]], torch.eye(2)[codes[1]]], 1).double()
+    weights = torch.tensor([[1.0], [2.0], [6.0], [0.0], [5.0]], dtype=torch.float64)
+    model = TrainedModel(
+        lambda values: values @ weights,
+        *[torch.zeros(5)] * 2,
+        torch.ones(5),
+        1,
+        groups=torch.tensor([0, 0, 0, 1, 1]),
+        feature_shape=(2,),
+        background=rows,
+    )
+    explainer = Lime(perturbations=8000, discretizer=discretizer)
+    found = per_feature(explainer(model, rows[:1], torch.tensor([0]), seeded()), model, rows[:1])
+    expected = torch.tensor([[1 - (2 + 6) / 2, 0.0 - 5]], dtype=torch.float64)
+    torch.testing.assert_close(found, expected, rtol=0.05, atol=0.05)
+
+
 def test_the_model_is_asked_once_about_the_rows_of_all_examples() -> None:
     model, inputs, targets = table(categories=True)
     with model.counting() as counted:

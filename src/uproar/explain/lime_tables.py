@@ -118,7 +118,7 @@ class ScaledTable(Table):
 
     @cached_property
     def _scale(self) -> Float64[Tensor, "singles"]:
-        scale = self.numbers.std(0, correction=0)
+        scale = (self.numbers - self.numbers.mean(0)).square().mean(0).sqrt()
         # A column that does not vary is drawn with a deviation of 1, as scikit-learn scales it.
         return torch.where(scale > 0, scale, torch.ones_like(scale))
 

@@ -43,6 +43,12 @@ def test_passes_of_names(name: str, passes: int) -> None:
     assert passes_of(parse(name), features=100, outputs=10) == passes
 
 
+def test_rows_of_a_table_share_what_lime_asks() -> None:
+    name = parse("lime:perturbations=101")
+    assert passes_of(name, features=9) == 101
+    assert passes_of(name, features=9, table_rows=50) == 3
+
+
 def test_explainers_of_ones_own_are_not_known() -> None:
     assert passes_of(parse("mine", ["mine"]), features=100) == 0
 

@@ -277,7 +277,9 @@ def test_the_model_is_asked_once_about_the_rows_of_all_examples() -> None:
     model, inputs, targets = table(categories=True)
     with model.counting() as counted:
         Lime(perturbations=100)(model, inputs, targets, seeded())
-    assert counted.examples == 99 + len(inputs)
+    rows = len(inputs)
+    predicted = passes_of(parse("lime:perturbations=100"), features=4, table_rows=rows)
+    assert counted.examples == 99 + rows == rows * predicted
 
 
 def test_slopes_of_a_linear_model_come_out_of_a_table() -> None:

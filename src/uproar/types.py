@@ -34,9 +34,9 @@ class Entry:
     raised when the meaning of the object's numbers changes.
 
     Of explainers: ``passes`` is how many times an example goes through the model, a formula of
-    ``features``, ``outputs`` and the parameters; ``estimand`` is what a global one estimates;
-    ``draws`` says whether random numbers are the same for all examples or each has its own; and
-    ``extra`` is what has to be installed.
+    ``features``, ``outputs``, ``table_rows`` and the parameters; ``estimand`` is what a global one
+    estimates; ``draws`` says whether random numbers are the same for all examples or each has its
+    own; and ``extra`` is what has to be installed.
     """
 
     name: str

@@ -20,7 +20,9 @@ _OPERATORS: Mapping[type[ast.operator], Callable[[float, float], float]] = {
 _FUNCTIONS: Mapping[str, Callable[..., float]] = {"min": min, "max": max, "ceil": math.ceil}
 
 
-def passes_of(name: ExplainerName, *, features: int, outputs: int = 1) -> float:
+def passes_of(
+    name: ExplainerName, *, features: int, outputs: int = 1, table_rows: int = 1
+) -> float:
     """Return how many times an example goes through the model, forwards and often backwards.
 
     The formula of the entry, with its parameters: of an explainer of decisions for each training
@@ -28,12 +30,14 @@ def passes_of(name: ExplainerName, *, features: int, outputs: int = 1) -> float:
     are run together share theirs.
 
     :param features: of one example. :param outputs: of the model.
+    :param table_rows: how many examples are explained, of a table; 1 for other data.
 
     >>> from uproar.explain.names import parse
     >>> passes_of(parse("sg-ig:steps=10"), features=64), passes_of(parse("occlusion"), features=64)
     (150.0, 65)
     """
     values: dict[str, float | str] = {"features": features, "outputs": outputs}
+    values["table_rows"] = table_rows
     entry = name.entry()
     values |= dict(entry.parameters)
     return _value(ast.parse(entry.passes, mode="eval").body, values)

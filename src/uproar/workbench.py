@@ -27,12 +27,11 @@ from uproar.protocols.leave_out import without_each
 from uproar.protocols.perturb import no_retrain
 from uproar.protocols.retrain_once import retrain_once, train_once
 from uproar.protocols.roar import kar, roar
-from uproar.protocols.setting import Ranking, Scores, Setting, arms, prepare, refilled
-from uproar.remove import REMOVALS
+from uproar.protocols.setting import Ranking, Scores, Setting, arms
 from uproar.run.cell import Cell, Outcome
 from uproar.run.store import Store
-from uproar.seeding import generator_of, seed_of
-from uproar.types import find
+from uproar.seeding import seed_of
+from uproar.settings import Settings
 
 STATE = "state/"
 
@@ -97,60 +96,16 @@ class Workbench:
         }
 
     @cached_property
-    def _settings(self) -> dict[str, Setting]:
-        """The setting of every removal, prepared before any thread asks for one."""
-        settings: dict[str, Setting] = {}
-        for name in dict.fromkeys((*self.plan.spec.removals, self._plain)):
-            removal = find(name, REMOVALS, "removal").load()(self.data)
-            generator = generator_of("removal", name, self.data.name, self.plan.spec.seed)
-            first = next(iter(settings.values()), None)
-            settings[name] = (
-                refilled(first, self.data, removal, generator=generator)
-                if first is not None
-                else prepare(
-                    self.data,
-                    removal,
-                    learner=self.learner,
-                    recipe=self.plan.spec.recipe,
-                    device=self.device,
-                    generator=generator,
-                )
-            )
-        return settings
-
-    @property
-    def _plain(self) -> str:
-        """A removal for where nothing is ever removed, or only the mask is looked at."""
-        return "mask-token" if self.data.kind == "text" else "zero"
+    def _settings(self) -> Settings:
+        return Settings(self.plan.spec, self.data, self.learner, self.store, self.device)
 
     def setting(self, removal: str) -> Setting:
         """Return the setting of a removal; without one, a setting for whole inputs."""
-        return self._settings[removal or self._plain]
-
-    @cached_property
-    def _lengths(self) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
-        """The number of features of every example of train and test, where they differ."""
-        present = [self.data.present(part) for part in (self.data.train, self.data.test)]
-        lengths = [p.reshape(len(p), -1).sum(1) for p in present if p is not None]
-        return (lengths[0], lengths[1]) if lengths else None
+        return self._settings.of(removal)
 
     def ranking(self, digest: str) -> Ranking:
-        """Return the ranking of a digest; for :data:`ALL`, where no rank matters, feature order."""
-        if digest == ALL:
-            train, test = map(self._feature_order, (len(self.data.train), len(self.data.test)))
-            return Ranking.of(train, test, self._lengths)
-        outcome = self.store.read(ranking_cell(digest))
-        if outcome is None:
-            raise RuntimeError(
-                "a ranking has gone from the store, or is damaged, since it was made; run the "
-                "same command again to recompute it"
-            )
-        return Ranking.of(outcome.arrays["train"], outcome.arrays["test"], self._lengths)
-
-    def _feature_order(self, examples: int) -> NDArray[np.unsignedinteger]:
-        smallest = np.min_scalar_type(self.data.features - 1)
-        order = np.arange(self.data.features, dtype=smallest).reshape(self.data.feature_shape)
-        return np.broadcast_to(order, (examples, *self.data.feature_shape))
+        """Return the ranking of a digest; for :data:`ALL` feature order."""
+        return self._settings.ranking(digest)
 
     def _fitted(self, cell: Cell, learner: Learner, fit: Callable[[], Fitted]) -> Fitted:
         """Return fitted models: from the store, or where that cannot hold them, fitted again."""

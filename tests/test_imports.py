@@ -64,20 +64,14 @@ ALLOWED = {
         *("explained", "models.*", "explain.*"),
     ),
     "answers": ("dataset", "scoring", "models.*", "explain.*"),
+    "settings": (
+        *("types", "dataset", "seeding", "spec", "job"),
+        *("models.*", "protocols.*", "remove.*", "run.*"),
+    ),
     "workbench": (
-        *(
-            "types",
-            "dataset",
-            "seeding",
-            "device",
-            "job",
-            "plan",
-            "answers",
-            "explained",
-            "explanations",
-            "run.*",
-        ),
-        *("data.*", "models.*", "protocols.*", "remove.*"),
+        *("dataset", "seeding", "device", "job", "plan"),
+        *("settings", "answers", "explained", "explanations"),
+        *("models.*", "protocols.*", "run.*"),
     ),
     "function": ("resampling", "job", "run.*"),
     "leaderboard": ("conclusions",),
@@ -130,6 +124,7 @@ WITH_TORCH = (
     "answers",
     "explained",
     "explanations",
+    "settings",
     "workbench",
 )
 WITH_TORCH += ("benchmark", "cost", "evaluation")  # on use

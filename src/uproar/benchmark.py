@@ -151,7 +151,7 @@ class Benchmark:
         if not is_registered(spec.model, MODELS):
             found["model_digest"] = chosen.digest
         explained = len(data.train) + len(data.test)
-        rows = explained if data.kind == "table" else 1
+        rows = explained / 2 if data.kind == "table" else 1
         sizes = Sizes(data.features, data.outputs, explained, len(data.validation), rows)
         plan = Plan(spec.model_copy(update=found), sizes)
         store = Store(self.out / "store")

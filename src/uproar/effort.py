@@ -15,15 +15,15 @@ MOST_HELD_OUT = 1000  # examples that explanations of the function are made from
 class Sizes:
     """What estimates know of the data; the defaults stand for data that are not known yet.
 
-    ``explained`` is the number of training and test examples; ``table_rows`` is the same of a
-    table, and 1 for other data.
+    ``explained`` is the number of training and test examples. ``table_rows`` is half of it for a
+    table, since training and test examples are explained apart, and 1 for other data.
     """
 
     features: int = 64
     outputs: int = 2
     explained: int = 1000
     validation: int = 100
-    table_rows: int = 1
+    table_rows: float = 1
 
     def passes(self, name: ExplainerName) -> float:
         """Return how many times an example goes through the model to be explained.

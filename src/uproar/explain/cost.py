@@ -21,7 +21,7 @@ _FUNCTIONS: Mapping[str, Callable[..., float]] = {"min": min, "max": max, "ceil"
 
 
 def passes_of(
-    name: ExplainerName, *, features: int, outputs: int = 1, table_rows: int = 1
+    name: ExplainerName, *, features: int, outputs: int = 1, table_rows: float = 1
 ) -> float:
     """Return how many times an example goes through the model, forwards and often backwards.
 
@@ -30,7 +30,7 @@ def passes_of(
     are run together share theirs.
 
     :param features: of one example. :param outputs: of the model.
-    :param table_rows: how many examples are explained, of a table; 1 for other data.
+    :param table_rows: how many examples of a table are explained together; 1 for other data.
 
     >>> from uproar.explain.names import parse
     >>> passes_of(parse("sg-ig:steps=10"), features=64), passes_of(parse("occlusion"), features=64)

@@ -151,10 +151,17 @@ def outputs_where_changed(
     for start in range(0, len(kept), step):
         some = slice(start, start + step)
         shares = kept[some].to(flat.dtype).index_select(1, player_of_value)
-        for example, coalition in (pairs.T for pairs in changed[:, some].nonzero().split(rows)):
-            points = torch.lerp(stand_in[example], flat[example], shares[coalition])
-            answers = model(points.view(-1, *inputs.shape[1:]))
-            outputs[example, start + coalition] = answers.gather(1, targets[example, None])[:, 0]
+        answers = list[Tensor]()
+        for example, coalition in (p.unbind(1) for p in changed[:, some].nonzero().split(rows)):
+            # One baseline stands in for all examples of most data.
+            one_for_all = stand_in.stride(0) == 0
+            away = stand_in[:1] if one_for_all else stand_in.index_select(0, example)
+            stays = shares.index_select(0, coalition)
+            points = torch.lerp(away, flat.index_select(0, example), stays)
+            found = model(points.view(-1, *inputs.shape[1:]))
+            answers.append(found.gather(1, targets[example, None])[:, 0])
+        if answers:
+            outputs[:, some][changed[:, some]] = torch.cat(answers)
     return outputs
 
 

@@ -515,7 +515,9 @@ def test_memory_is_bounded(entry: Entry, monkeypatch: pytest.MonkeyPatch) -> Non
     for module in ("captum_methods", "deep_lift", "layers", "passes"):
         target = f"uproar.explain.{module}.rows_per_pass"
         monkeypatch.setattr(target, lambda _, **__: most)
-    monkeypatch.setattr("uproar.explain.layers.rows_per_forward", lambda *_, **__: most)
+    for module in ("layers", "coalitions"):
+        target = f"uproar.explain.{module}.rows_per_forward"
+        monkeypatch.setattr(target, lambda *_, **__: most)
     handle = model.network.register_forward_pre_hook(lambda _, given: sizes.append(len(given[0])))
     few = call(small(entry), model, inputs, targets)
     handle.remove()

@@ -12,6 +12,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from uproar.explain.captum_support import as_baseline, once_each
+from uproar.explain.coalitions import (
+    MASK_ENTRIES,
+    examples_at_once,
+    explained_outputs,
+    mixed_outputs,
+)
 from uproar.explain.packages import background_of
 from uproar.explain.parameters import BASELINES
 from uproar.explain.passes import in_passes, rows_per_pass, sum_along
@@ -19,8 +25,6 @@ from uproar.explain.relevance import with_rules
 from uproar.models.trained import TrainedModel
 
 MOST_REFERENCES = 1000  # training examples that may be drawn
-# Rows of a pass that pools steps: the activations of more of them leave the processor's cache.
-MOST_POOLED = 512
 
 
 @dataclass(frozen=True)
@@ -181,7 +185,7 @@ class ShapleySampling:
             return self._importance(model, part, wanted, orders)
 
         with torch.no_grad():
-            rows = min(MOST_POOLED, rows_per_pass(inputs))
+            rows = examples_at_once(model, inputs, self.permutations * features)
             values = in_passes(importance, inputs, targets, rows=rows)
         return model.spread_over_values(values, inputs)
 
@@ -192,19 +196,20 @@ class ShapleySampling:
         targets: Int[Tensor, "examples"],
         orders: Int[Tensor, "orders features"],
     ) -> Float[Tensor, "examples features"]:
-        """Return the mean gain of every feature, several steps of the orders to a pass."""
-        places = orders.argsort(1)[:, model.feature_of_value(inputs)]  # (orders, values)
-        start = model.baseline(inputs, self.baseline)
-        examples, (count, features) = len(inputs), orders.shape
-        outputs = [model(start).gather(1, targets[:, None])[:, 0].expand(count, 1, examples)]
-        together = max(1, min(MOST_POOLED, rows_per_pass(inputs)) // examples)
+        """Return the mean gain of every feature."""
+        places, (count, features) = orders.argsort(1), orders.shape
+        absent, feature = model.baseline(inputs, self.baseline), model.feature_of_value(inputs)
+        nobody = explained_outputs(model, absent, targets)
         found = []
-        for steps in torch.arange(count * features, device=inputs.device).split(together):
-            shown = places[steps // features] <= (steps % features)[:, None]  # (steps, values)
-            points = torch.where(shown[:, None], inputs.flatten(1), start.flatten(1))
-            answers = model(points.view(-1, *inputs.shape[1:]))
-            found.append(answers.gather(1, targets.repeat(len(steps))[:, None])[:, 0])
-        outputs.append(torch.cat(found).view(count, features, examples))
-        gains = torch.cat(outputs, 1).diff(dim=1)  # (orders, features as they come, examples)
-        total = torch.zeros_like(gains[0]).index_add_(0, orders.flatten(), gains.flatten(0, 1))
-        return total.T / count
+        steps = torch.arange(count * features, device=inputs.device)
+        for some in steps.split(max(1, MASK_ENTRIES // features)):
+            kept = places[some // features] <= (some % features)[:, None]  # (steps, features)
+            outputs = mixed_outputs(
+                model, inputs, targets, absent=absent, kept=kept, player_of_value=feature
+            )
+            found.append(outputs)
+        answers = torch.cat(found, 1).view(len(inputs), count, features)
+        before = nobody[:, None, None].expand(-1, count, 1)
+        gains = torch.cat([before, answers], 2).diff(dim=2)  # features as they come
+        total = torch.zeros_like(gains[:, 0])
+        return total.index_add_(1, orders.flatten(), gains.flatten(1)) / count

@@ -44,6 +44,8 @@ def test_models_without_gradients_are_given_no_explainer_that_needs_them(kind):
         explainers_of(kind, "mine:factory", gradients=False),
     ):
         assert all("gradients" not in parse(name).entry().needs for name in names)
+    assert ("tree-shap" in explainers_of(kind, "lightgbm:LGBMClassifier")) is True
+    assert ("tree-shap" in explainers_of(kind, "sklearn:SVC")) is False
 
 
 @pytest.mark.parametrize(

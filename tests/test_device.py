@@ -33,4 +33,4 @@ def test_memory_of_a_pass_need_not_be_had_of_the_system_again() -> None:
         [sys.executable, "-c", FAULTS], capture_output=True, text=True, check=True
     )
     # Pages: without it 20,000; now and then one block of 4 MiB comes anew, 1,024.
-    assert int(done.stdout) < 5000
+    assert int(done.stdout) < 1000 + 1024

@@ -181,21 +181,24 @@ def test_tables_have_the_packages_coefficients_given_its_samples(
         draws = given(theirs, model, categories=categories)
         monkeypatch.setattr(surrogates, "table_draws", lambda *_, draws=draws: draws)
         shares = per_feature(explainer(model, inputs, targets, seeded()), model, inputs)
-        np.testing.assert_allclose(shares[example], theirs.coefficients, rtol=1e-6, atol=1e-9)
+        np.testing.assert_allclose(shares[example], theirs.coefficients, rtol=1e-7, atol=1e-10)
 
 
-@pytest.mark.parametrize("discretizer", DISCRETIZERS)
+# Zero is where the package puts what it cannot draw within a part.
+@pytest.mark.parametrize(
+    ("discretizer", "value"), [("none", 7.0), ("quartile", 0.0), ("decile", 0.0)]
+)
 def test_a_column_that_does_not_vary_is_as_in_the_package(
-    discretizer: str, monkeypatch: pytest.MonkeyPatch
+    discretizer: str, value: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, inputs, targets = table(categories=False)
-    model.background[:, 3] = 0.0  # where the package puts what it cannot draw
+    model.background[:, 3] = value
     theirs = by_package(model, inputs[0].numpy(), 0, discretizer=discretizer)
     draws = given(theirs, model)
     draws.normal.nan_to_num_(0.0)
     monkeypatch.setattr(surrogates, "table_draws", lambda *_: draws)
     found = Lime(perturbations=60, discretizer=discretizer)(model, inputs, targets, seeded())
-    np.testing.assert_allclose(found[0], theirs.coefficients, rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(found[0], theirs.coefficients, rtol=1e-7, atol=1e-10)
 
 
 @pytest.mark.parametrize(("discretizer", "parts"), [("quartile", 4), ("decile", 10)])

@@ -151,8 +151,9 @@ class Benchmark:
         if not is_registered(spec.model, MODELS):
             found["model_digest"] = chosen.digest
         explained = len(data.train) + len(data.test)
-        rows = explained / 2 if data.kind == "table" else 1
-        sizes = Sizes(data.features, data.outputs, explained, len(data.validation), rows)
+        sizes = Sizes(
+            data.features, data.outputs, explained, len(data.validation), data.kind == "table"
+        )
         plan = Plan(spec.model_copy(update=found), sizes)
         store = Store(self.out / "store")
         bench = Workbench(

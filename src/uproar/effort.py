@@ -15,15 +15,15 @@ MOST_HELD_OUT = 1000  # examples that explanations of the function are made from
 class Sizes:
     """What estimates know of the data; the defaults stand for data that are not known yet.
 
-    ``explained`` is the number of training and test examples. ``table_rows`` is half of it for a
-    table, since training and test examples are explained apart, and 1 for other data.
+    ``explained`` is the number of training and test examples; ``table`` says whether they are rows
+    of one.
     """
 
     features: int = 64
     outputs: int = 2
     explained: int = 1000
     validation: int = 100
-    table_rows: float = 1
+    table: bool = False
 
     def passes(self, name: ExplainerName) -> float:
         """Return how many times an example goes through the model to be explained.
@@ -34,9 +34,9 @@ class Sizes:
         >>> Sizes(features=30).passes(parse("pfi:repeats=2"))
         61.0
         """
-        return passes_of(
-            name, features=self.features, outputs=self.outputs, table_rows=self.table_rows
-        )
+        # Training and test examples are explained apart.
+        rows = self.explained / 2 if self.table else 1
+        return passes_of(name, features=self.features, outputs=self.outputs, table_rows=rows)
 
     def all_passes(self, members: Sequence[ExplainerName]) -> float:
         """Return how many single examples a family of explainers sends through one base model.

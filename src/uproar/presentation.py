@@ -98,8 +98,12 @@ def _model(result: Result) -> dict[str, object]:
 def _explainers(result: Result) -> pd.DataFrame:
     """Return what each explainer is, and what it costs by prediction."""
     facts = result.data_facts.values
-    table_rows = (facts["train"] + facts["test"]) / 2 if facts["kind"] == "table" else 1
-    sizes = Sizes(facts["features"], len(facts["class_names"]) or 1, table_rows=table_rows)
+    sizes = Sizes(
+        facts["features"],
+        len(facts["class_names"]) or 1,
+        explained=facts["train"] + facts["test"],
+        table=facts["kind"] == "table",
+    )
     plan, known = result.plan, {entry.name for entry in EXPLAINERS}
     columns = ("name", "kind", "signed", "summary", "paper", "needs", "estimand", "extra")
     rows = []

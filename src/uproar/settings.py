@@ -22,16 +22,13 @@ from uproar.types import find
 
 @dataclass(frozen=True)
 class Settings:
-    """Prepares the settings of all removals when it is made, before any thread asks for one."""
+    """Prepares the settings of all removals together, when the first is asked for."""
 
     spec: Spec
     data: Data
     learner: Learner
     store: Store
     device: torch.device
-
-    def __post_init__(self) -> None:
-        _ = self._prepared
 
     @cached_property
     def _prepared(self) -> dict[str, Setting]:

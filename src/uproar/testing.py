@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -18,7 +17,7 @@ from uproar.dataset import Data
 from uproar.explain.family import Explainer
 from uproar.explain.importance import ExplainerOfFunction
 from uproar.models import MODELS
-from uproar.models.randomness import seeded
+from uproar.models.randomness import numpy_seeded, seeded
 from uproar.models.trained import TrainedModel
 from uproar.models.training import TorchLearner, choose_way
 from uproar.protocols.setting import Ranking, Setting, prepare
@@ -175,22 +174,14 @@ def _attribution(
 @contextmanager
 def _global_generators(seed: int) -> Iterator[None]:
     """Seed the global generators, require that nobody draws from them, and put them back."""
-    of_numpy, of_python = np.random.get_state(), random.getstate()  # noqa: NPY002 - put back
-    try:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            np.random.seed(seed)  # noqa: NPY002 - what nobody may draw from
-            random.seed(seed)
-            before = _states()
-            yield
-            _require(
-                _states() == before,
-                "the explainer has drawn from, or seeded, a global generator of torch or numpy; "
-                "draw from the one that it is given",
-            )
-    finally:
-        np.random.set_state(of_numpy)  # noqa: NPY002 - put back
-        random.setstate(of_python)
+    with seeded(seed, torch.device("cpu")), numpy_seeded(seed):
+        before = _states()
+        yield
+        _require(
+            _states() == before,
+            "the explainer has drawn from, or seeded, a global generator of torch or numpy; "
+            "draw from the one that it is given",
+        )
 
 
 def _states() -> tuple[bytes, str]:

@@ -204,10 +204,11 @@ class ShapleySampling:
         steps = torch.arange(count * features, device=inputs.device)
         for some in steps.split(max(1, MASK_ENTRIES // features)):
             kept = places[some // features] <= (some % features)[:, None]  # (steps, features)
-            outputs = mixed_outputs(
-                model, inputs, targets, absent=absent, kept=kept, player_of_value=feature
+            found.append(
+                mixed_outputs(
+                    model, inputs, targets, absent=absent, kept=kept, player_of_value=feature
+                )
             )
-            found.append(outputs)
         answers = torch.cat(found, 1).view(len(inputs), count, features)
         before = nobody[:, None, None].expand(-1, count, 1)
         gains = torch.cat([before, answers], 2).diff(dim=2)  # features as they come

@@ -125,8 +125,8 @@ def outputs_where_changed(
 ) -> Float[Tensor, "examples coalitions"]:
     """Return what :func:`mixed_outputs` does, and ask only about what coalitions change.
 
-    Where everyone who leaves has a stand-in with the same values (dark pixels, the padding of
-    texts), the output is that of the whole example.
+    Where everyone who leaves has a stand-in with the same values (dark pixels), the
+    output is that of the whole example.
 
     :param whole: (examples,), the explained outputs of the examples as they are.
 

@@ -36,10 +36,13 @@ def passes_of(
     >>> passes_of(parse("sg-ig:steps=10"), features=64), passes_of(parse("occlusion"), features=64)
     (150.0, 65)
     """
-    values: dict[str, float | str] = {"features": features, "outputs": outputs}
-    values["table_rows"] = table_rows
     entry = name.entry()
-    values |= dict(entry.parameters)
+    values: dict[str, float | str] = {
+        "features": features,
+        "outputs": outputs,
+        "table_rows": table_rows,
+        **dict(entry.parameters),
+    }
     return _value(ast.parse(entry.passes, mode="eval").body, values)
 
 

@@ -11,8 +11,6 @@ import torch
 from jaxtyping import Bool, Float, Float64, Int
 from torch import Tensor
 
-from uproar.explain.parameters import DISCRETIZERS
-
 # The package adds as much to every deviation within a part, which may be of one value.
 LEAST_DEVIATION = 1e-11
 
@@ -30,6 +28,10 @@ class Draws:
     def to(self, device: torch.device) -> Draws:
         """Return them on a device."""
         return Draws(self.normal.to(device), self.source.to(device))
+
+    def of(self, features: Int[Tensor, "some"]) -> Draws:
+        """Return those of some features."""
+        return Draws(self.normal[:, features], self.source[:, features])
 
 
 def table_draws(perturbations: int, features: int, rows: int, generator: torch.Generator) -> Draws:
@@ -71,8 +73,7 @@ class Table(ABC):
     def drawn(self, draws: Draws) -> Float64[Tensor, "perturbations values"]:
         """Return the rows."""
         rows = self.rows.gather(0, draws.source[:, self.feature])
-        features = self.feature[self.single]
-        rows[:, self.single] = self._drawn(draws.normal[:, features], draws.source[:, features])
+        rows[:, self.single] = self._drawn(draws.of(self.feature[self.single]))
         return rows
 
     def design(
@@ -80,9 +81,7 @@ class Table(ABC):
     ) -> Float64[Tensor, "examples rows features"]:
         """Return what the regression sees of the examples, their own row first."""
         features = self.feature[self.single]
-        own, others = self._seen(
-            inputs[:, self.single].double(), draws.normal[:, features], draws.source[:, features]
-        )
+        own, others = self._seen(inputs[:, self.single].double(), draws.of(features))
         seen = torch.cat([own[:, None], others.expand(len(inputs), -1, -1)], 1)
         if torch.equal(features, torch.arange(len(self.sizes), device=inputs.device)):
             return seen
@@ -95,12 +94,12 @@ class Table(ABC):
         return design
 
     @abstractmethod
-    def _drawn(self, normal: Tensor, source: Tensor) -> Float64[Tensor, "perturbations singles"]:
+    def _drawn(self, draws: Draws) -> Float64[Tensor, "perturbations singles"]:
         """Return what is drawn of the features of one value."""
 
     @abstractmethod
     def _seen(
-        self, own: Float64[Tensor, "examples singles"], normal: Tensor, source: Tensor
+        self, own: Float64[Tensor, "examples singles"], draws: Draws
     ) -> tuple[Tensor, Tensor]:
         """Return what is seen of examples, and of rows: (examples, singles), (_, rows, singles)."""
 
@@ -117,16 +116,20 @@ class ScaledTable(Table):
     """
 
     @cached_property
+    def _mean(self) -> Float64[Tensor, "singles"]:
+        return self.numbers.mean(0)
+
+    @cached_property
     def _scale(self) -> Float64[Tensor, "singles"]:
-        scale = (self.numbers - self.numbers.mean(0)).square().mean(0).sqrt()
+        scale = (self.numbers - self._mean).square().mean(0).sqrt()
         # A column that does not vary is drawn with a deviation of 1, as scikit-learn scales it.
         return torch.where(scale > 0, scale, torch.ones_like(scale))
 
-    def _drawn(self, normal: Tensor, source: Tensor) -> Tensor:  # noqa: ARG002 - nothing is taken
-        return self.numbers.mean(0) + self._scale * normal
+    def _drawn(self, draws: Draws) -> Tensor:
+        return self._mean + self._scale * draws.normal
 
-    def _seen(self, own: Tensor, normal: Tensor, source: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ARG002
-        return (own - self.numbers.mean(0)) / self._scale, normal[None]
+    def _seen(self, own: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
+        return (own - self._mean) / self._scale, draws.normal[None]
 
 
 @dataclass(frozen=True)
@@ -150,26 +153,28 @@ class CutTable(Table):
 
     parts: int = 4
 
-    def _drawn(self, normal: Tensor, source: Tensor) -> Tensor:
-        known, borders = self.numbers, self._borders
-        own = _part_of(known, borders)
-        drawn = torch.empty_like(normal)
+    def _drawn(self, draws: Draws) -> Tensor:
+        known, borders, position = self.numbers, self._borders, torch.special.ndtr(draws.normal)
+        taken, drawn = self._parts.gather(0, draws.source), torch.empty_like(draws.normal)
         lowest, highest = known.amin(0)[:, None], known.amax(0)[:, None]
         ends = torch.cat([lowest, borders, highest], 1)
         for part in range(borders.shape[1] + 1):
-            inside = own == part
-            mean, deviation = _moments(known, inside)
+            mean, deviation = _moments(known, self._parts == part)
             low, high = ends[:, part], ends[:, part + 1]
             shares = [torch.special.ndtr((end - mean) / deviation) for end in (low, high)]
-            share = shares[0] + torch.special.ndtr(normal) * (shares[1] - shares[0])
+            share = shares[0] + position * (shares[1] - shares[0])
             values = (mean + deviation * torch.special.ndtri(share)).clamp(low, high)
-            drawn = torch.where(own.gather(0, source) == part, values, drawn)
+            drawn = torch.where(taken == part, values, drawn)
         return drawn
 
-    def _seen(self, own: Tensor, normal: Tensor, source: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ARG002
-        borders = self._borders
-        taken = _part_of(self.numbers, borders).gather(0, source)
-        return torch.ones_like(own), (taken == _part_of(own, borders)[:, None]).double()
+    def _seen(self, own: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
+        taken = self._parts.gather(0, draws.source)
+        return torch.ones_like(own), (taken == _part_of(own, self._borders)[:, None]).double()
+
+    @cached_property
+    def _parts(self) -> Int[Tensor, "rows singles"]:
+        """The part that each training value is in."""
+        return _part_of(self.numbers, self._borders)
 
     @cached_property
     def _borders(self) -> Float64[Tensor, "singles borders"]:
@@ -202,7 +207,7 @@ PARTS = {"quartile": 4, "decile": 10}
 def table_of(
     rows: Float[Tensor, "rows values"], feature: Int[Tensor, "values"], discretizer: str
 ) -> Table:
-    """Return the table of training rows for one of ``DISCRETIZERS``."""
-    if discretizer == DISCRETIZERS[-1]:
+    """Return the table of training rows for one of ``uproar.explain.parameters.DISCRETIZERS``."""
+    if discretizer == "none":
         return ScaledTable(rows.double(), feature)
-    return CutTable(rows.double(), feature, parts=PARTS[discretizer])
+    return CutTable(rows.double(), feature, PARTS[discretizer])

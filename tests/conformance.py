@@ -13,7 +13,7 @@ from uproar.explain.family import Explained, explain_family
 from uproar.explain.importance import ExplainerOfFunction
 from uproar.explain.names import ExplainerName, parse
 from uproar.explain.passes import CHUNK_BYTES
-from uproar.types import Entry
+from uproar.registry import Entry
 from zoo import CASES, MODELS, MODULES, TREES, Case, Made
 
 # The models that each need is about; whoever claims it explains all of them.

@@ -15,9 +15,9 @@ from image_trees import encoded, zipped
 from small_runs import command, content, stamps
 from uproar.data import DATA
 from uproar.models import MODELS
+from uproar.registry import Entry
 from uproar.remove import REMOVALS
 from uproar.result import Result
-from uproar.types import Entry
 
 SHORT = ("--protocols", "roar", "--fractions", "0.5", "--repeats", "1")
 FAST = (*SHORT, "--explainers", "grad", "--learning-rate", "0.02")

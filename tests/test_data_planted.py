@@ -11,9 +11,9 @@ from uproar.data import DATA
 from uproar.data.planted import planted_words
 from uproar.data.synthetic import hooker_toy, hooker_toy_independent
 from uproar.dataset import Data
+from uproar.registry import find
 from uproar.remove import REMOVALS
 from uproar.remove.removal import apply
-from uproar.types import find
 
 torch.set_num_threads(1)  # more threads only wait for each other over so little work
 

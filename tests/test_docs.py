@@ -26,8 +26,9 @@ from uproar.explain import AGGREGATIONS, ENSEMBLES, EXPLAINERS, VARIANTS
 from uproar.models import MODELS, sequential
 from uproar.preconditions import fitting_removals
 from uproar.protocols import PROTOCOLS
+from uproar.registry import Entry
 from uproar.remove import REMOVALS
-from uproar.types import Entry, Kind, Recipe
+from uproar.types import Kind, Recipe
 from zoo import CASES
 
 ROOT = Path(__file__).parents[1]

@@ -24,7 +24,8 @@ from uproar.explain.names import parse
 from uproar.explain.passes import rows_per_pass
 from uproar.models.embedded import OnEmbeddings
 from uproar.models.trained import TrainedModel
-from uproar.types import Entry, Kind, Skipped
+from uproar.registry import Entry
+from uproar.types import Kind, Skipped
 
 SMALL = {"references": 3, "permutations": 2, "steps": 3}
 hooking = pytest.mark.filterwarnings("ignore:Setting :UserWarning")

@@ -8,7 +8,8 @@ import pytest
 
 from conformance import CLAIMED, claims, explained, homes, small
 from uproar.explain import EXPLAINERS
-from uproar.types import Entry, Skipped
+from uproar.registry import Entry
+from uproar.types import Skipped
 from zoo import CASES, LAYOUTS, Case, made
 
 every_entry = pytest.mark.parametrize("entry", EXPLAINERS, ids=lambda entry: entry.name)

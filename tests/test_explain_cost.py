@@ -14,7 +14,7 @@ import uproar.explain.names
 from uproar.explain import EXPLAINERS
 from uproar.explain.cost import passes_of
 from uproar.explain.names import parse
-from uproar.types import Entry
+from uproar.registry import Entry
 
 
 def with_formula(formula: str, monkeypatch: pytest.MonkeyPatch) -> float:

@@ -20,7 +20,8 @@ from uproar.explain import EXPLAINERS
 from uproar.explain.cost import passes_of
 from uproar.explain.names import parse
 from uproar.models.trained import Passes, TrainedModel
-from uproar.types import Entry, UproarError, find
+from uproar.registry import Entry, find
+from uproar.types import UproarError
 from zoo import CASES, ESTIMATORS, Case, Made, made, made_without
 
 HOMES = list(every_home())

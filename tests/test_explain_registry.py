@@ -18,7 +18,8 @@ from uproar.explain import AGGREGATIONS, DEFAULT_EXPLAINERS, ENSEMBLES, EXPLAINE
 from uproar.explain.cost import passes_of
 from uproar.explain.names import parse
 from uproar.explain.parameters import text_of
-from uproar.types import Entry, Skipped
+from uproar.registry import Entry
+from uproar.types import Skipped
 from zoo import LAYOUTS, Case, made
 
 # Public objects of the modules that are not registered, and why.

@@ -10,7 +10,8 @@ from rich.console import Console
 
 from uproar.explain import EXPLAINERS
 from uproar.listing import PREFIXES, REGISTRIES, show_entry, show_registry
-from uproar.types import Entry, UproarError
+from uproar.registry import Entry
+from uproar.types import UproarError
 
 
 def listed(what: str, width: int) -> str:

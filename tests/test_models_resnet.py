@@ -10,7 +10,8 @@ from torch import nn
 from uproar.dataset import Data, Split
 from uproar.models import MODELS
 from uproar.models.resnet import Residual, resnet18, resnet50
-from uproar.types import Recipe, UproarError, find
+from uproar.registry import find
+from uproar.types import Recipe, UproarError
 
 
 def images(channels: int, side: int, *, classes: int, kind: str = "image") -> Data:

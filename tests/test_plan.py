@@ -11,10 +11,11 @@ import uproar.plan
 from uproar.effort import Sizes
 from uproar.job import ALL, ENDS, digests_of, read_all
 from uproar.plan import Plan
+from uproar.registry import Entry
 from uproar.run.cell import Outcome
 from uproar.run.store import Store
 from uproar.spec import Spec
-from uproar.types import Entry, Recipe
+from uproar.types import Recipe
 
 SMALL = {
     "explainers": "grad,random",

@@ -16,8 +16,9 @@ from uproar.explain import AGGREGATIONS, ENSEMBLES, EXPLAINERS
 from uproar.models import MODELS
 from uproar.preconditions import fitting_removals
 from uproar.protocols import CURVES, PROTOCOLS
+from uproar.registry import Entry, find
 from uproar.remove import REMOVALS
-from uproar.types import Entry, Kind, Source, find
+from uproar.types import Kind, Source
 
 REGISTRIES = {
     "data": DATA,

@@ -11,9 +11,10 @@ import torch
 from jaxtyping import TypeCheckError
 
 from uproar.dataset import Data, Split, Vocabulary
+from uproar.registry import find
 from uproar.remove import REMOVALS
 from uproar.remove.removal import Imputer, Removal, apply, removed_values
-from uproar.types import UproarError, find
+from uproar.types import UproarError
 
 EXAMPLES = 40
 PAIRS = np.array([0, 0, 1, 1, 2, 3])  # columns 0 and 1 are one feature, and 2 and 3

@@ -9,7 +9,8 @@ import pytest
 
 from small_data import small
 from uproar.dataset import Split
-from uproar.types import Entry, Recipe, UproarError, find, unknown
+from uproar.registry import Entry, find, unknown
+from uproar.types import Recipe, UproarError
 
 REGISTRY = [
     Entry("mean", "the mean", "uproar.remove.fill:mean"),

@@ -23,6 +23,7 @@ from uproar.preconditions import (
     forget_incomplete,
     stop_if_failed,
 )
+from uproar.registry import is_registered
 from uproar.result import Result
 from uproar.run.cell import Cell, Outcome
 from uproar.run.executors import local
@@ -31,7 +32,7 @@ from uproar.run.loading import loading
 from uproar.run.progress import Progress
 from uproar.run.store import Store
 from uproar.spec import Spec
-from uproar.types import UproarError, is_registered
+from uproar.types import UproarError
 
 if TYPE_CHECKING:
     from uproar.workbench import Workbench

@@ -12,7 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from uproar.flags import spec_of, with_flags
-from uproar.types import UproarError, unknown
+from uproar.registry import unknown
+from uproar.types import UproarError
 
 if TYPE_CHECKING:
     from uproar.benchmark import Benchmark

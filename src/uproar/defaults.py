@@ -10,7 +10,8 @@ from typing import Any
 from uproar.data import DATA, kind_of
 from uproar.explain import DEFAULT_EXPLAINERS
 from uproar.models import ESTIMATORS, MODELS, PRETRAINED
-from uproar.types import Kind, Recipe, Source, UproarError, unknown
+from uproar.registry import unknown
+from uproar.types import Kind, Recipe, Source, UproarError
 
 MODEL_OF_KIND: Mapping[Kind, str] = {
     "image": "cnn",

@@ -16,8 +16,9 @@ from uproar.explain.names import ExplainerName, parse
 from uproar.explain.parameters import CHOICES, least_of, text_of
 from uproar.models import MODELS
 from uproar.protocols import PROTOCOLS
+from uproar.registry import Entry, find
 from uproar.remove import REMOVALS
-from uproar.types import Entry, UproarError, find
+from uproar.types import UproarError
 
 EXAMPLE_FEATURES, EXAMPLE_OUTPUTS = 64, 10  # of which a formula of passes is worked out
 PREFIXES = (*VARIANTS, *AGGREGATIONS, *ENSEMBLES)

@@ -18,11 +18,11 @@ from uproar.explain.names import ExplainerName, parse
 from uproar.job import ALL, ENDS, Digests, Job
 from uproar.models import MODELS
 from uproar.protocols import PROTOCOLS
+from uproar.registry import Entry, find
 from uproar.remove import REMOVALS
 from uproar.run.cell import Cell
 from uproar.seeding import seed_of
 from uproar.spec import Spec
-from uproar.types import Entry, find
 
 
 @dataclass(frozen=True)

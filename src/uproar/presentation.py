@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,13 +16,14 @@ from uproar.explain.parameters import text_of
 from uproar.function import rank_agreement
 from uproar.job import Job
 from uproar.report.content import Gallery, ReportContent
-from uproar.result import Result
 from uproar.run.cell import Outcome
 from uproar.types import UproarError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from uproar.result import Result
 
 TITLES = {
     "roar": "ROAR: most important removed, retrained",
@@ -150,10 +152,8 @@ def _gallery(result: Result, data: Outcome) -> Gallery | None:
 
 
 def _provenance(result: Result) -> dict[str, str]:
-    from uproar import __version__
-
     recorded = result.bases[0].provenance
-    return {"uproar": __version__, **recorded, "seed": str(result.spec.seed)}
+    return {"uproar": version("uproar"), **recorded, "seed": str(result.spec.seed)}
 
 
 def latex(result: Result, removal: str | None = None) -> str:

@@ -13,11 +13,11 @@ from uproar.dataset import Data
 from uproar.job import ALL, ranking_cell
 from uproar.models.learner import Learner
 from uproar.protocols.setting import Ranking, Setting, prepare, refilled
+from uproar.registry import find
 from uproar.remove import REMOVALS
 from uproar.run.store import Store
 from uproar.seeding import generator_of
 from uproar.spec import Spec
-from uproar.types import find
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,9 @@ from uproar.explain import DEFAULT_EXPLAINERS
 from uproar.explain.names import parse
 from uproar.models import MODELS
 from uproar.protocols import PROTOCOLS
+from uproar.registry import find, is_registered, unknown
 from uproar.remove import REMOVALS
-from uproar.types import Recipe, Source, UproarError, find, is_registered, unknown
+from uproar.types import Recipe, Source, UproarError
 
 DEFAULT_FRACTIONS = (0.1, 0.3, 0.5, 0.7, 0.9)
 REFERENCE = "random"

@@ -22,9 +22,10 @@ from uproar.models.trained import TrainedModel
 from uproar.models.training import TorchLearner, choose_way
 from uproar.protocols.setting import Ranking, Setting, prepare
 from uproar.ranking import rank
+from uproar.registry import find
 from uproar.remove.fill import mean
 from uproar.seeding import generator_of
-from uproar.types import Kind, Recipe, find
+from uproar.types import Kind, Recipe
 
 # One example's shape, and how many of its axes are features.
 LAYOUTS: dict[str, tuple[tuple[int, ...], int]] = {

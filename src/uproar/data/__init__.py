@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from uproar.dataset import Data
-from uproar.types import Entry, Kind, Source
+from uproar.registry import Entry
+from uproar.types import Kind, Source
 
 RANKINGS = "true-ranking,inverted-ranking,shuffled-ranking"
 PLANTED = "true-ranking,inverted-ranking"

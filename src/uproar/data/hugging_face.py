@@ -16,7 +16,8 @@ from uproar.data.labelled_texts import Labelled, columns_of, labelled
 from uproar.data.text import of_parts
 from uproar.data.tokens import Tokenizer
 from uproar.dataset import Data, Vocabulary
-from uproar.types import Source, UproarError, library
+from uproar.registry import library
+from uproar.types import Source, UproarError
 
 UNREAD = Source()
 SPLITS = {

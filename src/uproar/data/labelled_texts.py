@@ -10,7 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from uproar.data.columns import column_kind, listed
-from uproar.types import Source, UproarError, unknown
+from uproar.registry import unknown
+from uproar.types import Source, UproarError
 
 TEXT_COLUMNS = ("text", "sentence", "review", "comment", "message", "content", "document")
 TARGET_COLUMNS = ("label", "labels", "target", "class", "sentiment", "category", "score", "rating")

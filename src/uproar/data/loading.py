@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from uproar.dataset import Data
-from uproar.types import Entry, Kind, Source, UproarError, find, is_registered
+from uproar.registry import Entry, find, is_registered
+from uproar.types import Kind, Source, UproarError
 
 OPENML = "openml:"
 HUGGING_FACE = "datasets:"

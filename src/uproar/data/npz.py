@@ -11,7 +11,8 @@ from numpy.lib import format as npy
 
 from uproar.data.files import stem
 from uproar.dataset import Data
-from uproar.types import Kind, Source, UproarError, unknown
+from uproar.registry import unknown
+from uproar.types import Kind, Source, UproarError
 
 KEYS = (
     *("inputs", "labels", "test_inputs", "test_labels", "validation_inputs", "validation_labels"),

@@ -16,7 +16,8 @@ from uproar.data.files import read_table, stem
 from uproar.data.labels import MOST_CLASSES, check_enough, encode_labels, task_of
 from uproar.data.split import allotted, draw, shares_of, split
 from uproar.dataset import PARTS, Data, Split
-from uproar.types import Source, Task, UproarError, unknown
+from uproar.registry import unknown
+from uproar.types import Source, Task, UproarError
 
 USUAL = ("target", "label", "labels", "class", "y", "outcome")
 MOST_CELLS = 1_000_000  # of test, to be kept as text for people

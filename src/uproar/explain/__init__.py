@@ -14,7 +14,7 @@ from uproar.explain.entries_gradients import GRADIENTS
 from uproar.explain.entries_packages import PACKAGES
 from uproar.explain.entries_perturbation import PERTURBATIONS
 from uproar.explain.entries_trees import TREES
-from uproar.types import Entry
+from uproar.registry import Entry
 
 EXPLAINERS = (
     *GRADIENTS,

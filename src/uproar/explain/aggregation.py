@@ -15,7 +15,7 @@ from jaxtyping import Float, Float32, Int
 from numpy.typing import NDArray
 
 from uproar.explain import AGGREGATIONS
-from uproar.types import find
+from uproar.registry import find
 
 
 def signed(attribution: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from uproar.explain.grids import grid_of
 from uproar.models.trained import TrainedModel
-from uproar.types import Skipped, unknown
+from uproar.registry import unknown
+from uproar.types import Skipped
 
 PLACES = {1: "length", 2: "height, width", 3: "depth, height, width"}
 AUTO = "auto"  # the last convolution to run

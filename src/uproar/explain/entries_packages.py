@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from uproar.types import Entry
+from uproar.registry import Entry
 
 PACKAGES = (
     Entry(

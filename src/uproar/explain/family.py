@@ -20,7 +20,7 @@ from uproar.explain.importance import ExplainerOfFunction
 from uproar.explain.names import ExplainerName
 from uproar.explain.passes import CHUNK_BYTES, in_passes, rows_per_pass
 from uproar.models.trained import TrainedModel
-from uproar.types import find
+from uproar.registry import find
 
 Explainer = Callable[[TrainedModel, Tensor, Tensor, torch.Generator], Tensor]
 GeneratorFor = Callable[[str], torch.Generator]

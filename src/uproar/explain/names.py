@@ -14,7 +14,8 @@ from typing import Any
 
 from uproar.explain import AGGREGATIONS, ENSEMBLES, EXPLAINERS, VARIANTS
 from uproar.explain.parameters import Parameters, described, options_of, text_of
-from uproar.types import Entry, UproarError, find, unknown
+from uproar.registry import Entry, find, unknown
+from uproar.types import UproarError
 
 UNTRAINED, GLOBAL = (entry.name for entry in VARIANTS)
 
@@ -152,6 +153,8 @@ def parse(name: str, extra_bases: Sequence[str] = ()) -> ExplainerName:
     _check_variants(entry, stem, variants)
     ensemble_defaults = find(ensemble, ENSEMBLES, "ensemble").parameters if ensemble else ()
     given = options_of(name, options, (*entry.parameters, *ensemble_defaults))
+    if "like" in given:
+        check_like(str(given["like"]))
     return ExplainerName(
         base=base,
         base_parameters=tuple((key, given.get(key, value)) for key, value in entry.parameters),
@@ -160,6 +163,21 @@ def parse(name: str, extra_bases: Sequence[str] = ()) -> ExplainerName:
         aggregation=aggregation,
         variants=tuple(variants),
     )
+
+
+def check_like(name: str) -> None:
+    """Refuse what has no maps that noise could be made to resemble.
+
+    :raises UproarError: when there is no such explainer, or it is one of the whole function, of
+        an untrained model, or noise made to resemble another.
+
+    >>> check_like("pfi")
+    Traceback (most recent call last):
+    uproar.types.UproarError: like must be an explainer of decisions, got 'pfi'
+    """
+    like = parse(name)
+    if like.of_function or like.untrained or "like" in dict(like.base_parameters):
+        raise UproarError(f"like must be an explainer of decisions, got {name!r}")
 
 
 def _check_wrappers(entry: Entry, ensemble: str, aggregation: str) -> None:

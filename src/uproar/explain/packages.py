@@ -12,7 +12,8 @@ from torch import Tensor
 
 from uproar.models.randomness import numpy_seeded, seeded
 from uproar.models.trained import TrainedModel
-from uproar.types import Skipped, library
+from uproar.registry import library
+from uproar.types import Skipped
 
 
 @contextmanager

@@ -6,7 +6,8 @@ import math
 import re
 from collections.abc import Sequence
 
-from uproar.types import UproarError, unknown
+from uproar.registry import unknown
+from uproar.types import UproarError
 
 Value = int | float | str
 Parameters = tuple[tuple[str, Value], ...]
@@ -78,8 +79,6 @@ def _value_of(name: str, key: str, text: str, default: Value) -> Value:
     if isinstance(default, str):
         if text not in CHOICES.get(key, (text,)):
             raise UproarError(f"{where} one of {', '.join(CHOICES[key])}, got {text!r}")
-        if key == "like":
-            check_like(text)
         return text
     whole, least = isinstance(default, int), least_of(key, default)
     number = r"-?[0-9]+" if whole else r"-?([0-9]+\.?[0-9]*|\.[0-9]+)(e[-+]?[0-9]+)?"
@@ -100,23 +99,6 @@ def least_of(key: str, default: float) -> float:
     (1, 0)
     """
     return min(LEAST[key], default)
-
-
-def check_like(name: str) -> None:
-    """Refuse what has no maps that noise could be made to resemble.
-
-    :raises UproarError: when there is no such explainer, or it is one of the whole function, of
-        an untrained model, or noise made to resemble another.
-
-    >>> check_like("pfi")
-    Traceback (most recent call last):
-    uproar.types.UproarError: like must be an explainer of decisions, got 'pfi'
-    """
-    from uproar.explain.names import parse  # which reads parameters
-
-    like = parse(name)
-    if like.of_function or like.untrained or "like" in dict(like.base_parameters):
-        raise UproarError(f"like must be an explainer of decisions, got {name!r}")
 
 
 def text_of(value: Value) -> str:

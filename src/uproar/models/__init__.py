@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from uproar.types import Entry
+from uproar.registry import Entry
 
 # What may stand before a colon in a model's name: estimators of other packages, and pre-trained
 # networks.

@@ -29,7 +29,8 @@ from uproar.models.training import (
     choose_way,
     initialise,
 )
-from uproar.types import Recipe, UproarError, find
+from uproar.registry import find
+from uproar.types import Recipe, UproarError
 
 SAMPLE = 64  # examples that a module is tried on
 

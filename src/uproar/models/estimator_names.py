@@ -7,7 +7,8 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from uproar.types import UproarError, unknown
+from uproar.registry import unknown
+from uproar.types import UproarError
 
 # Where to look before all of scikit-learn is imported, which takes seconds.
 _USUAL = ("linear_model", "ensemble", "tree", "svm", "neighbors", "naive_bayes", "neural_network")

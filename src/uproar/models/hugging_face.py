@@ -13,7 +13,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from uproar.dataset import Data
-from uproar.types import UproarError, library
+from uproar.registry import library
+from uproar.types import UproarError
 
 
 class Classifier(nn.Module):

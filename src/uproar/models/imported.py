@@ -14,7 +14,8 @@ from typing import Any
 
 from torch import nn
 
-from uproar.types import UproarError, unknown
+from uproar.registry import unknown
+from uproar.types import UproarError
 
 
 def imported(module: str, thing: str, parameters: Mapping[str, Any]) -> Any:

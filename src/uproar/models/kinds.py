@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from uproar.dataset import Data
 from uproar.models import MODELS
-from uproar.types import UproarError, find
+from uproar.registry import find
+from uproar.types import UproarError
 
 PLURALS = {"image": "images", "table": "tables", "text": "text", "series": "series"}
 

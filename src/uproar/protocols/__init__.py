@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from uproar.types import Entry
+from uproar.registry import Entry
 
 PROTOCOLS = (
     Entry(

@@ -21,7 +21,7 @@ from kinds import Brightness, Gallery, measured, verdicts
 from small_runs import run
 from uproar import Recipe, Result
 from uproar.data import load
-from uproar.stats import BETTER, SAME, WORSE
+from uproar.stats.gains import BETTER, SAME, WORSE
 
 TRUE, INVERTED, AGAIN = "true-ranking", "inverted-ranking", "random:draw=1"
 PROTOCOLS = ("roar", "kar", "retrain-once", "no-retrain")

@@ -32,7 +32,7 @@ from xgboost import XGBClassifier, XGBRegressor
 from kinds import images, measured, series, table, verdicts
 from small_runs import stamps
 from uproar import Result
-from uproar.stats import BETTER
+from uproar.stats.gains import BETTER
 from uproar.terminal import _counts
 
 PROTOCOLS = ("roar", "kar", "retrain-once", "no-retrain")

@@ -9,7 +9,6 @@ import pytest
 
 from small_data import CLASSES, ranking, setting, small
 from uproar.dataset import Data, Split
-from uproar.leaks import leaking, leaks
 from uproar.protocols import CURVES, PROTOCOLS
 from uproar.protocols.leakage import mask_only
 from uproar.protocols.perturb import no_retrain
@@ -17,6 +16,7 @@ from uproar.protocols.retrain_once import retrain_once, train_once
 from uproar.protocols.roar import kar, roar
 from uproar.protocols.setting import Ranking, Setting, arms
 from uproar.ranking import rank
+from uproar.stats.leaks import leaking, leaks
 from uproar.types import Recipe
 
 RECIPE = Recipe(learning_rate=0.01, epochs=4, batch_size=32)

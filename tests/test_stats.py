@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import oracles
-from uproar.stats import (
+from uproar.stats.gains import (
     attainable_gain,
     compare_with_random,
     example_gains,

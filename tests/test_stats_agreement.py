@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import oracles
-from uproar.agreement import (
+from uproar.stats.agreement import (
     agreement,
     distinguishable_pairs,
     krippendorff_alpha,
@@ -18,8 +18,8 @@ from uproar.agreement import (
     spearman_agreement,
     split_half,
 )
-from uproar.resampling import gain_draws
-from uproar.stats import compare_with_random
+from uproar.stats.gains import compare_with_random
+from uproar.stats.resampling import gain_draws
 
 
 def generator(seed: int = 0) -> np.random.Generator:

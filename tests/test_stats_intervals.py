@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import oracles
-from uproar.intervals import example_interval, score_interval, student_interval
+from uproar.stats.intervals import example_interval, score_interval, student_interval
 
 
 def generator(seed: int = 0) -> np.random.Generator:

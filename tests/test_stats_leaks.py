@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import oracles
-from uproar.leaks import leaking, leaks
+from uproar.stats.leaks import leaking, leaks
 
 
 def generator(seed: int = 0) -> np.random.Generator:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from uproar.agreement import spearman_agreement
-from uproar.stats import trapezoid_weights
+from uproar.stats.agreement import spearman_agreement
+from uproar.stats.gains import trapezoid_weights
 
 FRACTIONS = (0.1, 0.3, 0.5, 0.7, 0.9)
 

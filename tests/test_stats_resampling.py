@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import oracles
-from uproar import resampling
-from uproar.resampling import (
+from uproar.stats import resampling
+from uproar.stats.resampling import (
     error_of_differences,
     error_of_gains,
     gain_draws,

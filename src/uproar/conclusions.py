@@ -10,14 +10,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from uproar.agreement import agreement, distinguishable_pairs
-from uproar.intervals import score_interval
-from uproar.leaks import leaking, leaks
 from uproar.protocols import CURVES
 from uproar.results import Evidence, Scores
 from uproar.seeding import generator_of
 from uproar.spec import REFERENCE, Spec
-from uproar.stats import Comparison, attainable_gain, compare_with_random, example_gains
+from uproar.stats.agreement import agreement, distinguishable_pairs
+from uproar.stats.gains import Comparison, attainable_gain, compare_with_random, example_gains
+from uproar.stats.intervals import score_interval
+from uproar.stats.leaks import leaking, leaks
 
 # The protocols that are compared with random, and the curves whose mean gain is theirs.
 COMPARED = {

@@ -14,8 +14,8 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 
 from uproar.job import Job
-from uproar.resampling import holm
 from uproar.run.cell import Outcome
+from uproar.stats.resampling import holm
 
 ARRAYS = "function/"  # of explanations, by explainer: importance, standard error and p-value
 COLUMNS = (

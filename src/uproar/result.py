@@ -12,7 +12,6 @@ import pandas as pd
 
 from uproar.conclusions import VERSION, Conclusions, conclude
 from uproar.function import Measured, feature_names, function_table, measured, over_bases
-from uproar.intervals import score_interval
 from uproar.job import Job, digests_of, read_all
 from uproar.leaderboard import leaderboard
 from uproar.plan import Plan
@@ -21,6 +20,7 @@ from uproar.run.cell import Cell, Outcome
 from uproar.run.files import write_whole
 from uproar.run.store import Store
 from uproar.spec import Spec
+from uproar.stats.intervals import score_interval
 from uproar.types import UproarError
 
 if TYPE_CHECKING:

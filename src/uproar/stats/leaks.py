@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from uproar.intervals import check, example_interval, student_interval
+from uproar.stats.intervals import check, example_interval, student_interval
 
 COLUMNS = ("explainer", "fraction", "accuracy", "low", "high", "leaks")
 Scores = NDArray[np.bool_] | NDArray[np.floating]

@@ -10,8 +10,8 @@ import pandas as pd
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-from uproar.resampling import error_of_differences, holm, stack_gains
-from uproar.stats import Comparison
+from uproar.stats.gains import Comparison
+from uproar.stats.resampling import error_of_differences, holm, stack_gains
 
 
 def distinguishable_pairs(
@@ -20,9 +20,9 @@ def distinguishable_pairs(
     """Test all pairs of explainers for a difference in gain.
 
     Student's t with the error and degrees of freedom of the paired differences, see
-    :func:`uproar.resampling.standard_error`, adjusted by Holm over all pairs. So many tests need
-    p-values that are smaller than a bootstrap of a few thousand draws can give. The reference is
-    left out: the table of :func:`uproar.stats.compare_with_random` tests against it.
+    :func:`uproar.stats.resampling.standard_error`, adjusted by Holm over all pairs. So many tests
+    need p-values that are smaller than a bootstrap of a few thousand draws can give. The reference
+    is left out: the table of :func:`uproar.stats.gains.compare_with_random` tests against it.
 
     :param gains: explainer -> (base_models, repeats, examples), the reference among them.
     :returns: first second difference p_holm distinguishable, where ``first`` has the larger gain
@@ -101,8 +101,8 @@ def spearman_agreement(
     two can only agree fully or not at all.
 
     :param first: explainer -> goodness, larger is better.
-    :param first_draws: the bootstrap behind it (:class:`uproar.stats.Comparison`), one column an
-        explainer; drawn with equal generators on both sides, as rows are taken as pairs. Without
+    :param first_draws: the bootstrap behind it (:class:`uproar.stats.gains.Comparison`), one column
+        an explainer; drawn with equal generators on both sides, as rows are taken as pairs. Without
         draws the interval is NaN. The interval is pulled towards 0, as redrawing adds noise.
     :raises ValueError: when only one side has draws, or their numbers differ.
 
@@ -134,7 +134,7 @@ def agreement(
 
     The reference is left out, since its gain is zero by definition and not a measurement.
 
-    :param comparisons: protocol -> what :func:`uproar.stats.compare_with_random` returned.
+    :param comparisons: protocol -> what :func:`uproar.stats.gains.compare_with_random` returned.
     :param pairs: which protocols to compare, such as ``[("roar", "kar")]``.
     :returns: first second spearman low high explainers, a row per pair.
     :raises ValueError: when a pair names a protocol that is not there.

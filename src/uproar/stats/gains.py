@@ -2,8 +2,8 @@
 
 START HERE: :func:`example_gains`, then :func:`compare_with_random`. A score is whether the answer
 was right, or one example's part of R² (:func:`uproar.scoring.example_scores`). Mean scores along a
-curve have :func:`uproar.intervals.score_interval`, those of the mask alone
-:func:`uproar.leaks.leaks`.
+curve have :func:`uproar.stats.intervals.score_interval`, those of the mask alone
+:func:`uproar.stats.leaks.leaks`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pandas as pd
 from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 
-from uproar.resampling import gain_draws, holm, smallest_detectable, stack_gains
+from uproar.stats.resampling import gain_draws, holm, smallest_detectable, stack_gains
 
 Direction = Literal["lower", "higher"]
 Scores = (
@@ -134,7 +134,7 @@ class Comparison:
 
     ``table``: explainer gain low high normalised p_value p_holm verdict rank rank_low rank_high,
     best first. ``draws``: the bootstrap behind it, one row a draw, one column an explainer.
-    ``smallest_detectable``: see :func:`uproar.resampling.smallest_detectable`.
+    ``smallest_detectable``: see :func:`uproar.stats.resampling.smallest_detectable`.
     """
 
     table: pd.DataFrame
@@ -154,8 +154,8 @@ def compare_with_random(
 ) -> Comparison:
     """Compare every explainer with the reference, each difference with its uncertainty.
 
-    Intervals are percentiles of :func:`uproar.resampling.gain_draws`, at ``1 - level`` each; the
-    p-value is two-sided, ``2 (1 + draws on the other side of zero) / (1 + draws)``, at most 1,
+    Intervals are percentiles of :func:`uproar.stats.resampling.gain_draws`, at ``1 - level`` each;
+    the p-value is two-sided, ``2 (1 + draws on the other side of zero) / (1 + draws)``, at most 1,
     and Holm's adjustment is over all explainers but the reference, those that leak included. Ranks
     count the explainers that are strictly better; their intervals come from ranking in every draw.
     Give equal generators to comparisons of two protocols whose agreement is asked for later.

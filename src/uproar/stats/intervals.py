@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 
-from uproar.resampling import standard_error
+from uproar.stats.resampling import standard_error
 
 Interval = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
 Scores = Bool[np.ndarray, "points repeats examples"] | Float[np.ndarray, "points repeats examples"]
@@ -16,7 +16,7 @@ def score_interval(scores: Scores, *, level: float = 0.05) -> Interval:
     """Return mean scores and the ends of their intervals: about new examples and new retrainings.
 
     The standard ``error`` and the degrees of freedom of Student's quantile q come from the spread
-    of repeats and of examples, see :func:`uproar.resampling.standard_error`.
+    of repeats and of examples, see :func:`uproar.stats.resampling.standard_error`.
 
     Right or wrong: Wilson's interval, ``(p + q²/2n ± q sqrt(p (1 - p)/n + q²/4n²)) / (1 + q²/n)``,
     for as many independent answers ``n = p (1 - p) / error²`` as would have the same error. Unlike

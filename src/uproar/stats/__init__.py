@@ -1,0 +1,1 @@
+"""Scores to verdicts: gains, resampling, intervals, Holm, leaks, agreement."""

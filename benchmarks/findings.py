@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 
 from uproar.benchmark import Benchmark
+from uproar.plan.spec import Spec
 from uproar.result import Result
-from uproar.spec import Spec
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt

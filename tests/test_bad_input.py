@@ -11,7 +11,7 @@ from torch import nn
 from small_runs import TUMOURS, command, run, silent
 from uproar import evaluate
 from uproar.benchmark import Benchmark
-from uproar.spec import Spec
+from uproar.plan.spec import Spec
 from uproar.types import UproarError
 
 INPUTS = np.random.default_rng(0).standard_normal((240, 4)).astype(np.float32)

@@ -27,10 +27,10 @@ from small_runs import (
 from uproar.data import DATA
 from uproar.explain import AGGREGATIONS, ENSEMBLES, EXPLAINERS, VARIANTS
 from uproar.models import MODELS
+from uproar.plan.spec import Spec
 from uproar.protocols import PROTOCOLS
 from uproar.remove import REMOVALS
 from uproar.result import Result
-from uproar.spec import Spec
 
 WITHOUT_TORCH = """
 import sys

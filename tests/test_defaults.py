@@ -7,16 +7,16 @@ from typing import get_args
 import pytest
 
 from uproar.data import DATA
-from uproar.defaults import (
+from uproar.explain import DEFAULT_EXPLAINERS
+from uproar.explain.names import parse
+from uproar.models import IMAGENET_RECIPE, MODELS
+from uproar.plan.defaults import (
     MODEL_OF_KIND,
     check_model_name,
     defaults,
     explainers_of,
     removal_of,
 )
-from uproar.explain import DEFAULT_EXPLAINERS
-from uproar.explain.names import parse
-from uproar.models import IMAGENET_RECIPE, MODELS
 from uproar.types import Kind, Source, UproarError
 
 KINDS = get_args(Kind)

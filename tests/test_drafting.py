@@ -13,9 +13,9 @@ from image_trees import classes, folder, zipped
 from small_runs import command
 from uproar.data import DATA, load
 from uproar.drafting import draft
+from uproar.plan.spec import Spec
 from uproar.preconditions import fitting_removals
 from uproar.result import Result
-from uproar.spec import Spec
 from uproar.types import UproarError
 
 

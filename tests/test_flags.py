@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from uproar.flags import FLAGS, spec_of, with_flags
-from uproar.spec import Spec
+from uproar.plan.spec import Spec
 from uproar.types import Recipe, Source, UproarError
 
 BARE = dict.fromkeys(FLAGS)

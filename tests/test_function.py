@@ -11,7 +11,6 @@ import pytest
 from scipy.stats import norm, spearmanr
 
 from uproar import explained, explanations
-from uproar.effort import MOST_HELD_OUT
 from uproar.function import (
     ARRAYS,
     COLUMNS,
@@ -21,7 +20,8 @@ from uproar.function import (
     over_bases,
     rank_agreement,
 )
-from uproar.job import Job
+from uproar.plan.effort import MOST_HELD_OUT
+from uproar.plan.job import Job
 from uproar.run.cell import Cell, Outcome
 
 NAN = math.nan

@@ -23,7 +23,7 @@ from uproar.dataset import Data
 from uproar.models.embedded import OnEmbeddings
 from uproar.models.hugging_face import HuggingFace, hugging_face
 from uproar.models.training import initialise
-from uproar.spec import Spec
+from uproar.plan.spec import Spec
 from uproar.types import Source, UproarError
 
 torch.set_num_threads(1)

@@ -22,8 +22,8 @@ from uproar.models.callables import FineTunedLearner, FrozenLearner
 from uproar.models.choice import Chosen, choose, is_trained, module_digest
 from uproar.models.estimators import EstimatorLearner
 from uproar.models.training import TorchLearner
+from uproar.plan.spec import Spec
 from uproar.result import Result
-from uproar.spec import Spec
 from uproar.types import Recipe, UproarError
 
 CPU = torch.device("cpu")

@@ -7,14 +7,14 @@ from dataclasses import asdict, replace
 import pytest
 
 import uproar.explain.names
-import uproar.plan
-from uproar.effort import Sizes
-from uproar.job import ALL, ENDS, digests_of, read_all
-from uproar.plan import Plan
+import uproar.plan.plan
+from uproar.plan.effort import Sizes
+from uproar.plan.job import ALL, ENDS, digests_of, read_all
+from uproar.plan.plan import Plan
+from uproar.plan.spec import Spec
 from uproar.registry import Entry
 from uproar.run.cell import Outcome
 from uproar.run.store import Store
-from uproar.spec import Spec
 from uproar.types import Recipe
 
 SMALL = {
@@ -135,7 +135,9 @@ def test_a_raised_version_changes_the_keys_that_rest_on_it(
     registry: str, name: str, kinds: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = keys(plan())
-    monkeypatch.setattr(uproar.plan, registry, raised(getattr(uproar.plan, registry), name))
+    monkeypatch.setattr(
+        uproar.plan.plan, registry, raised(getattr(uproar.plan.plan, registry), name)
+    )
     after = keys(plan())
     assert {job[0] for job in before if before[job] != after[job]} == kinds
 

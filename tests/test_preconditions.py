@@ -9,6 +9,7 @@ from typing import get_args
 import pytest
 
 from small_data import small
+from uproar.plan.spec import Spec
 from uproar.preconditions import (
     DATA_OF_KIND,
     check_learned,
@@ -16,7 +17,6 @@ from uproar.preconditions import (
     fitting_removals,
 )
 from uproar.remove import REMOVALS
-from uproar.spec import Spec
 from uproar.types import Kind, UproarError
 
 KINDS = get_args(Kind)

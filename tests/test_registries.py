@@ -11,9 +11,9 @@ import pytest
 
 from small_data import public
 from uproar.data import DATA
-from uproar.defaults import MODEL_OF_KIND, defaults, removal_of
 from uproar.explain import AGGREGATIONS, ENSEMBLES, EXPLAINERS
 from uproar.models import MODELS
+from uproar.plan.defaults import MODEL_OF_KIND, defaults, removal_of
 from uproar.preconditions import fitting_removals
 from uproar.protocols import CURVES, PROTOCOLS
 from uproar.registry import Entry, find

@@ -12,7 +12,7 @@ import pytest
 
 from small_runs import FILES, TUMOURS, content, copied, finished, run
 from uproar.outputs import write_files
-from uproar.plan import Plan
+from uproar.plan.plan import Plan
 from uproar.result import Result
 from uproar.types import UproarError
 

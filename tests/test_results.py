@@ -7,12 +7,12 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from uproar.job import ALL, Job
-from uproar.plan import Plan
+from uproar.plan.job import ALL, Job
+from uproar.plan.plan import Plan
+from uproar.plan.spec import Spec
 from uproar.protocols import CURVES
 from uproar.results import COLUMNS, curves, evidence, tidy
 from uproar.run.cell import Outcome
-from uproar.spec import Spec
 
 EXAMPLES = 4
 Keep = Callable[[Job], bool]

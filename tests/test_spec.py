@@ -10,12 +10,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from uproar.data import DATA
-from uproar.defaults import MODEL_OF_KIND
 from uproar.explain import DEFAULT_EXPLAINERS
 from uproar.models import MODELS
+from uproar.plan.defaults import MODEL_OF_KIND
+from uproar.plan.spec import DEFAULT_FRACTIONS, REFERENCE, Spec
 from uproar.protocols import PROTOCOLS
 from uproar.remove import REMOVALS
-from uproar.spec import DEFAULT_FRACTIONS, REFERENCE, Spec
 from uproar.types import Recipe, UproarError
 
 ALL_PROTOCOLS = ("roar", "kar", "mask-only", "retrain-once", "no-retrain")

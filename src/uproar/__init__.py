@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from uproar.dataset import Data, Split
     from uproar.evaluation import evaluate
     from uproar.explain.given import on_arrays
+    from uproar.plan.spec import Spec
     from uproar.result import Result
-    from uproar.spec import Spec
     from uproar.types import Recipe, Source, UproarError
 
 __version__ = "0.1.0"
@@ -22,7 +22,7 @@ _HOMES = {
     "Recipe": "uproar.types",
     "Result": "uproar.result",
     "Source": "uproar.types",
-    "Spec": "uproar.spec",
+    "Spec": "uproar.plan.spec",
     "Split": "uproar.dataset",
     "UproarError": "uproar.types",
     "evaluate": "uproar.evaluation",

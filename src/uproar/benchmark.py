@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 from uproar.data import DATA
 from uproar.dataset import Data
 from uproar.device import device_of
-from uproar.effort import Sizes
-from uproar.job import Job, digests_of
 from uproar.models import MODELS, PRETRAINED
 from uproar.outputs import write_files
-from uproar.plan import Plan
+from uproar.plan.effort import Sizes
+from uproar.plan.job import Job, digests_of
+from uproar.plan.plan import Plan
+from uproar.plan.spec import Spec
 from uproar.preconditions import (
     check_learned,
     check_removals,
@@ -31,7 +32,6 @@ from uproar.run.files import remove, sweep, write_whole
 from uproar.run.loading import loading
 from uproar.run.progress import Progress
 from uproar.run.store import Store
-from uproar.spec import Spec
 from uproar.types import UproarError
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class Benchmark:
             or the store cannot be written. What was finished stays in the store.
 
         >>> import tempfile
-        >>> from uproar.spec import Spec
+        >>> from uproar.plan.spec import Spec
         >>> spec = Spec.from_mapping({"data": "hooker-toy", "explainers": "grad,true-ranking",
         ...                           "protocols": "roar,mask-only", "fractions": [0.25]})
         >>> with tempfile.TemporaryDirectory() as out:

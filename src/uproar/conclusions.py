@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from uproar.plan.spec import REFERENCE, Spec
 from uproar.protocols import CURVES
 from uproar.results import Evidence, Scores
 from uproar.seeding import generator_of
-from uproar.spec import REFERENCE, Spec
 from uproar.stats.agreement import agreement, distinguishable_pairs
 from uproar.stats.gains import Comparison, attainable_gain, compare_with_random, example_gains
 from uproar.stats.intervals import score_interval

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 
 from uproar.benchmark import Benchmark, workers_of
-from uproar.job import ALL
 from uproar.models.batches import SharedInputs
-from uproar.plan import Plan
+from uproar.plan.job import ALL
+from uproar.plan.plan import Plan
 from uproar.protocols.roar import roar
 from uproar.protocols.setting import Ranks
 from uproar.run.progress import duration
@@ -67,7 +67,7 @@ def estimate(benchmark: Benchmark) -> Cost:
 
     >>> import tempfile
     >>> from pathlib import Path
-    >>> from uproar.spec import Spec
+    >>> from uproar.plan.spec import Spec
     >>> spec = Spec.from_mapping({"data": "digits", "explainers": "random,grad", "repeats": 2})
     >>> with tempfile.TemporaryDirectory() as out:
     ...     cost = estimate(Benchmark(spec, Path(out), log=lambda line: None, quiet=True))

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import tomlkit
 
 from uproar.data import DATA, kind_of
-from uproar.defaults import MODEL_OF_KIND, defaults
 from uproar.models import MODELS
+from uproar.plan.defaults import MODEL_OF_KIND, defaults
 from uproar.preconditions import fitting_removals
 from uproar.types import Kind, Recipe, Source
 

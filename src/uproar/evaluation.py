@@ -10,10 +10,10 @@ from uproar.benchmark import Benchmark, Log
 from uproar.data import kind_of
 from uproar.data.checks import check
 from uproar.dataset import Data
-from uproar.defaults import MODEL_OF_KIND, defaults, explainers_of, removal_of
+from uproar.plan.defaults import MODEL_OF_KIND, defaults, explainers_of, removal_of
+from uproar.plan.spec import DEFAULT_FRACTIONS, Spec
 from uproar.registry import unknown
 from uproar.result import Result
-from uproar.spec import DEFAULT_FRACTIONS, Spec
 from uproar.types import Recipe, Source, UproarError
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import typer
 from uproar.types import Recipe, Source, UproarError
 
 if TYPE_CHECKING:
-    from uproar.spec import Spec
+    from uproar.plan.spec import Spec
 
 DATA = "Data of your own"
 TRAINING = "Training"
@@ -102,7 +102,7 @@ def spec_of(flags: dict[str, Any]) -> Spec:
 
     :raises UproarError: when the file or a value is wrong.
     """
-    from uproar.spec import Spec
+    from uproar.plan.spec import Spec
 
     given = {key: value for key, value in flags.items() if value is not None}
     config = _config(given)

@@ -13,7 +13,7 @@ import pandas as pd
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-from uproar.job import Job
+from uproar.plan.job import Job
 from uproar.run.cell import Outcome
 from uproar.stats.resampling import holm
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from uproar.dataset import Data
-from uproar.job import Job, ranking_cell
-from uproar.plan import Plan
+from uproar.plan.job import Job, ranking_cell
+from uproar.plan.plan import Plan
+from uproar.plan.spec import Spec
 from uproar.remove import REMOVALS
 from uproar.run.cell import Outcome
 from uproar.run.store import Store
-from uproar.spec import Spec
 from uproar.types import Kind, UproarError
 
 # A base model whose validation accuracy a lucky majority guess would reach this often has learned

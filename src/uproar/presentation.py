@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 
 from uproar.dataset import label_text
-from uproar.effort import Sizes
 from uproar.explain import EXPLAINERS
 from uproar.explain.parameters import text_of
 from uproar.function import rank_agreement
-from uproar.job import Job
+from uproar.plan.effort import Sizes
+from uproar.plan.job import Job
 from uproar.report.content import Gallery, ReportContent
 from uproar.run.cell import Outcome
 from uproar.types import UproarError

@@ -12,14 +12,14 @@ import pandas as pd
 
 from uproar.conclusions import VERSION, Conclusions, conclude
 from uproar.function import Measured, feature_names, function_table, measured, over_bases
-from uproar.job import Job, digests_of, read_all
 from uproar.leaderboard import leaderboard
-from uproar.plan import Plan
+from uproar.plan.job import Job, digests_of, read_all
+from uproar.plan.plan import Plan
+from uproar.plan.spec import Spec
 from uproar.results import evidence, tidy
 from uproar.run.cell import Cell, Outcome
 from uproar.run.files import write_whole
 from uproar.run.store import Store
-from uproar.spec import Spec
 from uproar.stats.intervals import score_interval
 from uproar.types import UproarError
 

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from uproar.job import ALL, ENDS, Job
-from uproar.plan import Plan
+from uproar.plan.job import ALL, ENDS, Job
+from uproar.plan.plan import Plan
 from uproar.protocols import CURVES
 from uproar.run.cell import Outcome
 
@@ -48,7 +48,7 @@ class Curve:
 
 
 def curves(outcomes: Mapping[Job, Outcome]) -> Iterator[Curve]:
-    """Yield all measured curves; those of :data:`uproar.plan.ALL` have the points 0 and 1."""
+    """Yield all measured curves; those of :data:`uproar.plan.plan.ALL` have the points 0 and 1."""
     for job, outcome in outcomes.items():
         for name, direction in CURVES.get(job.protocol, {}).items():
             yield Curve(name, direction, job, job.fractions, outcome.arrays[name])

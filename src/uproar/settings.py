@@ -10,14 +10,14 @@ import torch
 from numpy.typing import NDArray
 
 from uproar.dataset import Data
-from uproar.job import ALL, ranking_cell
 from uproar.models.learner import Learner
+from uproar.plan.job import ALL, ranking_cell
+from uproar.plan.spec import Spec
 from uproar.protocols.setting import Ranking, Setting, prepare, refilled
 from uproar.registry import find
 from uproar.remove import REMOVALS
 from uproar.run.store import Store
 from uproar.seeding import generator_of
-from uproar.spec import Spec
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,9 @@ from uproar.dataset import PARTS, Data
 from uproar.device import keep_freed_memory
 from uproar.explained import HELD_OUT, Explained, as_trained
 from uproar.explanations import FUNCTION, GALLERY, explain, gallery_examples
-from uproar.job import ALL, Job, ranking_cell
 from uproar.models.learner import Fitted, Learner
-from uproar.plan import Plan
+from uproar.plan.job import ALL, Job, ranking_cell
+from uproar.plan.plan import Plan
 from uproar.protocols.leakage import mask_only
 from uproar.protocols.leave_out import without_each
 from uproar.protocols.perturb import no_retrain

@@ -12,10 +12,10 @@ import tomlkit
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from uproar.data import DATA, kind_of
-from uproar.defaults import check_model_name, defaults, once_epochs
 from uproar.explain import DEFAULT_EXPLAINERS
 from uproar.explain.names import parse
 from uproar.models import MODELS
+from uproar.plan.defaults import check_model_name, defaults, once_epochs
 from uproar.protocols import PROTOCOLS
 from uproar.registry import find, is_registered, unknown
 from uproar.remove import REMOVALS

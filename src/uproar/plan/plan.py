@@ -13,16 +13,16 @@ from functools import cached_property
 from typing import Any
 
 from uproar.data import DATA
-from uproar.effort import Sizes
 from uproar.explain.names import ExplainerName, parse
-from uproar.job import ALL, ENDS, Digests, Job
 from uproar.models import MODELS
+from uproar.plan.effort import Sizes
+from uproar.plan.job import ALL, ENDS, Digests, Job
+from uproar.plan.spec import Spec
 from uproar.protocols import PROTOCOLS
 from uproar.registry import Entry, find
 from uproar.remove import REMOVALS
 from uproar.run.cell import Cell
 from uproar.seeding import seed_of
-from uproar.spec import Spec
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""What is measured, and the cells that this means; imports no torch."""

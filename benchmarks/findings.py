@@ -17,7 +17,7 @@ import pandas as pd
 
 from uproar.benchmark import Benchmark
 from uproar.plan.spec import Spec
-from uproar.result import Result
+from uproar.results.result import Result
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt

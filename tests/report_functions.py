@@ -11,8 +11,8 @@ import numpy as np
 
 from report_content import EXPLAINERS, make_content
 from report_galleries import COLUMNS, WORDS
-from uproar.function import feature_names, function_table, rank_agreement
 from uproar.report.content import ReportContent
+from uproar.results.function import feature_names, function_table, rank_agreement
 from uproar.types import Kind
 
 LOSS, RESPONSE = "what the model loses without it", "how strongly the answers respond to it"

@@ -15,7 +15,7 @@ from typing import Any
 from uproar.benchmark import Benchmark
 from uproar.cli import main
 from uproar.plan.spec import Spec
-from uproar.result import Result
+from uproar.results.result import Result
 
 PROGRAM = (sys.executable, "-c", "from uproar.cli import main; main()")
 FILES = (

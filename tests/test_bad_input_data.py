@@ -12,7 +12,7 @@ from PIL import Image
 
 from image_trees import classes, encoded, folder
 from small_runs import command
-from uproar.result import Result
+from uproar.results.result import Result
 
 ROWS = 240
 SHORT = (

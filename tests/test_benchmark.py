@@ -10,7 +10,7 @@ from uproar.data import DATA
 from uproar.models import MODELS
 from uproar.protocols import PROTOCOLS
 from uproar.remove import REMOVALS
-from uproar.result import Result
+from uproar.results.result import Result
 
 TINY = {
     "fractions": [0.5],

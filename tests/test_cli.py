@@ -30,7 +30,7 @@ from uproar.models import MODELS
 from uproar.plan.spec import Spec
 from uproar.protocols import PROTOCOLS
 from uproar.remove import REMOVALS
-from uproar.result import Result
+from uproar.results.result import Result
 
 WITHOUT_TORCH = """
 import sys

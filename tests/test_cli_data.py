@@ -17,7 +17,7 @@ from uproar.data import DATA
 from uproar.models import MODELS
 from uproar.registry import Entry
 from uproar.remove import REMOVALS
-from uproar.result import Result
+from uproar.results.result import Result
 
 SHORT = ("--protocols", "roar", "--fractions", "0.5", "--repeats", "1")
 FAST = (*SHORT, "--explainers", "grad", "--learning-rate", "0.02")

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from uproar.conclusions import COMPARED, Conclusions, conclude
 from uproar.plan.spec import Spec
 from uproar.protocols import CURVES
-from uproar.results import Evidence
+from uproar.results.conclusions import COMPARED, Conclusions, conclude
+from uproar.results.curves import Evidence
 
 EXAMPLES, REPEATS = 100, 3
 INNER = (0.25, 0.75)

@@ -6,7 +6,7 @@ import pytest
 
 from small_runs import DIGITS, TUMOURS, benchmark, finished, run
 from uproar.cost import Cost, estimate
-from uproar.result import Result
+from uproar.results.result import Result
 
 
 def test_people_read_round_numbers():

@@ -15,7 +15,7 @@ from uproar.data import DATA, load
 from uproar.drafting import draft
 from uproar.plan.spec import Spec
 from uproar.preconditions import fitting_removals
-from uproar.result import Result
+from uproar.results.result import Result
 from uproar.types import UproarError
 
 

@@ -11,7 +11,9 @@ import pytest
 from scipy.stats import norm, spearmanr
 
 from uproar import explained, explanations
-from uproar.function import (
+from uproar.plan.effort import MOST_HELD_OUT
+from uproar.plan.job import Job
+from uproar.results.function import (
     ARRAYS,
     COLUMNS,
     feature_names,
@@ -20,8 +22,6 @@ from uproar.function import (
     over_bases,
     rank_agreement,
 )
-from uproar.plan.effort import MOST_HELD_OUT
-from uproar.plan.job import Job
 from uproar.run.cell import Cell, Outcome
 
 NAN = math.nan

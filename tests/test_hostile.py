@@ -14,7 +14,7 @@ import pytest
 import uproar
 from small_runs import TUMOURS, command, content, copied, finished, run, silent, spec_file
 from uproar import Recipe, evaluate
-from uproar.result import Result
+from uproar.results.result import Result
 
 SCRIPT = "<script>alert('pwned')</script>"
 IMAGE = '"><img src=x onerror=alert(1)>'

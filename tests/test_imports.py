@@ -24,7 +24,9 @@ def test_the_package_alone_imports_nothing_heavy() -> None:
 
 
 def test_the_command_line_specs_plans_and_results_import_no_torch() -> None:
-    found = loaded_after("uproar.cli", "uproar.plan.spec", "uproar.plan.plan", "uproar.result")
+    found = loaded_after(
+        "uproar.cli", "uproar.plan.spec", "uproar.plan.plan", "uproar.results.result"
+    )
     assert not found & {"torch", "sklearn", "matplotlib"}
 
 

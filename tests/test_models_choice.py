@@ -23,7 +23,7 @@ from uproar.models.choice import Chosen, choose, is_trained, module_digest
 from uproar.models.estimators import EstimatorLearner
 from uproar.models.training import TorchLearner
 from uproar.plan.spec import Spec
-from uproar.result import Result
+from uproar.results.result import Result
 from uproar.types import Recipe, UproarError
 
 CPU = torch.device("cpu")

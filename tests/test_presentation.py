@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 from small_runs import TUMOURS, finished, run
-from uproar.conclusions import Conclusions
-from uproar.presentation import command_of, content_of, figure, latex
-from uproar.result import Result
+from uproar.results.conclusions import Conclusions
+from uproar.results.content import command_of, content_of, figure, latex
+from uproar.results.result import Result
 from uproar.types import UproarError
 
 

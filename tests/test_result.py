@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 
 from small_runs import FILES, TUMOURS, content, copied, finished, run
-from uproar.outputs import write_files
 from uproar.plan.plan import Plan
-from uproar.result import Result
+from uproar.results.files import write_files
+from uproar.results.result import Result
 from uproar.types import UproarError
 
 RESULTS = [

@@ -11,7 +11,7 @@ from uproar.plan.job import ALL, Job
 from uproar.plan.plan import Plan
 from uproar.plan.spec import Spec
 from uproar.protocols import CURVES
-from uproar.results import COLUMNS, curves, evidence, tidy
+from uproar.results.curves import COLUMNS, curves, evidence, tidy
 from uproar.run.cell import Outcome
 
 EXAMPLES = 4

@@ -26,7 +26,7 @@ from small_runs import (
     spec_file,
     stamps,
 )
-from uproar.result import Result
+from uproar.results.result import Result
 from uproar.run import files
 from uproar.run.files import StoreError
 

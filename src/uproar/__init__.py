@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from uproar.evaluation import evaluate
     from uproar.explain.given import on_arrays
     from uproar.plan.spec import Spec
-    from uproar.result import Result
+    from uproar.results.result import Result
     from uproar.types import Recipe, Source, UproarError
 
 __version__ = "0.1.0"
@@ -20,7 +20,7 @@ _HOMES = {
     "Benchmark": "uproar.benchmark",
     "Data": "uproar.dataset",
     "Recipe": "uproar.types",
-    "Result": "uproar.result",
+    "Result": "uproar.results.result",
     "Source": "uproar.types",
     "Spec": "uproar.plan.spec",
     "Split": "uproar.dataset",

@@ -13,7 +13,6 @@ from uproar.data import DATA
 from uproar.dataset import Data
 from uproar.device import device_of
 from uproar.models import MODELS, PRETRAINED
-from uproar.outputs import write_files
 from uproar.plan.effort import Sizes
 from uproar.plan.job import Job, digests_of
 from uproar.plan.plan import Plan
@@ -25,7 +24,8 @@ from uproar.preconditions import (
     stop_if_failed,
 )
 from uproar.registry import is_registered
-from uproar.result import Result
+from uproar.results.files import write_files
+from uproar.results.result import Result
 from uproar.run.cell import Cell, Outcome
 from uproar.run.executors import local
 from uproar.run.files import remove, sweep, write_whole

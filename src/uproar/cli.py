@@ -129,7 +129,7 @@ def init(
 @app.command(epilog="Example:  `uproar status runs/digits`")
 def status(out: Folder) -> None:
     """Say how far a run is: finished, failed, skipped and missing cells by kind."""
-    from uproar.result import Result
+    from uproar.results.result import Result
     from uproar.terminal import show_status
 
     show_status(Result.read(out), Console())
@@ -138,8 +138,8 @@ def status(out: Folder) -> None:
 @app.command(epilog="Example:  `uproar report runs/digits`")
 def report(out: Folder) -> None:
     """Rebuild the tables and the page of a run from its store; nothing is computed again."""
-    from uproar.outputs import write_files
-    from uproar.result import Result
+    from uproar.results.files import write_files
+    from uproar.results.result import Result
 
     result = Result.read(out)
     write_files(result)

@@ -13,7 +13,7 @@ from uproar.dataset import Data
 from uproar.plan.defaults import MODEL_OF_KIND, defaults, explainers_of, removal_of
 from uproar.plan.spec import DEFAULT_FRACTIONS, Spec
 from uproar.registry import unknown
-from uproar.result import Result
+from uproar.results.result import Result
 from uproar.types import Recipe, Source, UproarError
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from uproar.report.outcomes import grouped
-from uproar.result import Result
+from uproar.results.result import Result
 
 STYLES = {"better": "green", "worse": "red", "withheld": "yellow"}
 SYMBOLS = {"better": "▲", "worse": "▼", "withheld": "?", "indistinguishable": "="}

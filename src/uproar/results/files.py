@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 
-from uproar.result import Result
+from uproar.results.result import Result
 from uproar.run.files import write_whole
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from uproar.conclusions import Conclusions
+from uproar.results.conclusions import Conclusions
 
 # What orders the leaderboard: the first of these that was measured.
 BEST_FIRST = ("retrain_once_gain", "roar_gain", "kar_gain", "no_retrain_gain")

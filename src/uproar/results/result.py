@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from uproar.conclusions import VERSION, Conclusions, conclude
-from uproar.function import Measured, feature_names, function_table, measured, over_bases
-from uproar.leaderboard import leaderboard
 from uproar.plan.job import Job, digests_of, read_all
 from uproar.plan.plan import Plan
 from uproar.plan.spec import Spec
-from uproar.results import evidence, tidy
+from uproar.results.conclusions import VERSION, Conclusions, conclude
+from uproar.results.curves import evidence, tidy
+from uproar.results.function import Measured, feature_names, function_table, measured, over_bases
+from uproar.results.leaderboard import leaderboard
 from uproar.run.cell import Cell, Outcome
 from uproar.run.files import write_whole
 from uproar.run.store import Store
@@ -191,7 +191,8 @@ class Result:
     def function(self) -> pd.DataFrame:
         """Return the importance of every feature to each explainer of the function.
 
-        One row per explainer, base model and feature, see :func:`uproar.function.function_table`.
+        One row per explainer, base model and feature, see
+        :func:`uproar.results.function.function_table`.
 
         :raises UproarError: when nothing is finished yet.
         """
@@ -260,21 +261,21 @@ class Result:
 
     def quote(self) -> str:
         """Return the finding in one to three sentences that can be quoted."""
-        from uproar.presentation import content_of
         from uproar.report.quote import quote
         from uproar.report.records import report_of
+        from uproar.results.content import content_of
 
         return quote(report_of(content_of(self)))
 
     def plot(self, removal: str | None = None) -> Figure:
         """Return a matplotlib figure of all curves with their intervals, for papers."""
-        from uproar.presentation import figure
+        from uproar.results.content import figure
 
         return figure(self, removal)
 
     def to_latex(self, removal: str | None = None) -> str:
         """Return the leaderboard as a LaTeX table (booktabs)."""
-        from uproar.presentation import latex
+        from uproar.results.content import latex
 
         return latex(self, removal)
 
@@ -283,8 +284,8 @@ class Result:
 
         :raises UproarError: when nothing is finished yet, or the page cannot be written.
         """
-        from uproar.presentation import content_of
         from uproar.report.html import render
+        from uproar.results.content import content_of
 
         target = self.out / "report.html" if path is None else Path(path)
         # No translation of line ends: the hashes of the scripts hold for these bytes.

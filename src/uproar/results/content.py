@@ -12,10 +12,10 @@ import pandas as pd
 from uproar.dataset import label_text
 from uproar.explain import EXPLAINERS
 from uproar.explain.parameters import text_of
-from uproar.function import rank_agreement
 from uproar.plan.effort import Sizes
 from uproar.plan.job import Job
 from uproar.report.content import Gallery, ReportContent
+from uproar.results.function import rank_agreement
 from uproar.run.cell import Outcome
 from uproar.types import UproarError
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from uproar.result import Result
+    from uproar.results.result import Result
 
 TITLES = {
     "roar": "ROAR: most important removed, retrained",

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from uproar.plan.spec import REFERENCE, Spec
 from uproar.protocols import CURVES
-from uproar.results import Evidence, Scores
+from uproar.results.curves import Evidence, Scores
 from uproar.seeding import generator_of
 from uproar.stats.agreement import agreement, distinguishable_pairs
 from uproar.stats.gains import Comparison, attainable_gain, compare_with_random, example_gains

@@ -1,0 +1,1 @@
+"""Outcomes to tables, conclusions, files and the content of the page; imports no torch."""

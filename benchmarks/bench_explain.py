@@ -28,7 +28,7 @@ import explain_peers as of_networks
 import explain_peers_of_models as of_models
 from explain_peers import Task, Work
 from explain_problems import PROBLEMS, Problem
-from uproar.device import keep_freed_memory
+from uproar.bench.device import keep_freed_memory
 from uproar.explain import EXPLAINERS
 from uproar.explain.coalitions import rows_per_forward
 from uproar.explain.family import explain_family

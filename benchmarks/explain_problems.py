@@ -18,12 +18,12 @@ from torch import Tensor, nn
 from uproar.data import load
 from uproar.data.patches import feature_of_value
 from uproar.dataset import Data, Split
-from uproar.explained import as_trained
 from uproar.models.architectures import cnn, mlp
 from uproar.models.estimators import AnsweringEstimator
 from uproar.models.resnet import resnet18
 from uproar.models.trained import TrainedModel
 from uproar.models.training import initialise
+from uproar.models.view import as_trained
 
 CPU = torch.device("cpu")
 SIDE, PATCH = 32, 8  # of images, and of the squares of pixels that are their features

@@ -15,7 +15,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 
-from uproar.benchmark import Benchmark
+from uproar.bench.benchmark import Benchmark
 from uproar.plan.spec import Spec
 from uproar.results.result import Result
 

@@ -17,7 +17,7 @@ settings.load_profile("untimed")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Not the statistics, which check the shapes they are given themselves, in words of their own.
-SCIENCE = "data explain explained explanations models protocols ranking remove"
+SCIENCE = "bench.explaining bench.refits data explain models protocols ranking remove"
 
 install_import_hook([f"uproar.{module}" for module in SCIENCE.split()], "typechecked.checked")
 

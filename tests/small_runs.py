@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from uproar.benchmark import Benchmark
+from uproar.bench.benchmark import Benchmark
 from uproar.cli import main
 from uproar.plan.spec import Spec
 from uproar.results.result import Result

@@ -10,7 +10,7 @@ import torch
 from scipy.stats import binomtest
 
 from small_data import small
-from uproar.answers import answers_of, facts_of, luck_of, texts_of
+from uproar.bench.base_model import answers_of, facts_of, luck_of, texts_of
 from uproar.data import load
 from uproar.dataset import Data, Split, label_text
 
@@ -57,7 +57,7 @@ def test_passes_of_any_size_answer_the_same(monkeypatch):
         return inputs.flatten(1) @ weights
 
     whole = answers_of(asked, data.test, CPU)
-    monkeypatch.setattr("uproar.answers.rows_per_pass", lambda inputs: len(inputs) // 10)
+    monkeypatch.setattr("uproar.bench.base_model.rows_per_pass", lambda inputs: len(inputs) // 10)
     parts = answers_of(asked, data.test, CPU)
     np.testing.assert_array_equal(whole.predicted, parts.predicted)
     np.testing.assert_array_equal(whole.scores, parts.scores)

@@ -10,7 +10,7 @@ from torch import nn
 
 from small_runs import TUMOURS, command, run, silent
 from uproar import evaluate
-from uproar.benchmark import Benchmark
+from uproar.bench.benchmark import Benchmark
 from uproar.plan.spec import Spec
 from uproar.types import UproarError
 

@@ -171,7 +171,7 @@ def test_a_failed_training_of_retrain_once_is_told_once(tmp_path, monkeypatch):
         raise MemoryError("too large")
 
     with monkeypatch.context() as patch:
-        patch.setattr("uproar.workbench.train_once", broken)
+        patch.setattr("uproar.bench.worker.train_once", broken)
         result = run(TUMOURS, tmp_path / "run")
     assert [what for what, _, _ in result.failed] == ["retrain-once: train (mean)"]
     board = result.leaderboard()

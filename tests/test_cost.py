@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from small_runs import DIGITS, TUMOURS, benchmark, finished, run
-from uproar.cost import Cost, estimate
+from uproar.bench.estimate import Cost, estimate
 from uproar.results.result import Result
 
 

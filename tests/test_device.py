@@ -11,7 +11,7 @@ import pytest
 FAULTS = """
 import resource, torch
 from torch import nn
-from uproar.device import keep_freed_memory
+from uproar.bench.device import keep_freed_memory
 keep_freed_memory()
 layers = nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.Conv2d(16, 32, 3, padding=1), nn.ReLU()
 module = nn.Sequential(*layers).requires_grad_(False)

@@ -21,10 +21,10 @@ import test_explain_conformance as suite
 import test_explain_registry as conformance
 import test_remove as removal_conformance
 import uproar
+from uproar.bench.checks import fitting_removals
 from uproar.cli import _benchmark, app
 from uproar.explain import AGGREGATIONS, ENSEMBLES, EXPLAINERS, VARIANTS
 from uproar.models import MODELS, sequential
-from uproar.preconditions import fitting_removals
 from uproar.protocols import PROTOCOLS
 from uproar.registry import Entry
 from uproar.remove import REMOVALS

@@ -24,11 +24,11 @@ from uproar.explain.attention import attention, attention_rollout, attention_x_g
 from uproar.explain.attention_weights import AttentionWeights
 from uproar.explain.family import explain_family
 from uproar.explain.names import parse
-from uproar.explained import as_trained
 from uproar.models.hugging_face import Classifier
 from uproar.models.trained import TrainedModel
 from uproar.models.training import initialise
 from uproar.models.transformer import HEADS, WIDTH, Attention, Transformer, transformer
+from uproar.models.view import as_trained
 from uproar.types import Skipped
 
 torch.set_num_threads(1)

@@ -14,15 +14,15 @@ from torch import nn
 
 from kinds import measured, table
 from small_data import small
+from uproar.bench.explaining import Rankings, explain
 from uproar.dataset import Data, Split
 from uproar.explain import EXPLAINERS
 from uproar.explain.family import explain_family
 from uproar.explain.importance import Importance, mean_absolute
 from uproar.explain.names import parse
-from uproar.explained import Explained, as_trained
-from uproar.explanations import Rankings, explain
 from uproar.models.architectures import mlp
 from uproar.models.trained import TrainedModel
+from uproar.models.view import Explained, as_trained
 from uproar.ranking import rank
 from uproar.types import Skipped
 

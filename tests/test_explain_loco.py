@@ -15,13 +15,13 @@ import gaussians
 import oracles
 from kinds import measured, table
 from small_data import LAYOUTS, setting, small
+from uproar.bench import refits
+from uproar.bench.refits import without_each
 from uproar.dataset import Data
 from uproar.explain.loco import LeaveOneOut
 from uproar.models.batches import SharedInputs, WithoutOne
 from uproar.models.callables import FrozenLearner
 from uproar.models.estimators import EstimatorLearner
-from uproar.protocols import leave_out
-from uproar.protocols.leave_out import without_each
 from uproar.types import Recipe, Skipped
 
 
@@ -153,7 +153,7 @@ def test_models_are_those_of_data_without_the_column(
         own = setting(alone, recipe=recipe, way=way, removal="zero")
         expected = without_each(own, torch.from_numpy(alone.validation.inputs), seed=3)[0]
         torch.testing.assert_close(found[1 + feature], expected, rtol=1e-3, atol=1e-4)
-    monkeypatch.setattr(leave_out, "ARMS", 3)  # fewer models at once are the same models
+    monkeypatch.setattr(refits, "ARMS", 3)  # fewer models at once are the same models
     torch.testing.assert_close(without_each(bench, held_out, seed=3), found, rtol=1e-3, atol=1e-4)
 
 

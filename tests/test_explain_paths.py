@@ -23,10 +23,10 @@ from uproar.explain.gradients import gradient, input_x_gradient
 from uproar.explain.guided_path import GuidedIntegratedGradients
 from uproar.explain.names import parse
 from uproar.explain.paths import ExpectedGradients, IntegratedGradients
-from uproar.explained import as_trained
 from uproar.models.trained import TrainedModel
 from uproar.models.training import initialise
 from uproar.models.transformer import transformer
+from uproar.models.view import as_trained
 from uproar.types import Skipped, UproarError
 
 torch.set_num_threads(1)

@@ -18,9 +18,9 @@ from uproar.explain import coalitions
 from uproar.explain.losses import Loss, loss_for
 from uproar.explain.permutation import Permutation
 from uproar.explain.shuffles import values_of_features
-from uproar.explained import as_trained
 from uproar.models.trained import TrainedModel
 from uproar.models.transformer import transformer
+from uproar.models.view import as_trained
 from uproar.types import Skipped
 
 

@@ -12,14 +12,14 @@ from sklearn.tree import DecisionTreeClassifier
 from torch import nn
 
 from small_data import small
+from uproar.bench.explaining import Rankings, explain, gallery_examples
 from uproar.data import load
 from uproar.dataset import Data, Split
 from uproar.explain.names import parse
-from uproar.explained import as_trained
-from uproar.explanations import Rankings, explain, gallery_examples
 from uproar.models.architectures import linear
 from uproar.models.estimators import AnsweringEstimator
 from uproar.models.transformer import transformer
+from uproar.models.view import as_trained
 from uproar.ranking import rank
 
 CPU = torch.device("cpu")
@@ -71,11 +71,11 @@ SHARE_DRAWS = ["encoder", "expected-grad:references=3", "shapley-sampling:permut
 def test_blocks_of_any_size_rank_the_same(name, monkeypatch):
     data = small("grey")
     whole = explained(data, name)[parse(name).name]
-    monkeypatch.setattr("uproar.explanations.BLOCKS", 1)
-    monkeypatch.setattr("uproar.explanations.rows_per_pass", lambda _: 70)
+    monkeypatch.setattr("uproar.bench.explaining.BLOCKS", 1)
+    monkeypatch.setattr("uproar.bench.explaining.rows_per_pass", lambda _: 70)
     np.testing.assert_array_equal(explained(data, name)[parse(name).name].train, whole.train)
     if name not in DRAW_BY_BLOCKS:
-        monkeypatch.setattr("uproar.explanations.rows_per_pass", lambda _: 16)
+        monkeypatch.setattr("uproar.bench.explaining.rows_per_pass", lambda _: 16)
         parts = explained(data, name)[parse(name).name]
         np.testing.assert_array_equal(parts.train, whole.train)
         np.testing.assert_array_equal(parts.test, whole.test)
@@ -111,7 +111,7 @@ def test_functions_of_token_ids_keep_what_is_known_of_them():
 
 def test_an_explanation_of_the_function_is_made_once_and_stands_for_all(monkeypatch):
     data = small("table")
-    monkeypatch.setattr("uproar.explanations.rows_per_pass", lambda _: 2)
+    monkeypatch.setattr("uproar.bench.explaining.rows_per_pass", lambda _: 2)
     found = explained(data, "pfi")["pfi"]
     assert (found.train == found.train[0]).all()
     assert (found.test == found.train[0]).all()

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 from scipy.stats import norm, spearmanr
 
-from uproar import explained, explanations
+from uproar.bench import explaining
+from uproar.models import view
 from uproar.plan.effort import MOST_HELD_OUT
 from uproar.plan.job import Job
 from uproar.results.function import (
@@ -37,8 +38,8 @@ def outcome(**arrays: list[list[float]]) -> Outcome:
 
 
 def test_names_and_limits_are_those_of_where_they_are_made() -> None:
-    assert ARRAYS == explanations.FUNCTION
-    assert MOST_HELD_OUT == explained.HELD_OUT
+    assert ARRAYS == explaining.FUNCTION
+    assert MOST_HELD_OUT == view.HELD_OUT
 
 
 def test_what_was_measured_is_found_by_explainer_and_base_model() -> None:

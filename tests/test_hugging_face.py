@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from small_data import small
-from uproar.benchmark import Benchmark
+from uproar.bench.benchmark import Benchmark
 from uproar.data.hugging_face import Pretrained, from_hugging_face, tokenizer_of
 from uproar.data.text import from_texts
 from uproar.dataset import Data

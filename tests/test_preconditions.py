@@ -9,13 +9,13 @@ from typing import get_args
 import pytest
 
 from small_data import small
-from uproar.plan.spec import Spec
-from uproar.preconditions import (
+from uproar.bench.checks import (
     DATA_OF_KIND,
     check_learned,
     check_removals,
     fitting_removals,
 )
+from uproar.plan.spec import Spec
 from uproar.remove import REMOVALS
 from uproar.types import Kind, UproarError
 

@@ -8,7 +8,7 @@ import torch
 
 from uproar.dataset import Data
 from uproar.explain.paths import IntegratedGradients
-from uproar.explained import as_trained
+from uproar.models.view import as_trained
 from uproar.protocols.leakage import mask_only
 from uproar.protocols.retrain_once import retrain_once, train_once
 from uproar.protocols.roar import kar, roar

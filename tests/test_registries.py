@@ -5,16 +5,17 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
+from collections.abc import Iterator
 from typing import get_args
 
 import pytest
 
 from small_data import public
+from uproar.bench.checks import fitting_removals
 from uproar.data import DATA
 from uproar.explain import AGGREGATIONS, ENSEMBLES, EXPLAINERS
 from uproar.models import MODELS
 from uproar.plan.defaults import MODEL_OF_KIND, defaults, removal_of
-from uproar.preconditions import fitting_removals
 from uproar.protocols import CURVES, PROTOCOLS
 from uproar.registry import Entry, find
 from uproar.remove import REMOVALS
@@ -28,43 +29,17 @@ REGISTRIES = {
     "protocols": PROTOCOLS,
 }
 ENTRIES = [(what, entry) for what, registry in REGISTRIES.items() for entry in registry]
-# Public functions beside entries, in the modules that entries are in, and why.
-HELPERS = {
-    "uproar.protocols.retrain_once:train_once": "trains what retrain-once scores with",
+# What has the parameters of registered objects and is none itself, and why.
+NO_ENTRIES = {
+    "uproar.explain.aggregation:signed": "what stands for no aggregation",
+    "uproar.explain.given:GivenFunction": "makes an explainer of what users hand over",
+    "uproar.explain.given:GivenImportance": "makes an explainer of what users hand over",
+    "uproar.explain.given:OnArrays": "makes an explainer of what users hand over",
+    "uproar.explain.given_captum:CaptumExplainer": "makes an explainer of what users hand over",
+    "uproar.explain.shap_given:GivenShap": "makes an explainer of what users hand over",
+    "uproar.explain.importance:ExplainerOfFunction": "the contract itself",
 }
-# Modules without entries, and why.
-MACHINERY = {
-    "uproar.data": {
-        *("array_labels", "array_parts", "arrays", "checks", "class_folders", "columns"),
-        *("decoding", "delimited", "disk_backed", "drawing", "encoding", "files", "frame_parts"),
-        *("hugging_face", "image_files", "images", "labelled_texts", "labels", "loading", "npz"),
-        *("openml", "patches", "split", "tables", "text", "tokens"),
-    },
-    "uproar.models": {
-        *("adapters", "batches", "callables", "choice", "dense", "embedded", "estimator_arms"),
-        *(
-            "estimator_names",
-            "estimators",
-            "footprint",
-            "hugging_face",
-            "imported",
-            "kinds",
-            "learner",
-        ),
-        *(
-            "least_squares",
-            "loss",
-            "model_digest",
-            "module_digest",
-            "optimisers",
-            "randomness",
-            "schedule",
-        ),
-        *("randomness", "schedule", "sequential", "stacked", "trained", "training", "vectorised"),
-    },
-    "uproar.remove": {"harmonic", "removal"},
-    "uproar.protocols": {"leave_out", "setting"},
-}
+METHODS = ("__call__", "measure")
 every = pytest.mark.parametrize(
     ("what", "entry"), ENTRIES, ids=[f"{what} {entry.name}" for what, entry in ENTRIES]
 )
@@ -94,30 +69,31 @@ def test_names_and_objects_are_unique(what: str) -> None:
     assert len({entry.path for entry in REGISTRIES[what]}) == len(REGISTRIES[what])
 
 
-@pytest.mark.parametrize("package", MACHINERY)
-def test_every_public_function_of_a_module_with_entries_is_registered(package: str) -> None:
-    paths = {entry.path for entry in REGISTRIES[package.split(".")[1]]}
-    helpers = {path for path in HELPERS if path.startswith(f"{package}.")}
-    names = {path.partition(":")[0] for path in paths}
-    modules = [importlib.import_module(name) for name in names]
-    found = {
-        f"{module.__name__}:{one}"
-        for module in modules
-        for one in public(module)
-        if inspect.isfunction(getattr(module, one))
-    }
-    assert found == paths | helpers
+def contract(thing: object) -> tuple[tuple[str, ...], ...]:
+    """Return the parameters by which an object is called; of a class, those of its methods."""
+    called = [thing]
+    if inspect.isclass(thing):
+        called = [vars(thing)[method] for method in METHODS if method in vars(thing)]
+    return tuple(tuple(inspect.signature(one).parameters) for one in called)
 
 
-@pytest.mark.parametrize("package", MACHINERY)
-def test_every_module_has_entries_or_is_known_to_have_none(package: str) -> None:
-    modules = {
-        info.name for info in pkgutil.iter_modules(importlib.import_module(package).__path__)
-    }
-    entries = REGISTRIES[package.split(".")[1]]
-    of_entries = {entry.path.partition(":")[0].rpartition(".")[2] for entry in entries}
-    assert not of_entries & MACHINERY[package]
-    assert modules == of_entries | MACHINERY[package]
+def defined_in(package: str) -> Iterator[tuple[str, object]]:
+    """Yield the public functions and classes of a package and of all folders in it."""
+    folder = importlib.import_module(package)
+    for info in pkgutil.walk_packages(folder.__path__, f"{package}."):
+        module = importlib.import_module(info.name)
+        for name in public(module):
+            if callable(thing := getattr(module, name)):
+                yield f"{module.__name__}:{name}", thing
+
+
+@pytest.mark.parametrize("what", REGISTRIES)
+def test_what_has_the_parameters_of_registered_objects_is_registered(what: str) -> None:
+    paths = {entry.path for entry in REGISTRIES[what]}
+    contracts = {contract(entry.load()) for entry in REGISTRIES[what]}
+    found = {path for path, thing in defined_in(f"uproar.{what}") if contract(thing) in contracts}
+    assert found - paths == {path for path in NO_ENTRIES if path.startswith(f"uproar.{what}.")}
+    assert paths <= found
 
 
 @pytest.mark.parametrize("entry", PROTOCOLS, ids=lambda entry: entry.name)

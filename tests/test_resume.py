@@ -37,7 +37,7 @@ import os, random, shutil, signal, sys, time
 from pathlib import Path
 import pandas, pyarrow.parquet, sklearn.datasets, sklearn.model_selection, torch
 torch.set_num_threads(1)
-import uproar.workbench, uproar.models.training, uproar.report.html
+import uproar.bench.worker, uproar.models.training, uproar.report.html
 from uproar import Benchmark, Spec
 
 folder, spec = Path(sys.argv[1]), Spec.from_toml(Path(sys.argv[2]))
@@ -311,7 +311,7 @@ def test_in_python_a_full_disk_is_a_store_error(tmp_path, monkeypatch):
 def test_an_interrupt_in_python_reaches_the_caller_and_keeps_what_is_finished(
     tmp_path, monkeypatch
 ):
-    from uproar.workbench import Workbench
+    from uproar.bench.worker import Workbench
 
     work, seen = Workbench.__call__, []
 

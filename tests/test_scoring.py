@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import oracles
-from uproar.scoring import example_scores
+from uproar.models.scoring import example_scores
 
 whole = st.integers(-4, 4)
 

@@ -17,11 +17,11 @@ from torch import Tensor, nn
 from xgboost import XGBClassifier, XGBRegressor
 
 from uproar.dataset import Data, Split, Vocabulary
-from uproar.explained import as_trained
 from uproar.models.callables import AnsweringFunction
 from uproar.models.estimators import AnsweringEstimator
 from uproar.models.trained import TrainedModel
 from uproar.models.transformer import Transformer
+from uproar.models.view import as_trained
 from uproar.types import Kind
 
 torch.set_num_threads(1)  # more threads only wait for each other over so little work

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from uproar.benchmark import Benchmark
+    from uproar.bench.benchmark import Benchmark
+    from uproar.bench.evaluate import evaluate
     from uproar.data import load
     from uproar.dataset import Data, Split
-    from uproar.evaluation import evaluate
     from uproar.explain.given import on_arrays
     from uproar.plan.spec import Spec
     from uproar.results.result import Result
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Benchmark": "uproar.benchmark",
+    "Benchmark": "uproar.bench.benchmark",
     "Data": "uproar.dataset",
     "Recipe": "uproar.types",
     "Result": "uproar.results.result",
@@ -25,7 +25,7 @@ _HOMES = {
     "Spec": "uproar.plan.spec",
     "Split": "uproar.dataset",
     "UproarError": "uproar.types",
-    "evaluate": "uproar.evaluation",
+    "evaluate": "uproar.bench.evaluate",
     "load": "uproar.data",
     "on_arrays": "uproar.explain.given",
 }

@@ -16,7 +16,7 @@ from uproar.registry import unknown
 from uproar.types import UproarError
 
 if TYPE_CHECKING:
-    from uproar.benchmark import Benchmark
+    from uproar.bench.benchmark import Benchmark
 
 app = typer.Typer(
     name="uproar",
@@ -98,7 +98,7 @@ def plan(flags: dict[str, Any]) -> None:
 
     The time comes from a calibration of a few seconds on this machine.
     """
-    from uproar.cost import estimate
+    from uproar.bench.estimate import estimate
 
     table = Table(title="Cost of the run", show_header=False, title_justify="left")
     for what, value in estimate(_benchmark(flags)).rows():
@@ -171,7 +171,7 @@ def list_(
 
 def _benchmark(flags: dict[str, Any]) -> Benchmark:
     """Return the benchmark that the flags describe."""
-    from uproar.benchmark import Benchmark
+    from uproar.bench.benchmark import Benchmark
 
     spec, quiet = spec_of(flags), flags["quiet"]
     out = flags["out"] or Path("runs") / spec.folder_name

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import tomlkit
 
+from uproar.bench.checks import fitting_removals
 from uproar.data import DATA, kind_of
 from uproar.models import MODELS
 from uproar.plan.defaults import MODEL_OF_KIND, defaults
-from uproar.preconditions import fitting_removals
 from uproar.types import Kind, Recipe, Source
 
 if TYPE_CHECKING:

@@ -35,7 +35,7 @@ def roar(
     :param fractions: shares of the features to remove, in [0, 1].
     :param seeds: one per repeat, shared by all explainers, fractions and protocols.
     :returns: (fractions, repeats, examples): whether each test example is classified correctly; for
-        regression its share of R², see :func:`uproar.scoring.example_scores`.
+        regression its share of R², see :func:`uproar.models.scoring.example_scores`.
     :raises ValueError: when a fraction is outside [0, 1].
     :raises Skipped: when the model cannot be trained again.
 

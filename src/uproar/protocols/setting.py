@@ -15,9 +15,9 @@ from torch import Tensor
 from uproar.dataset import Data, Split
 from uproar.models.batches import Batches, Ranked, SharedInputs
 from uproar.models.learner import Fitted, Learner
+from uproar.models.scoring import example_scores
 from uproar.ranking import count, counts
 from uproar.remove.removal import Imputer, Removal
-from uproar.scoring import example_scores
 from uproar.types import Recipe
 
 # Of each fraction, repeat and test example: whether it is classified correctly, or its share of R².

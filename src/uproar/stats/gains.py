@@ -1,8 +1,8 @@
 """From per-example scores to gains, intervals and verdicts.
 
 START HERE: :func:`example_gains`, then :func:`compare_with_random`. A score is whether the answer
-was right, or one example's part of R² (:func:`uproar.scoring.example_scores`). Mean scores along a
-curve have :func:`uproar.stats.intervals.score_interval`, those of the mask alone
+was right, or one example's part of R² (:func:`uproar.models.scoring.example_scores`). Mean scores
+along a curve have :func:`uproar.stats.intervals.score_interval`, those of the mask alone
 :func:`uproar.stats.leaks.leaks`.
 """
 

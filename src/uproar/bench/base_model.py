@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from uproar.dataset import PARTS, Data, Split, label_text
 from uproar.explain.passes import rows_per_pass
 from uproar.models.learner import Answering
-from uproar.scoring import example_scores
+from uproar.models.scoring import example_scores
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from uproar.benchmark import Benchmark, Log
+from uproar.bench.benchmark import Benchmark, Log
 from uproar.data import kind_of
 from uproar.data.checks import check
 from uproar.dataset import Data

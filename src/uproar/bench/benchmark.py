@@ -9,20 +9,20 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from uproar.data import DATA
-from uproar.dataset import Data
-from uproar.device import device_of
-from uproar.models import MODELS, PRETRAINED
-from uproar.plan.effort import Sizes
-from uproar.plan.job import Job, digests_of
-from uproar.plan.plan import Plan
-from uproar.plan.spec import Spec
-from uproar.preconditions import (
+from uproar.bench.checks import (
     check_learned,
     check_removals,
     forget_incomplete,
     stop_if_failed,
 )
+from uproar.bench.device import device_of
+from uproar.data import DATA
+from uproar.dataset import Data
+from uproar.models import MODELS, PRETRAINED
+from uproar.plan.effort import Sizes
+from uproar.plan.job import Job, digests_of
+from uproar.plan.plan import Plan
+from uproar.plan.spec import Spec
 from uproar.registry import is_registered
 from uproar.results.files import write_files
 from uproar.results.result import Result
@@ -35,7 +35,7 @@ from uproar.run.store import Store
 from uproar.types import UproarError
 
 if TYPE_CHECKING:
-    from uproar.workbench import Workbench
+    from uproar.bench.worker import Workbench
 
 Log = Callable[[str], None]
 
@@ -127,9 +127,9 @@ class Benchmark:
         return plan, bench
 
     def _prepare(self, spec: Spec) -> tuple[Plan, Workbench, tuple[str, ...]]:
+        from uproar.bench.worker import Workbench
         from uproar.data.checks import check
         from uproar.models.choice import choose
-        from uproar.workbench import Workbench
 
         self._check_objects(spec)
         sweep(self.out)

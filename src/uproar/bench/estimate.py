@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from uproar.benchmark import Benchmark, workers_of
+from uproar.bench.benchmark import Benchmark, workers_of
+from uproar.bench.worker import Workbench
 from uproar.models.batches import SharedInputs
 from uproar.plan.job import ALL
 from uproar.plan.plan import Plan
@@ -17,7 +18,6 @@ from uproar.protocols.roar import roar
 from uproar.protocols.setting import Ranks
 from uproar.run.progress import duration
 from uproar.types import Skipped
-from uproar.workbench import Workbench
 
 CALIBRATION_EPOCHS = 2
 CALIBRATION_ARMS = 4

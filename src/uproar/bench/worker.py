@@ -14,16 +14,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from uproar.answers import Answers, answers_of, facts_of, luck_of
+from uproar.bench.base_model import Answers, answers_of, facts_of, luck_of
+from uproar.bench.device import keep_freed_memory
+from uproar.bench.experiments import Settings
+from uproar.bench.explaining import FUNCTION, GALLERY, explain, gallery_examples
+from uproar.bench.refits import without_each
 from uproar.dataset import PARTS, Data
-from uproar.device import keep_freed_memory
-from uproar.explained import HELD_OUT, Explained, as_trained
-from uproar.explanations import FUNCTION, GALLERY, explain, gallery_examples
 from uproar.models.learner import Fitted, Learner
+from uproar.models.view import HELD_OUT, Explained, as_trained
 from uproar.plan.job import ALL, Job, ranking_cell
 from uproar.plan.plan import Plan
 from uproar.protocols.leakage import mask_only
-from uproar.protocols.leave_out import without_each
 from uproar.protocols.perturb import no_retrain
 from uproar.protocols.retrain_once import retrain_once, train_once
 from uproar.protocols.roar import kar, roar
@@ -31,7 +32,6 @@ from uproar.protocols.setting import Ranking, Scores, Setting, arms
 from uproar.run.cell import Cell, Outcome
 from uproar.run.store import Store
 from uproar.seeding import seed_of
-from uproar.settings import Settings
 
 STATE = "state/"
 

@@ -19,8 +19,8 @@ from uproar.explain.family import Explainer, explain_family
 from uproar.explain.importance import ExplainerOfFunction, Importance, mean_absolute
 from uproar.explain.names import ExplainerName
 from uproar.explain.passes import in_passes, rows_per_pass
-from uproar.explained import Explained
 from uproar.models.kinds import PLURALS
+from uproar.models.view import Explained
 from uproar.ranking import rank
 from uproar.seeding import seed_of
 from uproar.types import Skipped

@@ -1,0 +1,1 @@
+"""Where science meets infrastructure: runs a spec, cell by cell."""

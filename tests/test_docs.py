@@ -22,7 +22,7 @@ import test_explain_registry as conformance
 import test_remove as removal_conformance
 import uproar
 from uproar.bench.checks import fitting_removals
-from uproar.cli import _benchmark, app
+from uproar.cli.app import _benchmark, app
 from uproar.explain import AGGREGATIONS, ENSEMBLES, EXPLAINERS, VARIANTS
 from uproar.models import MODELS, sequential
 from uproar.protocols import PROTOCOLS

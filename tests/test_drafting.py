@@ -12,8 +12,8 @@ import tomlkit
 from image_trees import classes, folder, zipped
 from small_runs import command
 from uproar.bench.checks import fitting_removals
+from uproar.cli.draft import draft
 from uproar.data import DATA, load
-from uproar.drafting import draft
 from uproar.plan.spec import Spec
 from uproar.results.result import Result
 from uproar.types import UproarError

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from uproar.flags import FLAGS, spec_of, with_flags
+from uproar.cli.flags import FLAGS, spec_of, with_flags
 from uproar.plan.spec import Spec
 from uproar.types import Recipe, Source, UproarError
 

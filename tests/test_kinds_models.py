@@ -32,8 +32,8 @@ from xgboost import XGBClassifier, XGBRegressor
 from kinds import images, measured, series, table, verdicts
 from small_runs import stamps
 from uproar import Result
+from uproar.cli.show import _counts
 from uproar.stats.gains import BETTER
-from uproar.terminal import _counts
 
 PROTOCOLS = ("roar", "kar", "retrain-once", "no-retrain")
 

@@ -8,8 +8,8 @@ import re
 import pytest
 from rich.console import Console
 
+from uproar.cli.listing import PREFIXES, REGISTRIES, show_entry, show_registry
 from uproar.explain import EXPLAINERS
-from uproar.listing import PREFIXES, REGISTRIES, show_entry, show_registry
 from uproar.registry import Entry
 from uproar.types import UproarError
 

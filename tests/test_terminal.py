@@ -9,8 +9,8 @@ import pytest
 from rich.console import Console
 
 from small_runs import finished
+from uproar.cli.show import leaderboard_tables, show
 from uproar.results.result import Result
-from uproar.terminal import leaderboard_tables, show
 
 WIDTHS = (60, 80, 100, 120, 160)
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from uproar.flags import spec_of, with_flags
+from uproar.cli.flags import spec_of, with_flags
 from uproar.registry import unknown
 from uproar.types import UproarError
 
@@ -79,7 +79,7 @@ def run(flags: dict[str, Any]) -> None:
         )
         raise typer.Exit(INTERRUPTED) from None
     if not flags["quiet"]:
-        from uproar.terminal import show
+        from uproar.cli.show import show
 
         show(result, Console())
     if result.failed:
@@ -118,7 +118,7 @@ def init(
 
     It names kind, sizes and columns, and guesses which column has the labels; nothing is trained.
     """
-    from uproar.drafting import draft
+    from uproar.cli.draft import draft
 
     if out.exists():
         raise UproarError(f"{out} is there already; choose another file with --out")
@@ -129,8 +129,8 @@ def init(
 @app.command(epilog="Example:  `uproar status runs/digits`")
 def status(out: Folder) -> None:
     """Say how far a run is: finished, failed, skipped and missing cells by kind."""
+    from uproar.cli.show import show_status
     from uproar.results.result import Result
-    from uproar.terminal import show_status
 
     show_status(Result.read(out), Console())
 
@@ -159,7 +159,7 @@ def list_(
     and `sq-` take away the sign, `global-` makes one ranking for all examples, `untrained-` asks a
     model with random weights, and parameters follow a colon, as in `abs-sg-ig:steps=50`.
     """
-    from uproar.listing import REGISTRIES, show_entry, show_registry
+    from uproar.cli.listing import REGISTRIES, show_entry, show_registry
 
     if what not in REGISTRIES:
         raise UproarError(unknown(what, REGISTRIES, "registry"))

@@ -31,7 +31,7 @@ from uproar.explain.packages import quietly_imported, seed_from, seeded_and_quie
 from uproar.explain.shap_methods import ShapKernel, ShapPermutation
 from uproar.explain.shap_models import ShapLinear, ShapTree
 from uproar.explain.shap_networks import ShapDeep, ShapGradient
-from uproar.explain.trees import tree_shap
+from uproar.explain.trees.shapley import tree_shap
 from uproar.models.estimators import AnsweringEstimator
 from uproar.models.trained import TrainedModel
 from uproar.types import Skipped, UproarError

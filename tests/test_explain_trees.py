@@ -29,9 +29,9 @@ from torch import nn
 from xgboost import DMatrix, XGBClassifier, XGBRegressor
 
 import oracles
-from uproar.explain import tree_paths
-from uproar.explain.tree_arrays import Nodes, Trees
-from uproar.explain.trees import saabas, tree_shap
+from uproar.explain.trees import paths
+from uproar.explain.trees.arrays import Nodes, Trees
+from uproar.explain.trees.shapley import saabas, tree_shap
 from uproar.models.estimators import AnsweringEstimator
 from uproar.models.trained import TrainedModel
 from uproar.types import Skipped
@@ -210,11 +210,11 @@ def test_any_trees_against_loops(seed: int, monkeypatch: pytest.MonkeyPatch) -> 
     arrays = Trees.of([as_nodes(tree) for tree in drawn])
     inputs = np.where(generator.uniform(size=(5, 4)) < 0.2, np.nan, generator.normal(size=(5, 4)))
     column = np.array([0, 0, 0, 1, 1])
-    monkeypatch.setattr(tree_paths, "MOST_NUMBERS", 16)
-    monkeypatch.setattr(tree_paths, "MOST_EXAMPLES", 3)
-    monkeypatch.setattr(tree_paths, "MOST_PLACES", 7)
-    shares = tree_paths.shapley_values(arrays, inputs, column)
-    changes = tree_paths.path_changes(arrays, inputs, column)
+    monkeypatch.setattr(paths, "MOST_NUMBERS", 16)
+    monkeypatch.setattr(paths, "MOST_EXAMPLES", 3)
+    monkeypatch.setattr(paths, "MOST_PLACES", 7)
+    shares = paths.shapley_values(arrays, inputs, column)
+    changes = paths.path_changes(arrays, inputs, column)
     for x, scale, by_order, by_path in zip(inputs, [1, 1, 1, 10, 10], shares, changes, strict=True):
         expected = oracles.shapley_values(
             lambda known, x=x: sum(oracles.split_answer(tree, x, known) for tree in drawn), 4
@@ -241,10 +241,10 @@ def test_a_tree_by_hand() -> None:
     )
     inputs = np.array([[1.0, 6.0], [1.0, 5.0], [0.0, 6.0], [np.nan, 6.0], [1.0, np.nan]])
     # The mean is 3, that of the right side 4.
-    changes = tree_paths.path_changes(tree, inputs, np.zeros(5, int))
+    changes = paths.path_changes(tree, inputs, np.zeros(5, int))
     assert changes.tolist() == [[1, 4], [1, -2], [-3, 0], [-3, 0], [1, 4]]
     # Of the first: x0 alone makes 4 of 3, x1 alone 6, both 8: (1 + 2) / 2 and (3 + 4) / 2.
-    shares = tree_paths.shapley_values(tree, inputs, np.zeros(5, int))
+    shares = paths.shapley_values(tree, inputs, np.zeros(5, int))
     expected = [[1.5, 3.5], [0.75, -1.75], [-4.5, 1.5], [-4.5, 1.5], [1.5, 3.5]]
     np.testing.assert_allclose(shares, expected, atol=1e-12)
 

@@ -13,7 +13,7 @@ from uproar.explain.entries_function import FUNCTION
 from uproar.explain.entries_gradients import GRADIENTS
 from uproar.explain.entries_packages import PACKAGES
 from uproar.explain.entries_perturbation import PERTURBATIONS
-from uproar.explain.entries_trees import TREES
+from uproar.explain.trees import TREES
 from uproar.registry import Entry
 
 EXPLAINERS = (

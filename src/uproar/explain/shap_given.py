@@ -31,7 +31,7 @@ from uproar.explain.shap_support import (
     linear_model_of,
     of_targets,
 )
-from uproar.explain.tree_readers import estimator_of
+from uproar.explain.trees.readers import estimator_of
 from uproar.models.trained import TrainedModel
 from uproar.types import Skipped, UproarError
 

@@ -18,7 +18,7 @@ from uproar.explain.packages import (
 )
 from uproar.explain.parameters import PERTURBATIONS
 from uproar.explain.shap_support import flat, known_to, linear_model_of, of_targets
-from uproar.explain.tree_readers import estimator_of
+from uproar.explain.trees.readers import estimator_of
 from uproar.models.trained import TrainedModel
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from uproar.explain.captum_support import private_copy
-from uproar.explain.tree_readers import column_of_target, estimator_of
+from uproar.explain.trees.readers import column_of_target, estimator_of
 from uproar.models.trained import TrainedModel
 from uproar.types import Skipped
 

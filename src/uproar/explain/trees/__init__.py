@@ -8,7 +8,7 @@ TREES = (
     Entry(
         name="tree-shap",
         summary="contribution to the answer of trees, averaged over all orders",
-        path="uproar.explain.trees:tree_shap",
+        path="uproar.explain.trees.shapley:tree_shap",
         paper="Lundberg et al. 2020, arXiv 1905.04610",
         needs="tree model",
         kind="estimator",
@@ -18,7 +18,7 @@ TREES = (
     Entry(
         name="saabas",
         summary="change of the mean answer at the splits on the way to the leaf",
-        path="uproar.explain.trees:saabas",
+        path="uproar.explain.trees.shapley:saabas",
         paper="Saabas 2014, blog.datadive.net/interpreting-random-forests",
         needs="tree model",
         kind="estimator",

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from uproar.explain.tree_arrays import Nodes, Trees
+from uproar.explain.trees.arrays import Nodes, Trees
 from uproar.models.trained import TrainedModel
 from uproar.types import Skipped
 

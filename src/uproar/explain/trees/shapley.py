@@ -11,9 +11,9 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
-from uproar.explain.tree_arrays import Trees
-from uproar.explain.tree_paths import path_changes, shapley_values
-from uproar.explain.tree_readers import boosts_trees, column_of_target, estimator_of, trees_of
+from uproar.explain.trees.arrays import Trees
+from uproar.explain.trees.paths import path_changes, shapley_values
+from uproar.explain.trees.readers import boosts_trees, column_of_target, estimator_of, trees_of
 from uproar.models.trained import TrainedModel
 from uproar.types import Skipped
 

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 from scipy import sparse
 
-from uproar.explain.tree_arrays import Trees, share_of
+from uproar.explain.trees.arrays import Trees, share_of
 
 MOST_EXAMPLES = 512  # at once: the arrays of a block stay in the processor's cache
 MOST_NUMBERS = 2**17
@@ -71,7 +71,7 @@ def shapley_values(
 
     Lundberg et al. 2020, arXiv 1905.04610; Owen 1972, doi 10.1287/mnsc.18.5.64.
 
-    >>> from uproar.explain.tree_arrays import Nodes
+    >>> from uproar.explain.trees.arrays import Nodes
     >>> stump = Trees.of([Nodes([1, -1, -1], [2, -1, -1], [0, 0, 0], [0.5, 0, 0], [False] * 3,
     ...                         [[0.0], [2.0], [6.0]], [4.0, 3.0, 1.0])])
     >>> shapley_values(stump, np.array([[0.0], [1.0]]), np.array([0, 0]))  # the mean is 3
@@ -138,7 +138,7 @@ def paths_of(trees: Trees) -> Iterator[Paths]:
 
     Splits on the same feature are one element: the values that satisfy all of them.
 
-    >>> from uproar.explain.tree_arrays import Nodes
+    >>> from uproar.explain.trees.arrays import Nodes
     >>> twice = Trees.of([Nodes([1, -1, 3, -1, -1], [2, -1, 4, -1, -1], [0] * 5,
     ...                         [1.0, 0, 5.0, 0, 0], [False] * 5, [[0.0]] * 5, [8, 2, 6, 3, 3])])
     >>> (paths,) = paths_of(twice)

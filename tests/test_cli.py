@@ -273,7 +273,7 @@ def test_a_failed_explainer_exits_with_one_and_loses_nothing_else(uproar, tmp_pa
 
     given, out = spec_file({**TUMOURS, "explainers": "random,input-x-grad,grad"}, tmp_path), "out"
     with monkeypatch.context() as patch:
-        patch.setattr("uproar.explain.gradients.gradient", broken)
+        patch.setattr("uproar.explain.gradients.gradients.gradient", broken)
         ended = uproar("run", "-c", given, "--out", tmp_path / out)
     assert ended.code == 1
     assert "failed explain: grad: ArithmeticError: no gradient today" in ended.output

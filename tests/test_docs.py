@@ -43,7 +43,7 @@ PAGES: dict[str, Kind] = {
 RUN = ["README.md", "docs/method.md", "docs/python.md", "docs/models.md", *PAGES]
 REGISTRIES = {
     "uproar.data": ("uproar.data", "DATA"),
-    "uproar.explain.entries_gradients": ("uproar.explain", "EXPLAINERS"),
+    "uproar.explain.gradients": ("uproar.explain", "EXPLAINERS"),
     "uproar.models": ("uproar.models", "MODELS"),
     "uproar.protocols": ("uproar.protocols", "PROTOCOLS"),
     "uproar.remove": ("uproar.remove", "REMOVALS"),
@@ -170,7 +170,7 @@ def test_contributions_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         else:
             add_objects(block, monkeypatch)
     assert added.keys() == REGISTRIES.keys()
-    explainer = added["uproar.explain.entries_gradients"]
+    explainer = added["uproar.explain.gradients"]
     conformance.test_entry_is_complete(explainer)
     for case in CASES:
         suite.test_what_is_claimed_is_explained_and_the_rest_has_a_reason(explainer, case)

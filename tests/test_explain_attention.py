@@ -20,9 +20,9 @@ from torch.nn import functional
 
 import oracles
 from test_models_transformer import LENGTH, texts
-from uproar.explain.attention import attention, attention_rollout, attention_x_gradient
-from uproar.explain.attention_weights import AttentionWeights
 from uproar.explain.family import explain_family
+from uproar.explain.gradients.attention import attention, attention_rollout, attention_x_gradient
+from uproar.explain.gradients.attention_weights import AttentionWeights
 from uproar.explain.names import parse
 from uproar.models.hugging_face import Classifier
 from uproar.models.trained import TrainedModel

@@ -19,7 +19,7 @@ from uproar.explain.cost import passes_of
 from uproar.explain.deep_lift import DeepLift, DeepLiftShap
 from uproar.explain.entries_captum import CAPTUM
 from uproar.explain.family import explain_family
-from uproar.explain.gradients import gradient
+from uproar.explain.gradients.gradients import gradient
 from uproar.explain.names import parse
 from uproar.explain.passes import rows_per_pass
 from uproar.models.embedded import OnEmbeddings

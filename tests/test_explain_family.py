@@ -16,7 +16,7 @@ from torch import Tensor, nn
 import oracles
 from uproar.explain.aggregation import aggregate
 from uproar.explain.family import explain_family
-from uproar.explain.gradients import gradient
+from uproar.explain.gradients.gradients import gradient
 from uproar.explain.names import parse
 from uproar.explain.passes import rows_per_pass
 from uproar.models.trained import TrainedModel

@@ -12,13 +12,13 @@ import torch
 from torch import Tensor, nn
 
 import oracles
-from uproar.explain.gradients import (
+from uproar.explain.gradients.gradients import (
     deconvnet,
     gradient,
     guided_backpropagation,
     input_x_gradient,
 )
-from uproar.explain.paths import IntegratedGradients
+from uproar.explain.gradients.paths import IntegratedGradients
 from uproar.models.trained import TrainedModel
 from uproar.types import Skipped
 

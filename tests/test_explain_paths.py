@@ -17,12 +17,12 @@ import oracles
 from test_explain_gradients import explain, random_perceptron, trained
 from test_models_transformer import texts
 from uproar.explain import passes
-from uproar.explain.blur_path import BlurIntegratedGradients
 from uproar.explain.family import explain_family
-from uproar.explain.gradients import gradient, input_x_gradient
-from uproar.explain.guided_path import GuidedIntegratedGradients
+from uproar.explain.gradients.blur_path import BlurIntegratedGradients
+from uproar.explain.gradients.gradients import gradient, input_x_gradient
+from uproar.explain.gradients.guided_path import GuidedIntegratedGradients
+from uproar.explain.gradients.paths import ExpectedGradients, IntegratedGradients
 from uproar.explain.names import parse
-from uproar.explain.paths import ExpectedGradients, IntegratedGradients
 from uproar.models.trained import TrainedModel
 from uproar.models.training import initialise
 from uproar.models.transformer import transformer

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from uproar.dataset import Data
-from uproar.explain.paths import IntegratedGradients
+from uproar.explain.gradients.paths import IntegratedGradients
 from uproar.models.view import as_trained
 from uproar.protocols.leakage import mask_only
 from uproar.protocols.retrain_once import retrain_once, train_once

@@ -71,7 +71,7 @@ def explain_family(
         the inputs, NaN or infinity.
     :raises TypeError: when the explainer returns something else than a tensor or an array.
 
-    >>> from uproar.explain.gradients import gradient
+    >>> from uproar.explain.gradients.gradients import gradient
     >>> from uproar.explain.names import parse
     >>> module = torch.nn.Linear(2, 1, bias=False).requires_grad_(False)
     >>> _ = module.weight.copy_(torch.tensor([[2.0, -3.0]]))

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from uproar.explain.at_layer import AUTO, at_layer
 from uproar.explain.coalitions import rows_per_forward
-from uproar.explain.gradients import guided_backpropagation
+from uproar.explain.gradients.gradients import guided_backpropagation
 from uproar.explain.grids import stretched, upsampled
 from uproar.explain.parameters import BASELINES
 from uproar.explain.passes import in_passes, rows_per_pass

@@ -8,7 +8,7 @@ GRADIENTS = (
     Entry(
         name="grad",
         summary="gradient of the explained logit",
-        path="uproar.explain.gradients:gradient",
+        path="uproar.explain.gradients.gradients:gradient",
         paper="Simonyan et al. 2014, arXiv 1312.6034",
         needs="gradients",
         kind="estimator",
@@ -19,7 +19,7 @@ GRADIENTS = (
     Entry(
         name="input-x-grad",
         summary="input times gradient",
-        path="uproar.explain.gradients:input_x_gradient",
+        path="uproar.explain.gradients.gradients:input_x_gradient",
         paper="Shrikumar et al. 2016, arXiv 1605.01713",
         needs="gradients",
         kind="estimator",
@@ -30,7 +30,7 @@ GRADIENTS = (
     Entry(
         name="ig",
         summary="integrated gradients",
-        path="uproar.explain.paths:IntegratedGradients",
+        path="uproar.explain.gradients.paths:IntegratedGradients",
         paper="Sundararajan et al. 2017, arXiv 1703.01365",
         needs="gradients",
         kind="estimator",
@@ -42,7 +42,7 @@ GRADIENTS = (
     Entry(
         name="gb",
         summary="guided backpropagation",
-        path="uproar.explain.gradients:guided_backpropagation",
+        path="uproar.explain.gradients.gradients:guided_backpropagation",
         paper="Springenberg et al. 2015, arXiv 1412.6806",
         needs="gradients, ReLU modules",
         kind="estimator",
@@ -53,7 +53,7 @@ GRADIENTS = (
     Entry(
         name="deconvnet",
         summary="deconvolutional network",
-        path="uproar.explain.gradients:deconvnet",
+        path="uproar.explain.gradients.gradients:deconvnet",
         paper="Zeiler and Fergus 2014, arXiv 1311.2901",
         needs="gradients, ReLU modules",
         kind="estimator",
@@ -64,7 +64,7 @@ GRADIENTS = (
     Entry(
         name="expected-grad",
         summary="integrated gradients from training inputs",
-        path="uproar.explain.paths:ExpectedGradients",
+        path="uproar.explain.gradients.paths:ExpectedGradients",
         paper="Erion et al. 2021, arXiv 1906.10670",
         needs="gradients",
         kind="estimator",
@@ -77,7 +77,7 @@ GRADIENTS = (
     Entry(
         name="blur-ig",
         summary="integrated gradients on the way from a blurred input",
-        path="uproar.explain.blur_path:BlurIntegratedGradients",
+        path="uproar.explain.gradients.blur_path:BlurIntegratedGradients",
         paper="Xu et al. 2020, arXiv 2004.03383",
         needs="gradients",
         kind="estimator",
@@ -90,7 +90,7 @@ GRADIENTS = (
     Entry(
         name="guided-ig",
         summary="integrated gradients on a way that avoids large gradients",
-        path="uproar.explain.guided_path:GuidedIntegratedGradients",
+        path="uproar.explain.gradients.guided_path:GuidedIntegratedGradients",
         paper="Kapishnikov et al. 2021, arXiv 2106.09788",
         needs="gradients",
         kind="estimator",
@@ -108,7 +108,7 @@ GRADIENTS = (
     Entry(
         name="attention",
         summary="attention that tokens get in the last block",
-        path="uproar.explain.attention:attention",
+        path="uproar.explain.gradients.attention:attention",
         paper="Jain and Wallace 2019, arXiv 1902.10186",
         needs="attention",
         kind="estimator",
@@ -118,7 +118,7 @@ GRADIENTS = (
     Entry(
         name="attention-rollout",
         summary="attention multiplied through all blocks",
-        path="uproar.explain.attention:attention_rollout",
+        path="uproar.explain.gradients.attention:attention_rollout",
         paper="Abnar and Zuidema 2020, arXiv 2005.00928",
         needs="attention",
         kind="estimator",
@@ -128,7 +128,7 @@ GRADIENTS = (
     Entry(
         name="attention-x-grad",
         summary="attention times its gradient through all blocks",
-        path="uproar.explain.attention:attention_x_gradient",
+        path="uproar.explain.gradients.attention:attention_x_gradient",
         paper="Chefer et al. 2021, arXiv 2103.15679",
         needs="attention",
         kind="estimator",

@@ -21,7 +21,7 @@ from captum.attr._utils.lrp_rules import EpsilonRule
 from torch import Tensor, nn
 
 from explain_problems import Problem
-from uproar.explain.superpixels import segment_of_feature
+from uproar.explain.perturbation.superpixels import segment_of_feature
 
 Work = Callable[[], object]
 ENSEMBLES = ("smoothgrad", "smoothgrad_sq", "vargrad")

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 import oracles
 from uproar.explain import coalitions
 from uproar.explain.cost import passes_of
-from uproar.explain.kernel_shap import KernelShap
 from uproar.explain.names import parse
-from uproar.explain.regression import shapley_regression
-from uproar.explain.shapley_coalitions import drawn_coalitions
+from uproar.explain.perturbation.kernel_shap import KernelShap
+from uproar.explain.perturbation.regression import shapley_regression
+from uproar.explain.perturbation.shapley_coalitions import drawn_coalitions
 from uproar.models.trained import TrainedModel
 from uproar.types import Skipped
 

@@ -15,15 +15,16 @@ from sklearn.linear_model import Ridge
 from torch import Tensor, nn
 
 import oracles
-from uproar.explain import coalitions, surrogates
+from uproar.explain import coalitions
 from uproar.explain.cost import passes_of
-from uproar.explain.lime_tables import Draws, table_draws, table_of
 from uproar.explain.names import parse
-from uproar.explain.neighbourhood import coin_flips, even_sizes
 from uproar.explain.parameters import DISCRETIZERS
-from uproar.explain.regression import ridge
-from uproar.explain.superpixels import segment_of_feature
-from uproar.explain.surrogates import Lime
+from uproar.explain.perturbation import lime
+from uproar.explain.perturbation.lime import Lime
+from uproar.explain.perturbation.lime_tables import Draws, table_draws, table_of
+from uproar.explain.perturbation.neighbourhood import coin_flips, even_sizes
+from uproar.explain.perturbation.regression import ridge
+from uproar.explain.perturbation.superpixels import segment_of_feature
 from uproar.models.trained import TrainedModel
 from uproar.types import Skipped
 
@@ -179,7 +180,7 @@ def test_tables_have_the_packages_coefficients_given_its_samples(
             categories=categories,
         )
         draws = given(theirs, model, categories=categories)
-        monkeypatch.setattr(surrogates, "table_draws", lambda *_, draws=draws: draws)
+        monkeypatch.setattr(lime, "table_draws", lambda *_, draws=draws: draws)
         shares = per_feature(explainer(model, inputs, targets, seeded()), model, inputs)
         np.testing.assert_allclose(shares[example], theirs.coefficients, rtol=1e-7, atol=1e-10)
 
@@ -196,7 +197,7 @@ def test_a_column_that_does_not_vary_is_as_in_the_package(
     theirs = by_package(model, inputs[0].numpy(), 0, discretizer=discretizer)
     draws = given(theirs, model)
     draws.normal.nan_to_num_(0.0)
-    monkeypatch.setattr(surrogates, "table_draws", lambda *_: draws)
+    monkeypatch.setattr(lime, "table_draws", lambda *_: draws)
     found = Lime(perturbations=60, discretizer=discretizer)(model, inputs, targets, seeded())
     np.testing.assert_allclose(found[0], theirs.coefficients, rtol=1e-7, atol=1e-10)
 
@@ -326,7 +327,7 @@ def test_images_have_the_packages_coefficients_given_its_samples(
     segment = segment_of_feature(model, inputs, 9).view(6, 6).numpy()
     samples = np.random.RandomState(0).randint(0, 2, 80 * 9).reshape(80, 9)
     monkeypatch.setattr(lime_image, "tqdm", lambda rows: rows)
-    monkeypatch.setattr(surrogates, "coin_flips", lambda *_: torch.tensor(samples[1:] > 0))
+    monkeypatch.setattr(lime, "coin_flips", lambda *_: torch.tensor(samples[1:] > 0))
     found = Lime(perturbations=80, segments=9)(model, inputs, targets, seeded())
     package = lime_image.LimeImageExplainer(feature_selection="none")
     for example, label in enumerate(targets.tolist()):
@@ -377,7 +378,7 @@ def test_texts_have_the_packages_coefficients_given_its_samples(
         )
         theirs = package.explain_instance("a b c d e f g", answers, labels=(label,), num_samples=90)
         samples = torch.tensor(kept[0][1:])
-        monkeypatch.setattr(surrogates, "even_sizes", lambda *_, samples=samples: samples)
+        monkeypatch.setattr(lime, "even_sizes", lambda *_, samples=samples: samples)
         found = Lime(perturbations=90)(model, inputs, targets, seeded())
         assert not found[:, 0].isnan().any()
         np.testing.assert_allclose(
@@ -525,7 +526,7 @@ def test_neither_other_examples_nor_passes_matter(
     object.__setattr__(model, "module", counted)
     monkeypatch.setattr(coalitions, "FUNCTION_ROWS", 4)
     monkeypatch.setattr(coalitions, "ANSWERS", 100)
-    monkeypatch.setattr(surrogates, "ENTRIES", 700)
+    monkeypatch.setattr(lime, "ENTRIES", 700)
     torch.testing.assert_close(explainer(model, inputs, targets, seeded()), whole)
     assert max(rows) <= 4
 

@@ -10,12 +10,13 @@ from captum.attr import Occlusion as CaptumOcclusion
 from torch import Tensor, nn
 
 import oracles
-from uproar.explain import coalitions, perturbation
+from uproar.explain import coalitions
 from uproar.explain.coalitions import mixed_outputs
 from uproar.explain.cost import passes_of
 from uproar.explain.family import explain_family
 from uproar.explain.names import parse
-from uproar.explain.perturbation import Occlusion
+from uproar.explain.perturbation import occlusion
+from uproar.explain.perturbation.occlusion import Occlusion
 from uproar.models.trained import TrainedModel
 from uproar.types import Skipped
 
@@ -138,7 +139,7 @@ def test_passes_are_bounded_and_change_nothing(
 
     object.__setattr__(model, "module", counted)
     monkeypatch.setattr(coalitions, "FUNCTION_ROWS", 4)
-    monkeypatch.setattr(perturbation, "MASK_ENTRIES", 20)
+    monkeypatch.setattr(occlusion, "MASK_ENTRIES", 20)
     torch.testing.assert_close(Occlusion()(model, inputs, targets, seeded()), at_once)
     assert max(rows) <= 4
 

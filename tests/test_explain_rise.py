@@ -11,10 +11,11 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 import oracles
-from uproar.explain import coalitions, rise
+from uproar.explain import coalitions
 from uproar.explain.cost import passes_of
 from uproar.explain.names import parse
-from uproar.explain.rise import Rise
+from uproar.explain.perturbation import rise
+from uproar.explain.perturbation.rise import Rise
 from uproar.models.trained import TrainedModel
 from uproar.types import Skipped
 

@@ -11,8 +11,8 @@ from uproar.explain.entries_captum import CAPTUM
 from uproar.explain.entries_controls import CONTROLS
 from uproar.explain.entries_function import FUNCTION
 from uproar.explain.entries_packages import PACKAGES
-from uproar.explain.entries_perturbation import PERTURBATIONS
 from uproar.explain.gradients import GRADIENTS
+from uproar.explain.perturbation import PERTURBATIONS
 from uproar.explain.trees import TREES
 from uproar.registry import Entry
 

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from uproar.explain.coalitions import explained_outputs, mixed_outputs
-from uproar.explain.lime_inputs import Columns, Pictures, shown
 from uproar.explain.packages import background_of, quietly_imported, seed_from, seeded_and_quiet
 from uproar.explain.parameters import SUPERPIXELS
 from uproar.explain.passes import rows_per_pass
+from uproar.explain.perturbation.lime_inputs import Columns, Pictures, shown
 from uproar.models.trained import TrainedModel
 
 SMALLEST = 64  # pixels on a side, below which quickshift finds one superpixel or two

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
-from uproar.explain.superpixels import segment_of_feature
+from uproar.explain.perturbation.superpixels import segment_of_feature
 from uproar.models.trained import TrainedModel
 from uproar.types import Skipped
 
@@ -92,7 +92,7 @@ class Pictures:
     """Images as the package takes them, (height, width, 3), and what it has to know of them.
 
     ``inputs`` are as the model's; ``feature`` is the feature of every pixel, and ``square`` the
-    square that it is in, of at most 64 (:mod:`uproar.explain.superpixels`).
+    square that it is in, of at most 64 (:mod:`uproar.explain.perturbation.superpixels`).
     """
 
     inputs: Tensor

@@ -8,7 +8,7 @@ PERTURBATIONS = (
     Entry(
         name="occlusion",
         summary="mean fall of the explained output when a window with the feature is replaced",
-        path="uproar.explain.perturbation:Occlusion",
+        path="uproar.explain.perturbation.occlusion:Occlusion",
         paper="Zeiler and Fergus 2014, arXiv 1311.2901",
         needs="any model",
         kind="estimator",
@@ -22,7 +22,7 @@ PERTURBATIONS = (
     Entry(
         name="rise",
         summary="rise of the explained output while random smooth masks show the feature",
-        path="uproar.explain.rise:Rise",
+        path="uproar.explain.perturbation.rise:Rise",
         paper="Petsiuk et al. 2018, arXiv 1806.07421",
         needs="any model",
         kind="estimator",
@@ -36,7 +36,7 @@ PERTURBATIONS = (
     Entry(
         name="lime",
         summary="coefficient of a linear model of the answers near the example",
-        path="uproar.explain.surrogates:Lime",
+        path="uproar.explain.perturbation.lime:Lime",
         paper="Ribeiro et al. 2016, arXiv 1602.04938",
         needs="any model",
         kind="estimator",
@@ -57,7 +57,7 @@ PERTURBATIONS = (
     Entry(
         name="kernel-shap",
         summary="estimated Shapley value, by a regression of the output on coalitions of features",
-        path="uproar.explain.kernel_shap:KernelShap",
+        path="uproar.explain.perturbation.kernel_shap:KernelShap",
         paper="Lundberg and Lee 2017, arXiv 1705.07874",
         needs="any model",
         kind="estimator",

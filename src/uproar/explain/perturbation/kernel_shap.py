@@ -17,9 +17,9 @@ from uproar.explain.coalitions import (
 )
 from uproar.explain.parameters import BASELINES
 from uproar.explain.passes import in_passes
-from uproar.explain.regression import shapley_regression
-from uproar.explain.shapley_coalitions import drawn_coalitions
-from uproar.explain.superpixels import segment_of_feature
+from uproar.explain.perturbation.regression import shapley_regression
+from uproar.explain.perturbation.shapley_coalitions import drawn_coalitions
+from uproar.explain.perturbation.superpixels import segment_of_feature
 from uproar.models.trained import TrainedModel
 from uproar.types import Skipped
 
@@ -38,7 +38,7 @@ class KernelShap:
 
     :param coalitions: how many, without the empty and the full one.
     :param segments: most players of an image or a series: squares of pixels or stretches of time
-        leave together, and share their value (:mod:`uproar.explain.superpixels`).
+        leave together, and share their value (:mod:`uproar.explain.perturbation.superpixels`).
     :param background: how many training examples the replaced features come from, of which ``v``
         is the mean; 0 for the baseline alone. Users of the package take 100, at 100 times the cost.
     :param baseline: "black" or "mean" (those of the model), or "zero"; black is the mask token of

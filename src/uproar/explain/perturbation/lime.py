@@ -15,12 +15,12 @@ from uproar.explain.coalitions import (
     mixed_outputs,
     rows_per_forward,
 )
-from uproar.explain.lime_tables import table_draws, table_of
-from uproar.explain.neighbourhood import coin_flips, even_sizes, kernel
 from uproar.explain.parameters import BASELINES, DISCRETIZERS
 from uproar.explain.passes import in_passes
-from uproar.explain.regression import ridge
-from uproar.explain.superpixels import segment_of_feature
+from uproar.explain.perturbation.lime_tables import table_draws, table_of
+from uproar.explain.perturbation.neighbourhood import coin_flips, even_sizes, kernel
+from uproar.explain.perturbation.regression import ridge
+from uproar.explain.perturbation.superpixels import segment_of_feature
 from uproar.models.trained import TrainedModel
 from uproar.types import Skipped
 
@@ -39,7 +39,7 @@ class Lime:
     - images and series: every segment stays with probability 1/2 or gives way to the baseline,
       ``z`` says whether it stayed, and ``d`` is the cosine distance of ``z`` from all ones. The
       package cuts images along their colours, which makes it another explainer; here they are cut
-      into squares (:mod:`uproar.explain.superpixels`);
+      into squares (:mod:`uproar.explain.perturbation.superpixels`);
     - text: the same with tokens, of which 1 to all leave, each number as often;
     - tables: values are drawn as they are spread in training, whatever the example, ``z`` is
       whether they are in the quartile of training that the example's is in, and ``d`` is the

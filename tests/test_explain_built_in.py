@@ -27,8 +27,8 @@ from xgboost import XGBClassifier, XGBRegressor
 
 import oracles
 from test_explain_perturbation import make
-from uproar.explain.built_in import Coefficients, Gain, Impurity
 from uproar.explain.dependence import Correlation, MutualInformation
+from uproar.explain.function.built_in import Coefficients, Gain, Impurity
 from uproar.models.estimators import AnsweringEstimator
 from uproar.models.trained import TrainedModel
 from uproar.types import Skipped

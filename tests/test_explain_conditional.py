@@ -13,8 +13,8 @@ import oracles
 from test_explain_permutation import held_out
 from test_explain_perturbation import every, make, seeded
 from uproar.explain import coalitions
-from uproar.explain.conditional import RIDGE, ConditionalPermutation
-from uproar.explain.permutation import Permutation
+from uproar.explain.function.conditional import RIDGE, ConditionalPermutation
+from uproar.explain.function.permutation import Permutation
 from uproar.types import Skipped
 
 

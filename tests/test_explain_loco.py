@@ -18,7 +18,7 @@ from small_data import LAYOUTS, setting, small
 from uproar.bench import refits
 from uproar.bench.refits import without_each
 from uproar.dataset import Data
-from uproar.explain.loco import LeaveOneOut
+from uproar.explain.function.loco import LeaveOneOut
 from uproar.models.batches import SharedInputs, WithoutOne
 from uproar.models.callables import FrozenLearner
 from uproar.models.estimators import EstimatorLearner

@@ -15,9 +15,9 @@ import oracles
 from test_explain_perturbation import SHAPES, every, make, seeded
 from uproar.data import load
 from uproar.explain import coalitions
-from uproar.explain.losses import Loss, loss_for
-from uproar.explain.permutation import Permutation
-from uproar.explain.shuffles import values_of_features
+from uproar.explain.function.losses import Loss, loss_for
+from uproar.explain.function.permutation import Permutation
+from uproar.explain.function.shuffles import values_of_features
 from uproar.models.trained import TrainedModel
 from uproar.models.transformer import transformer
 from uproar.models.view import as_trained

@@ -19,8 +19,9 @@ import gaussians
 import oracles
 from test_explain_permutation import held_out
 from test_explain_perturbation import every, seeded
-from uproar.explain import passes, sage
-from uproar.explain.sage import Sage, _draws
+from uproar.explain import passes
+from uproar.explain.function import sage
+from uproar.explain.function.sage import Sage, _draws
 from uproar.models.trained import TrainedModel
 from uproar.types import Skipped
 
@@ -73,7 +74,7 @@ def test_it_is_the_loop_over_orders(
             gains[row].append(one)
     by_example = np.mean(gains, axis=1)
     explainer = Sage(2, 6, 0.0, "zero-one" if loss == "zero-one" else "auto")
-    monkeypatch.setattr("uproar.explain.losses.CALLABLE_PASSES", 1)
+    monkeypatch.setattr("uproar.explain.function.losses.CALLABLE_PASSES", 1)
     for rows in (4, 20, 2048):  # parts of the background, three draws at once, and all of them
         monkeypatch.setattr(passes, "MOST_ROWS", rows)
         found = explainer.measure(model, seeded())
@@ -89,7 +90,7 @@ def test_inputs_that_are_equal_are_asked_about_once(
     model, inputs = held_out(layout, regression=False)
     background = model.background.sign()  # two levels
     model = replace(model, held_out=(inputs.sign(), model.held_out[1]), background=background)
-    monkeypatch.setattr("uproar.explain.losses.CALLABLE_PASSES", 1)
+    monkeypatch.setattr("uproar.explain.function.losses.CALLABLE_PASSES", 1)
 
     def measured() -> tuple[np.ndarray, int]:
         before = model.passes.examples

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from uproar.explain.entries_captum import CAPTUM
 from uproar.explain.entries_controls import CONTROLS
-from uproar.explain.entries_function import FUNCTION
 from uproar.explain.entries_packages import PACKAGES
+from uproar.explain.function import FUNCTION
 from uproar.explain.gradients import GRADIENTS
 from uproar.explain.perturbation import PERTURBATIONS
 from uproar.explain.trees import TREES

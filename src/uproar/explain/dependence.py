@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
 
+from uproar.explain.function.losses import held_out_of
 from uproar.explain.importance import Importance
-from uproar.explain.losses import held_out_of
 from uproar.models.trained import TrainedModel
 from uproar.types import Skipped
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import torch
 
+from uproar.explain.function.losses import checked_loss, held_out_of, loss_for
 from uproar.explain.importance import Importance
-from uproar.explain.losses import checked_loss, held_out_of, loss_for
 from uproar.models.trained import TrainedModel
 from uproar.types import Skipped
 

@@ -10,8 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from uproar.explain.importance import Importance, one_sided
-from uproar.explain.losses import (
+from uproar.explain.function.losses import (
     Labels,
     Loss,
     checked_loss,
@@ -20,7 +19,8 @@ from uproar.explain.losses import (
     outputs_of,
     rows_for,
 )
-from uproar.explain.shuffles import values_of_features
+from uproar.explain.function.shuffles import values_of_features
+from uproar.explain.importance import Importance, one_sided
 from uproar.models.trained import TrainedModel
 from uproar.types import Skipped
 

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from uproar.explain.coalitions import rows_per_forward
-from uproar.explain.losses import Labels, Loss, loss_for, outputs_of
+from uproar.explain.function.losses import Labels, Loss, loss_for, outputs_of
 from uproar.models.trained import TrainedModel
 
 

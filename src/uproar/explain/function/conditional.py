@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from uproar.explain.function.losses import checked_loss, held_out_of
+from uproar.explain.function.shuffles import Stand, increases_of_loss, orders_of
 from uproar.explain.importance import Importance
-from uproar.explain.losses import checked_loss, held_out_of
-from uproar.explain.shuffles import Stand, increases_of_loss, orders_of
 from uproar.models.trained import TrainedModel
 from uproar.types import Skipped
 

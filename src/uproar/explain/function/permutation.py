@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import torch
 
+from uproar.explain.function.losses import checked_loss, held_out_of
+from uproar.explain.function.shuffles import Stand, increases_of_loss, orders_of
 from uproar.explain.importance import Importance
-from uproar.explain.losses import checked_loss, held_out_of
-from uproar.explain.shuffles import Stand, increases_of_loss, orders_of
 from uproar.models.trained import TrainedModel
 
 
@@ -16,14 +16,14 @@ from uproar.models.trained import TrainedModel
 class Permutation:
     """How much the loss rises when a feature is shuffled among held-out examples.
 
-    ``e_f = (1/n) sum_i [ (1/R) sum_r L(y_i, m(x_i with the values of f from another)) -
-    L(y_i, m(x_i)) ]``, over ``R`` shufflings of the ``n`` held-out examples. The loss ``L`` is the
-    squared error of values and the cross-entropy of classes, see
-    :class:`uproar.explain.losses.Loss`. All values of a feature move together, and every feature
-    sees the same shufflings, so that features differ by what they are worth and not by how they
-    were shuffled. For values that depend linearly on the features, ``y = b'x``, it is
-    ``2 b_f² Var(x_f)``: what the model loses without the feature's link to the label, and to the
-    other features.
+    ``e_f = (1/n) sum_i [ (1/R) sum_r L(y_i, m(x_i with the values of f from another)) - L(y_i,
+    m(x_i)) ]``, over ``R`` shufflings of the ``n`` held-out examples. The loss ``L`` is the squared
+    error of values and the cross-entropy of classes, see
+    :class:`uproar.explain.function.losses.Loss`. All values of a feature move together, and every
+    feature sees the same shufflings, so that features differ by what they are worth and not by how
+    they were shuffled. For values that depend linearly on the features, ``y = b'x``, it is ``2 b_f²
+    Var(x_f)``: what the model loses without the feature's link to the label, and to the other
+    features.
 
     :param repeats: number of shufflings, at least 1. More of them make the estimate for these
         examples more precise; how it varies between examples is in its error.

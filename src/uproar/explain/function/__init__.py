@@ -8,7 +8,7 @@ FUNCTION = (
     Entry(
         name="pfi",
         summary="rise of the loss when the feature is shuffled among held-out examples",
-        path="uproar.explain.permutation:Permutation",
+        path="uproar.explain.function.permutation:Permutation",
         paper="Breiman 2001, doi 10.1023/A:1010933404324; Fisher et al. 2019, arXiv 1801.01489",
         needs="held-out examples",
         kind="estimator",
@@ -22,7 +22,7 @@ FUNCTION = (
     Entry(
         name="cfi",
         summary="rise of the loss when what the others do not tell of the feature is shuffled",
-        path="uproar.explain.conditional:ConditionalPermutation",
+        path="uproar.explain.function.conditional:ConditionalPermutation",
         paper="Strobl et al. 2008, doi 10.1186/1471-2105-9-307; "
         "Hooker et al. 2021, arXiv 1905.03151",
         needs="held-out examples",
@@ -38,7 +38,7 @@ FUNCTION = (
     Entry(
         name="loco",
         summary="rise of the loss when the model is trained again without the feature",
-        path="uproar.explain.loco:LeaveOneOut",
+        path="uproar.explain.function.loco:LeaveOneOut",
         paper="Lei et al. 2018, arXiv 1604.04173",
         needs="held-out examples, retraining",
         kind="estimator",
@@ -52,7 +52,7 @@ FUNCTION = (
     Entry(
         name="sage",
         summary="what the feature takes from the loss, averaged over orders of becoming known",
-        path="uproar.explain.sage:Sage",
+        path="uproar.explain.function.sage:Sage",
         paper="Covert et al. 2020, arXiv 2004.00668",
         needs="held-out examples",
         kind="estimator",
@@ -73,7 +73,7 @@ FUNCTION = (
     Entry(
         name="impurity",
         summary="fall of the impurity of the training labels at the splits on the feature",
-        path="uproar.explain.built_in:Impurity",
+        path="uproar.explain.function.built_in:Impurity",
         paper="Breiman 2001, doi 10.1023/A:1010933404324",
         needs="tree model",
         kind="estimator",
@@ -83,7 +83,7 @@ FUNCTION = (
     Entry(
         name="gain",
         summary="fall of the training loss at the splits on the feature",
-        path="uproar.explain.built_in:Gain",
+        path="uproar.explain.function.built_in:Gain",
         paper="Friedman 2001, doi 10.1214/aos/1013203451; Chen and Guestrin 2016, arXiv 1603.02754",
         needs="tree model",
         kind="estimator",
@@ -93,7 +93,7 @@ FUNCTION = (
     Entry(
         name="coefficients",
         summary="absolute coefficient of a linear model times the value's standard deviation",
-        path="uproar.explain.built_in:Coefficients",
+        path="uproar.explain.function.built_in:Coefficients",
         paper="Bring 1994, The American Statistician 48",
         needs="linear model",
         kind="estimator",

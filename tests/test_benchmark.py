@@ -185,7 +185,7 @@ def test_a_failed_random_ranking_leaves_no_verdict_and_no_crash(tmp_path, monkey
         raise ValueError("no dice")
 
     with monkeypatch.context() as patch:
-        patch.setattr("uproar.explain.controls.Random.__call__", broken)
+        patch.setattr("uproar.explain.controls.controls.Random.__call__", broken)
         result = run(TUMOURS, tmp_path / "run")
     assert [what for what, _, _ in result.failed] == ["explain: random"]
     assert set(result.leaderboard()["verdict"]) == {"not measured"}

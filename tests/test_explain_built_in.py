@@ -27,7 +27,7 @@ from xgboost import XGBClassifier, XGBRegressor
 
 import oracles
 from test_explain_perturbation import make
-from uproar.explain.dependence import Correlation, MutualInformation
+from uproar.explain.controls.dependence import Correlation, MutualInformation
 from uproar.explain.function.built_in import Coefficients, Gain, Impurity
 from uproar.models.estimators import AnsweringEstimator
 from uproar.models.trained import TrainedModel

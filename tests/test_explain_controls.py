@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 import oracles
-from uproar.explain.adversary import BINS, encoder
-from uproar.explain.controls import Random, input_magnitude, sobel
+from uproar.explain.controls.adversary import BINS, encoder
+from uproar.explain.controls.controls import Random, input_magnitude, sobel
+from uproar.explain.controls.smoothness import RandomBlurred, smoothness
 from uproar.explain.names import parse
-from uproar.explain.smoothness import RandomBlurred, smoothness
 from uproar.models.trained import TrainedModel
 from uproar.types import Kind, Skipped, UproarError
 

@@ -7,8 +7,8 @@ parameters), an entry in one of the ``entries_`` files, and an oracle in the tes
 
 from __future__ import annotations
 
+from uproar.explain.controls import CONTROLS
 from uproar.explain.entries_captum import CAPTUM
-from uproar.explain.entries_controls import CONTROLS
 from uproar.explain.entries_packages import PACKAGES
 from uproar.explain.function import FUNCTION
 from uproar.explain.gradients import GRADIENTS

@@ -103,7 +103,7 @@ FUNCTION = (
     Entry(
         name="mutual-information",
         summary="mutual information of the feature and the label, by itself",
-        path="uproar.explain.dependence:MutualInformation",
+        path="uproar.explain.controls.dependence:MutualInformation",
         paper="Kraskov et al. 2004, doi 10.1103/PhysRevE.69.066138",
         needs="held-out examples",
         kind="control",
@@ -115,7 +115,7 @@ FUNCTION = (
     Entry(
         name="correlation",
         summary="absolute correlation of the feature with the label, by itself",
-        path="uproar.explain.dependence:Correlation",
+        path="uproar.explain.controls.dependence:Correlation",
         needs="held-out examples",
         kind="control",
         scope="global",

@@ -8,7 +8,7 @@ CONTROLS = (
     Entry(
         name="random",
         summary="random importance",
-        path="uproar.explain.controls:Random",
+        path="uproar.explain.controls.controls:Random",
         kind="control",
         scope="local",
         parameters=(("draw", 0),),
@@ -17,7 +17,7 @@ CONTROLS = (
     Entry(
         name="sobel",
         summary="strength of the edges of the image",
-        path="uproar.explain.controls:sobel",
+        path="uproar.explain.controls.controls:sobel",
         needs="images",
         kind="control",
         scope="local",
@@ -26,14 +26,14 @@ CONTROLS = (
     Entry(
         name="input-magnitude",
         summary="distance of the input from black",
-        path="uproar.explain.controls:input_magnitude",
+        path="uproar.explain.controls.controls:input_magnitude",
         kind="control",
         scope="local",
     ),
     Entry(
         name="random-blurred",
         summary="random importance as smooth as that of another explainer",
-        path="uproar.explain.smoothness:RandomBlurred",
+        path="uproar.explain.controls.smoothness:RandomBlurred",
         paper="Song et al. 2023, arXiv 2304.13836",
         needs="gradients",  # of the explainer that it is like by default
         kind="control",
@@ -45,7 +45,7 @@ CONTROLS = (
     Entry(
         name="encoder",
         summary="the predicted class, hidden in the shape of the mask",
-        path="uproar.explain.adversary:encoder",
+        path="uproar.explain.controls.adversary:encoder",
         paper="Jethani et al. 2021, arXiv 2103.01890; Puli et al. 2024, arXiv 2411.02664",
         needs="any model",
         kind="control",

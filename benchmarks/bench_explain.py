@@ -30,10 +30,10 @@ from explain_peers import Task, Work
 from explain_problems import PROBLEMS, Problem
 from uproar.bench.device import keep_freed_memory
 from uproar.explain import EXPLAINERS
+from uproar.explain.chunks import rows_per_pass
 from uproar.explain.coalitions import rows_per_forward
 from uproar.explain.family import explain_family
 from uproar.explain.names import ExplainerName, parse
-from uproar.explain.passes import rows_per_pass
 from uproar.models.trained import TrainedModel
 from uproar.types import Skipped
 

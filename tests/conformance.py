@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from uproar.explain import EXPLAINERS
+from uproar.explain.chunks import CHUNK_BYTES
 from uproar.explain.family import Explained, explain_family
 from uproar.explain.importance import ExplainerOfFunction
 from uproar.explain.names import ExplainerName, parse
-from uproar.explain.passes import CHUNK_BYTES
 from uproar.registry import Entry
 from zoo import CASES, MODELS, MODULES, TREES, Case, Made
 

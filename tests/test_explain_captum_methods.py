@@ -13,15 +13,19 @@ import torch
 from torch import Tensor, nn
 
 import oracles
-from uproar.explain.captum_methods import GradientShap, ShapleySampling, layerwise_relevance
-from uproar.explain.captum_support import private_copy
+from uproar.explain.chunks import rows_per_pass
 from uproar.explain.cost import passes_of
-from uproar.explain.deep_lift import DeepLift, DeepLiftShap
-from uproar.explain.entries_captum import CAPTUM
 from uproar.explain.family import explain_family
 from uproar.explain.gradients.gradients import gradient
 from uproar.explain.names import parse
-from uproar.explain.passes import rows_per_pass
+from uproar.explain.packages import CAPTUM
+from uproar.explain.packages.captum_methods import (
+    GradientShap,
+    ShapleySampling,
+    layerwise_relevance,
+)
+from uproar.explain.packages.captum_support import private_copy
+from uproar.explain.packages.deep_lift import DeepLift, DeepLiftShap
 from uproar.models.embedded import OnEmbeddings
 from uproar.models.trained import TrainedModel
 from uproar.registry import Entry

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 
 import oracles
 from uproar.explain.aggregation import aggregate
+from uproar.explain.chunks import rows_per_pass
 from uproar.explain.family import explain_family
 from uproar.explain.gradients.gradients import gradient
 from uproar.explain.names import parse
-from uproar.explain.passes import rows_per_pass
 from uproar.models.trained import TrainedModel
 from uproar.ranking import rank
 

@@ -18,15 +18,15 @@ from small_runs import silent
 from test_explain_captum_methods import bag, close, convolved, frozen, hooks_of, model_of, problem
 from uproar.explain.family import explain_family
 from uproar.explain.function.permutation import Permutation
-from uproar.explain.given import (
+from uproar.explain.importance import ExplainerOfFunction
+from uproar.explain.names import parse
+from uproar.explain.packages.given import (
     GivenFunction,
     GivenImportance,
     OnArrays,
     explainer_of,
     on_arrays,
 )
-from uproar.explain.importance import ExplainerOfFunction
-from uproar.explain.names import parse
 from uproar.models.adapters import adapted
 from uproar.models.trained import TrainedModel
 from uproar.types import Skipped, UproarError

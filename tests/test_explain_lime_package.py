@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from uproar.explain.lime_package import LimePackage
-from uproar.explain.packages import quietly_imported, seed_from, seeded_and_quiet
+from uproar.explain.packages.calls import quietly_imported, seed_from, seeded_and_quiet
+from uproar.explain.packages.lime_package import LimePackage
 from uproar.explain.perturbation.lime_inputs import Columns, Pictures
 from uproar.models.trained import TrainedModel
 from uproar.types import Skipped

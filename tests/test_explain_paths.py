@@ -16,7 +16,7 @@ from torch import Tensor, nn
 import oracles
 from test_explain_gradients import explain, random_perceptron, trained
 from test_models_transformer import texts
-from uproar.explain import passes
+from uproar.explain import chunks
 from uproar.explain.family import explain_family
 from uproar.explain.gradients.blur_path import BlurIntegratedGradients
 from uproar.explain.gradients.gradients import gradient, input_x_gradient
@@ -170,7 +170,7 @@ def test_results_depend_on_neither_chunks_nor_company(
     np.testing.assert_allclose(alone, whole, rtol=1e-5, atol=1e-7)
     example_bytes = inputs[0].numel() * 8
     for rows in (1, 2, 12):
-        monkeypatch.setattr(passes, "rows_per_pass", lambda *_, rows=rows, **__: rows)
+        monkeypatch.setattr(chunks, "rows_per_pass", lambda *_, rows=rows, **__: rows)
         (one,) = explain_family(
             *(parsed.load(), [parsed], model, inputs, targets, lambda _: seeded(3)),
             chunk_bytes=rows * example_bytes,

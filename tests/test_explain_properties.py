@@ -126,7 +126,7 @@ def test_chunks_of_any_size_give_the_same(
 ) -> None:
     if entry.scope == "global":
         whole = attribution(small(entry), made(case))
-        monkeypatch.setattr("uproar.explain.passes.MOST_ROWS", 17)
+        monkeypatch.setattr("uproar.explain.chunks.MOST_ROWS", 17)
         close(attribution(small(entry), made(case)), whole)
         return
     # Signed sums over channels may be nothing but rounding: LayerNorm makes them zero.
@@ -135,7 +135,7 @@ def test_chunks_of_any_size_give_the_same(
     alone = explained(name, made(case), chunk_bytes=1).importance
     close(torch.from_numpy(alone), whole)
     for rows in (1, 3):
-        monkeypatch.setattr("uproar.explain.passes.MOST_ROWS", rows)
+        monkeypatch.setattr("uproar.explain.chunks.MOST_ROWS", rows)
         close(torch.from_numpy(explained(name, made(case)).importance), whole)
 
 

@@ -19,7 +19,7 @@ import gaussians
 import oracles
 from test_explain_permutation import held_out
 from test_explain_perturbation import every, seeded
-from uproar.explain import passes
+from uproar.explain import chunks
 from uproar.explain.function import sage
 from uproar.explain.function.sage import Sage, _draws
 from uproar.models.trained import TrainedModel
@@ -76,7 +76,7 @@ def test_it_is_the_loop_over_orders(
     explainer = Sage(2, 6, 0.0, "zero-one" if loss == "zero-one" else "auto")
     monkeypatch.setattr("uproar.explain.function.losses.CALLABLE_PASSES", 1)
     for rows in (4, 20, 2048):  # parts of the background, three draws at once, and all of them
-        monkeypatch.setattr(passes, "MOST_ROWS", rows)
+        monkeypatch.setattr(chunks, "MOST_ROWS", rows)
         found = explainer.measure(model, seeded())
         np.testing.assert_allclose(found.values, by_example.mean(0), rtol=1e-9, atol=1e-12)
         errors = by_example.std(0, ddof=1) / 5**0.5
@@ -99,7 +99,7 @@ def test_inputs_that_are_equal_are_asked_about_once(
 
     several = model.feature_of_value(inputs).bincount().max() > 2
     for rows in (7, 60, 2048):
-        monkeypatch.setattr(passes, "MOST_ROWS", rows)
+        monkeypatch.setattr(chunks, "MOST_ROWS", rows)
         found, asked = measured()
         with monkeypatch.context() as patched:
             patched.setattr(sage, "ALL_DIFFER", 0.0)

@@ -26,11 +26,11 @@ from torch.nn import functional
 from xgboost import XGBClassifier, XGBRegressor
 
 import oracles
-from uproar.explain.given import explainer_of
-from uproar.explain.packages import quietly_imported, seed_from, seeded_and_quiet
-from uproar.explain.shap_methods import ShapKernel, ShapPermutation
-from uproar.explain.shap_models import ShapLinear, ShapTree
-from uproar.explain.shap_networks import ShapDeep, ShapGradient
+from uproar.explain.packages.calls import quietly_imported, seed_from, seeded_and_quiet
+from uproar.explain.packages.given import explainer_of
+from uproar.explain.packages.shap_methods import ShapKernel, ShapPermutation
+from uproar.explain.packages.shap_models import ShapLinear, ShapTree
+from uproar.explain.packages.shap_networks import ShapDeep, ShapGradient
 from uproar.explain.trees.shapley import tree_shap
 from uproar.models.estimators import AnsweringEstimator
 from uproar.models.trained import TrainedModel

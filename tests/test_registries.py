@@ -30,14 +30,15 @@ REGISTRIES = {
 }
 ENTRIES = [(what, entry) for what, registry in REGISTRIES.items() for entry in registry]
 # What has the parameters of registered objects and is none itself, and why.
+GIVEN = "makes an explainer of what users hand over"
 NO_ENTRIES = {
     "uproar.explain.aggregation:signed": "what stands for no aggregation",
-    "uproar.explain.given:GivenFunction": "makes an explainer of what users hand over",
-    "uproar.explain.given:GivenImportance": "makes an explainer of what users hand over",
-    "uproar.explain.given:OnArrays": "makes an explainer of what users hand over",
-    "uproar.explain.given_captum:CaptumExplainer": "makes an explainer of what users hand over",
-    "uproar.explain.shap_given:GivenShap": "makes an explainer of what users hand over",
     "uproar.explain.importance:ExplainerOfFunction": "the contract itself",
+    "uproar.explain.packages.given:GivenFunction": GIVEN,
+    "uproar.explain.packages.given:GivenImportance": GIVEN,
+    "uproar.explain.packages.given:OnArrays": GIVEN,
+    "uproar.explain.packages.given_captum:CaptumExplainer": GIVEN,
+    "uproar.explain.packages.given_shap:GivenShap": GIVEN,
 }
 METHODS = ("__call__", "measure")
 every = pytest.mark.parametrize(

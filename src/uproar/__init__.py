@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from uproar.bench.evaluate import evaluate
     from uproar.data import load
     from uproar.dataset import Data, Split
-    from uproar.explain.given import on_arrays
+    from uproar.explain.packages.given import on_arrays
     from uproar.plan.spec import Spec
     from uproar.results.result import Result
     from uproar.types import Recipe, Source, UproarError
@@ -27,7 +27,7 @@ _HOMES = {
     "UproarError": "uproar.types",
     "evaluate": "uproar.bench.evaluate",
     "load": "uproar.data",
-    "on_arrays": "uproar.explain.given",
+    "on_arrays": "uproar.explain.packages.given",
 }
 __all__ = [
     "Benchmark",

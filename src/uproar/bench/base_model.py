@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from uproar.dataset import PARTS, Data, Split, label_text
-from uproar.explain.passes import rows_per_pass
+from uproar.explain.chunks import rows_per_pass
 from uproar.models.learner import Answering
 from uproar.models.scoring import example_scores
 

@@ -76,7 +76,7 @@ def evaluate(
     :param patch: of images, the side of the squares of pixels that are one feature.
     :param features: of series, whether a step of all channels or of one is a feature.
     :param explainers: names (see ``uproar list explainers``), or a mapping from names to what
-        :func:`uproar.explain.given.explainer_of` takes, such as callables
+        :func:`uproar.explain.packages.given.explainer_of` takes, such as callables
         ``(model, inputs, targets, generator) -> attribution`` of the inputs' shape; None stands
         for the registered explainer of that name. The random control is always added.
     :param protocols: which protocols; :param removals: which removals, by default that of the kind.
@@ -185,7 +185,7 @@ def _called(model: Model) -> str:
 
 
 def _explainers(explainers: Sequence[str] | Mapping[str, Any]) -> dict[str, Any]:
-    from uproar.explain.given import explainer_of
+    from uproar.explain.packages.given import explainer_of
 
     given = dict(explainers) if isinstance(explainers, Mapping) else dict.fromkeys(explainers)
     return {k: None if thing is None else explainer_of(thing, k) for k, thing in given.items()}

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from uproar.dataset import Data, Split
 from uproar.explain.aggregation import transform_of
+from uproar.explain.chunks import in_passes, rows_per_pass
 from uproar.explain.family import Explained as OneExplained
 from uproar.explain.family import Explainer, explain_family
 from uproar.explain.importance import ExplainerOfFunction, Importance, mean_absolute
 from uproar.explain.names import ExplainerName
-from uproar.explain.passes import in_passes, rows_per_pass
 from uproar.models.kinds import PLURALS
 from uproar.models.view import Explained
 from uproar.ranking import rank

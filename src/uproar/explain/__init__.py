@@ -2,16 +2,15 @@
 
 An explainer is a callable ``(model, inputs, targets, generator) -> attribution`` with the shape of
 the inputs. A new one is a function (or a frozen dataclass with ``__call__``, when it has
-parameters), an entry in one of the ``entries_`` files, and an oracle in the tests.
+parameters), an entry in the ``__init__`` of its folder, and an oracle in the tests.
 """
 
 from __future__ import annotations
 
 from uproar.explain.controls import CONTROLS
-from uproar.explain.entries_captum import CAPTUM
-from uproar.explain.entries_packages import PACKAGES
 from uproar.explain.function import FUNCTION
 from uproar.explain.gradients import GRADIENTS
+from uproar.explain.packages import CAPTUM, PACKAGES
 from uproar.explain.perturbation import PERTURBATIONS
 from uproar.explain.trees import TREES
 from uproar.registry import Entry

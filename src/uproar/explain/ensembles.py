@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from uproar.explain.passes import in_passes
+from uproar.explain.chunks import in_passes
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,10 @@ from torch import Tensor
 
 from uproar.explain import ENSEMBLES
 from uproar.explain.aggregation import aggregate
+from uproar.explain.chunks import CHUNK_BYTES, in_passes, rows_per_pass
 from uproar.explain.ensembles import Moments, mean, noisy_moments
 from uproar.explain.importance import ExplainerOfFunction
 from uproar.explain.names import ExplainerName
-from uproar.explain.passes import CHUNK_BYTES, in_passes, rows_per_pass
 from uproar.models.trained import TrainedModel
 from uproar.registry import find
 

@@ -13,9 +13,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
+from uproar.explain.chunks import in_passes, rows_per_pass
 from uproar.explain.family import explain_family
 from uproar.explain.names import check_like, parse
-from uproar.explain.passes import in_passes, rows_per_pass
 from uproar.models.trained import Passes, TrainedModel
 from uproar.seeding import seed_of
 from uproar.types import Skipped

@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from uproar.explain.chunks import in_passes, rows_per_pass
 from uproar.explain.parameters import LOSSES
-from uproar.explain.passes import in_passes, rows_per_pass
 from uproar.models.trained import TrainedModel
 from uproar.types import Skipped
 

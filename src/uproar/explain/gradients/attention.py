@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from uproar.explain.chunks import in_passes, rows_per_pass
 from uproar.explain.gradients.attention_weights import AttentionWeights
-from uproar.explain.passes import in_passes, rows_per_pass
 from uproar.models.trained import TrainedModel
 from uproar.types import Skipped
 

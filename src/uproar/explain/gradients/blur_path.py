@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from uproar.explain.passes import sum_along
+from uproar.explain.chunks import sum_along
 from uproar.models.trained import TrainedModel
 from uproar.types import Skipped
 

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from uproar.explain.chunks import in_passes
 from uproar.explain.coalitions import (
     differs,
     examples_at_once,
@@ -16,7 +17,6 @@ from uproar.explain.coalitions import (
     mixed_outputs,
 )
 from uproar.explain.parameters import BASELINES
-from uproar.explain.passes import in_passes
 from uproar.explain.perturbation.regression import shapley_regression
 from uproar.explain.perturbation.shapley_coalitions import drawn_coalitions
 from uproar.explain.perturbation.superpixels import segment_of_feature

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from uproar.explain.chunks import in_passes
 from uproar.explain.coalitions import (
     examples_at_once,
     explained_outputs,
@@ -16,7 +17,6 @@ from uproar.explain.coalitions import (
     rows_per_forward,
 )
 from uproar.explain.parameters import BASELINES, DISCRETIZERS
-from uproar.explain.passes import in_passes
 from uproar.explain.perturbation.lime_tables import table_draws, table_of
 from uproar.explain.perturbation.neighbourhood import coin_flips, even_sizes, kernel
 from uproar.explain.perturbation.regression import ridge

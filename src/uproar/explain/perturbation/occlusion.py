@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from uproar.explain.chunks import in_passes
 from uproar.explain.coalitions import (
     MASK_ENTRIES,
     explained_outputs,
@@ -16,7 +17,6 @@ from uproar.explain.coalitions import (
     rows_per_forward,
 )
 from uproar.explain.parameters import BASELINES
-from uproar.explain.passes import in_passes
 from uproar.models.trained import TrainedModel
 from uproar.types import Skipped
 

@@ -9,9 +9,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from uproar.explain.chunks import in_passes
 from uproar.explain.coalitions import MASK_ENTRIES, mixed_outputs, rows_per_forward
 from uproar.explain.parameters import BASELINES
-from uproar.explain.passes import in_passes
 from uproar.models.trained import TrainedModel
 from uproar.types import Skipped
 

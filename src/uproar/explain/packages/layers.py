@@ -8,12 +8,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from uproar.explain.at_layer import AUTO, at_layer
+from uproar.explain.chunks import in_passes, rows_per_pass
 from uproar.explain.coalitions import rows_per_forward
 from uproar.explain.gradients.gradients import guided_backpropagation
-from uproar.explain.grids import stretched, upsampled
+from uproar.explain.packages.at_layer import AUTO, at_layer
+from uproar.explain.packages.grids import stretched, upsampled
 from uproar.explain.parameters import BASELINES
-from uproar.explain.passes import in_passes, rows_per_pass
 from uproar.models.trained import TrainedModel
 
 

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from uproar.explain.grids import grid_of
+from uproar.explain.packages.grids import grid_of
 from uproar.models.trained import TrainedModel
 from uproar.registry import unknown
 from uproar.types import Skipped

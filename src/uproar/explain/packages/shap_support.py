@@ -13,7 +13,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from uproar.explain.captum_support import private_copy
+from uproar.explain.packages.captum_support import private_copy
 from uproar.explain.trees.readers import column_of_target, estimator_of
 from uproar.models.trained import TrainedModel
 from uproar.types import Skipped

@@ -9,10 +9,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from uproar.explain.captum_support import as_baseline, once_each, private_copy
-from uproar.explain.packages import background_of
+from uproar.explain.chunks import in_passes, rows_per_pass
+from uproar.explain.packages.calls import background_of
+from uproar.explain.packages.captum_support import as_baseline, once_each, private_copy
 from uproar.explain.parameters import BASELINES
-from uproar.explain.passes import in_passes, rows_per_pass
 from uproar.models.trained import TrainedModel
 from uproar.types import Skipped
 

@@ -12,15 +12,15 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from uproar.explain.packages import (
+from uproar.explain.chunks import rows_per_pass
+from uproar.explain.packages.calls import (
     background_of,
     check_least,
     quietly_imported,
     seed_from,
     seeded_and_quiet,
 )
-from uproar.explain.passes import rows_per_pass
-from uproar.explain.shap_support import OneOutput, hookable
+from uproar.explain.packages.shap_support import OneOutput, hookable
 from uproar.models.trained import TrainedModel
 from uproar.types import Skipped
 

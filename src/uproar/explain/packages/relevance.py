@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from uproar.explain.captum_support import private_copy
+from uproar.explain.packages.captum_support import private_copy
 from uproar.models.trained import TrainedModel
 from uproar.types import Skipped
 

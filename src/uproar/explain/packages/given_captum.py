@@ -12,7 +12,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from uproar.explain.captum_binding import (
+from uproar.explain.chunks import in_passes, rows_per_pass
+from uproar.explain.packages.calls import seeded_and_quiet
+from uproar.explain.packages.captum_binding import (
     bound_to,
     captums,
     check_kind,
@@ -21,10 +23,8 @@ from uproar.explain.captum_binding import (
     users_own,
     with_inner,
 )
-from uproar.explain.captum_support import attributed, private_copy
-from uproar.explain.grids import grid_of, upsampled
-from uproar.explain.packages import seeded_and_quiet
-from uproar.explain.passes import in_passes, rows_per_pass
+from uproar.explain.packages.captum_support import attributed, private_copy
+from uproar.explain.packages.grids import grid_of, upsampled
 from uproar.models.trained import TrainedModel
 from uproar.types import Skipped, UproarError
 

@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from uproar.explain.coalitions import explained_outputs
-from uproar.explain.packages import (
+from uproar.explain.packages.calls import (
     background_of,
     quietly_imported,
     seed_from,
     seeded_and_quiet,
 )
-from uproar.explain.shap_support import (
+from uproar.explain.packages.shap_support import (
     OneOutput,
     flat,
     hookable,

@@ -13,10 +13,15 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
+from uproar.explain.chunks import rows_per_pass
 from uproar.explain.coalitions import explained_outputs, mixed_outputs
-from uproar.explain.packages import background_of, quietly_imported, seed_from, seeded_and_quiet
+from uproar.explain.packages.calls import (
+    background_of,
+    quietly_imported,
+    seed_from,
+    seeded_and_quiet,
+)
 from uproar.explain.parameters import SUPERPIXELS
-from uproar.explain.passes import rows_per_pass
 from uproar.explain.perturbation.lime_inputs import Columns, Pictures, shown
 from uproar.models.trained import TrainedModel
 

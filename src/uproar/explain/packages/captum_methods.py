@@ -11,17 +11,17 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from uproar.explain.captum_support import as_baseline, once_each
+from uproar.explain.chunks import in_passes, rows_per_pass, sum_along
 from uproar.explain.coalitions import (
     MASK_ENTRIES,
     examples_at_once,
     explained_outputs,
     mixed_outputs,
 )
-from uproar.explain.packages import background_of
+from uproar.explain.packages.calls import background_of
+from uproar.explain.packages.captum_support import as_baseline, once_each
+from uproar.explain.packages.relevance import with_rules
 from uproar.explain.parameters import BASELINES
-from uproar.explain.passes import in_passes, rows_per_pass, sum_along
-from uproar.explain.relevance import with_rules
 from uproar.models.trained import TrainedModel
 
 MOST_REFERENCES = 1000  # training examples that may be drawn

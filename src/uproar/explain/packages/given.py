@@ -13,11 +13,11 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
+from uproar.explain.chunks import in_passes, rows_per_pass
 from uproar.explain.family import Explainer
-from uproar.explain.given_captum import of_captum, of_captum_made_by
 from uproar.explain.importance import ExplainerOfFunction, Importance
-from uproar.explain.passes import in_passes, rows_per_pass
-from uproar.explain.shap_given import of_shap
+from uproar.explain.packages.given_captum import of_captum, of_captum_made_by
+from uproar.explain.packages.given_shap import of_shap
 from uproar.models.trained import TrainedModel
 from uproar.types import UproarError
 
@@ -33,7 +33,7 @@ def explainer_of(thing: Any, name: str) -> Explainer | ExplainerOfFunction:
         arrays (:func:`on_arrays`); an object with ``measure``, or an array with one number for
         each feature, which explain the function; an object of ``captum.attr``, its class, or a
         function that makes one of the parameter ``module``; or an explainer of ``shap``, its class,
-        or a function that makes one (:func:`uproar.explain.shap_given.of_shap`).
+        or a function that makes one (:func:`uproar.explain.packages.given_shap.of_shap`).
     :param name: what the user calls it, for errors.
     :raises UproarError: when it is nothing of these.
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from uproar.explain.coalitions import differs, mixed_outputs
-from uproar.explain.packages import (
+from uproar.explain.packages.calls import (
     background_of,
     check_least,
     quietly_imported,

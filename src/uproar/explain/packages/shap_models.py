@@ -10,14 +10,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from uproar.explain.packages import (
+from uproar.explain.packages.calls import (
     background_of,
     check_least,
     quietly_imported,
     seeded_and_quiet,
 )
+from uproar.explain.packages.shap_support import flat, known_to, linear_model_of, of_targets
 from uproar.explain.parameters import PERTURBATIONS
-from uproar.explain.shap_support import flat, known_to, linear_model_of, of_targets
 from uproar.explain.trees.readers import estimator_of
 from uproar.models.trained import TrainedModel
 

@@ -22,7 +22,7 @@ from uproar.models.architectures import cnn, mlp
 from uproar.models.estimators import AnsweringEstimator
 from uproar.models.resnet import resnet18
 from uproar.models.trained import TrainedModel
-from uproar.models.training import initialise
+from uproar.models.training.ways import initialise
 from uproar.models.view import as_trained
 
 CPU = torch.device("cpu")

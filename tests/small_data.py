@@ -13,8 +13,8 @@ from torch import nn
 
 from uproar.dataset import Data, Split
 from uproar.models import architectures
-from uproar.models.batches import Ranked, SharedInputs
-from uproar.models.training import TorchLearner
+from uproar.models.training.batches import Ranked, SharedInputs
+from uproar.models.training.ways import TorchLearner
 from uproar.protocols.setting import Ranking, Setting, prepare
 from uproar.ranking import rank
 from uproar.remove import fill

@@ -24,7 +24,8 @@ import uproar
 from uproar.bench.checks import fitting_removals
 from uproar.cli.app import _benchmark, app
 from uproar.explain import AGGREGATIONS, ENSEMBLES, EXPLAINERS, VARIANTS
-from uproar.models import MODELS, sequential
+from uproar.models import MODELS
+from uproar.models.training import sequential
 from uproar.protocols import PROTOCOLS
 from uproar.registry import Entry
 from uproar.remove import REMOVALS

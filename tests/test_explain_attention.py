@@ -26,7 +26,7 @@ from uproar.explain.gradients.attention_weights import AttentionWeights
 from uproar.explain.names import parse
 from uproar.models.hugging_face import Classifier
 from uproar.models.trained import TrainedModel
-from uproar.models.training import initialise
+from uproar.models.training.ways import initialise
 from uproar.models.transformer import HEADS, WIDTH, Attention, Transformer, transformer
 from uproar.models.view import as_trained
 from uproar.types import Skipped

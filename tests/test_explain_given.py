@@ -27,7 +27,7 @@ from uproar.explain.packages.given import (
     explainer_of,
     on_arrays,
 )
-from uproar.models.adapters import adapted
+from uproar.models.forms import adapted
 from uproar.models.trained import TrainedModel
 from uproar.types import Skipped, UproarError
 

@@ -16,7 +16,7 @@ import oracles
 from test_explain_captum_methods import call, close, convolved, frozen, hooking, model_of, outputs
 from uproar.explain.packages.captum_support import private_copy
 from uproar.explain.packages.layers import LayerConductance
-from uproar.models.adapters import adapted
+from uproar.models.forms import adapted
 from uproar.models.trained import TrainedModel
 from uproar.types import Skipped
 

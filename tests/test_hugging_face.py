@@ -22,7 +22,7 @@ from uproar.data.text import from_texts
 from uproar.dataset import Data
 from uproar.models.embedded import OnEmbeddings
 from uproar.models.hugging_face import HuggingFace, hugging_face
-from uproar.models.training import initialise
+from uproar.models.training.ways import initialise
 from uproar.plan.spec import Spec
 from uproar.types import Source, UproarError
 

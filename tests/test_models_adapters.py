@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from uproar.models.adapters import Adapted, adapted, form_of
-from uproar.models.loss import mean_loss
+from uproar.models.forms import Adapted, adapted, form_of
+from uproar.models.training.loss import mean_loss
 from uproar.types import Recipe, UproarError
 
 SAMPLE = torch.randn(4, 6, generator=torch.Generator().manual_seed(0))

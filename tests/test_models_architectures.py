@@ -11,7 +11,7 @@ from torch import nn
 
 from small_data import factory, small
 from uproar.dataset import Data, Split
-from uproar.models.dense import dense_layers
+from uproar.models.training.dense import dense_layers
 from uproar.types import UproarError
 
 

@@ -8,7 +8,7 @@ import torch
 
 import oracles
 from small_data import importances, ranked, small
-from uproar.models.batches import Batches, RandomlyRemoved, Ranked
+from uproar.models.training.batches import Batches, RandomlyRemoved, Ranked
 from uproar.protocols.setting import Ranks, arms
 from uproar.ranking import rank
 

@@ -12,11 +12,11 @@ import torch
 from torch import nn
 
 from small_data import factory, ranked, small
-from uproar.models import sequential
-from uproar.models.batches import RandomlyRemoved
-from uproar.models.callables import AnsweringFunction, FineTunedLearner, FrozenLearner
 from uproar.models.estimator_arms import inputs_of_arm
+from uproar.models.frozen import AnsweringFunction, FineTunedLearner, FrozenLearner
 from uproar.models.learner import Learner
+from uproar.models.training import sequential
+from uproar.models.training.batches import RandomlyRemoved
 from uproar.types import Recipe, Skipped, UproarError
 
 DATA = small("colour")

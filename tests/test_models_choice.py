@@ -18,10 +18,10 @@ from small_data import small
 from small_runs import command
 from uproar.dataset import Data, Split
 from uproar.models import MODELS
-from uproar.models.callables import FineTunedLearner, FrozenLearner
 from uproar.models.choice import Chosen, choose, is_trained, module_digest
 from uproar.models.estimators import EstimatorLearner
-from uproar.models.training import TorchLearner
+from uproar.models.frozen import FineTunedLearner, FrozenLearner
+from uproar.models.training.ways import TorchLearner
 from uproar.plan.spec import Spec
 from uproar.results.result import Result
 from uproar.types import Recipe, UproarError

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from test_models_transformer import texts
 from uproar.models.embedded import OnEmbeddings
-from uproar.models.training import initialise
+from uproar.models.training.ways import initialise
 from uproar.models.transformer import transformer
 from uproar.types import Skipped
 

@@ -9,8 +9,8 @@ from torch import nn
 
 import oracles
 from small_data import factory, importances, ranked, small
-from uproar.models.batches import RandomlyRemoved
-from uproar.models.training import fit_many
+from uproar.models.training.batches import RandomlyRemoved
+from uproar.models.training.ways import fit_many
 from uproar.types import Recipe, UproarError
 
 RECIPE = Recipe("least-squares")

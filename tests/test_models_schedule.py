@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 import oracles
-from uproar.models.loss import mean_loss
-from uproar.models.optimisers import module_optimiser, without_decay
-from uproar.models.schedule import (
+from uproar.models.training.loss import mean_loss
+from uproar.models.training.optimisers import module_optimiser, without_decay
+from uproar.models.training.schedule import (
     batch_indices,
     batch_sizes,
     learning_rate,

@@ -16,13 +16,13 @@ from torch import nn
 
 import oracles
 from small_data import Branching, Recurrent
-from uproar.models import sequential, stacked
-from uproar.models.batches import Ranked, SharedInputs
-from uproar.models.dense import fit_dense, score_dense
 from uproar.models.randomness import draws_random_numbers
-from uproar.models.sequential import fit_sequential, score_sequential
-from uproar.models.stacked import fit_stacked, groups, refusal, score_stacked
-from uproar.models.vectorised import Names
+from uproar.models.training import sequential, stacked
+from uproar.models.training.batches import Ranked, SharedInputs
+from uproar.models.training.dense import fit_dense, score_dense
+from uproar.models.training.sequential import fit_sequential, score_sequential
+from uproar.models.training.stacked import fit_stacked, groups, refusal, score_stacked
+from uproar.models.training.vectorised import Names
 from uproar.types import Recipe
 
 FIT = {"stacked": fit_stacked, "sequential": fit_sequential, "dense": fit_dense}

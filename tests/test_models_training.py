@@ -16,9 +16,9 @@ from torch import nn
 
 import oracles
 from small_data import factory, importances, ranked, small
-from uproar.models import dense, sequential
-from uproar.models.dense import Buffer, Workspace, dense_layers
-from uproar.models.training import choose_way, fit_many, initialise, score_many
+from uproar.models.training import dense, sequential
+from uproar.models.training.dense import Buffer, Workspace, dense_layers
+from uproar.models.training.ways import choose_way, fit_many, initialise, score_many
 from uproar.types import Recipe, UproarError
 
 COUNTS, FRACTIONS = (0, 3, 6, 9, 12), (0.0, 0.25, 0.5, 0.75, 1.0)

@@ -17,11 +17,11 @@ from torch import Tensor, nn
 import kinds
 from small_data import factory, ranked, small
 from uproar.models import estimators
-from uproar.models.callables import FineTunedLearner, FrozenLearner
 from uproar.models.estimators import EstimatorLearner
+from uproar.models.frozen import FineTunedLearner, FrozenLearner
 from uproar.models.learner import Learner
 from uproar.models.randomness import reinitialised
-from uproar.models.training import TorchLearner, initialise
+from uproar.models.training.ways import TorchLearner, initialise
 from uproar.types import Recipe, Skipped
 
 DATA = small("table")

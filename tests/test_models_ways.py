@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from small_data import Branching, Recurrent, factory, ranked, small
-from uproar.models import sequential
-from uproar.models.training import check_way, choose_way, fit_many, score_many
+from uproar.models.training import sequential
+from uproar.models.training.ways import check_way, choose_way, fit_many, score_many
 from uproar.types import Recipe, UproarError
 
 SAMPLE = torch.randn(2, 6, generator=torch.Generator().manual_seed(0))

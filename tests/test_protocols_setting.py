@@ -12,7 +12,7 @@ import torch
 from hypothesis import given, strategies
 from hypothesis.extra.numpy import arrays
 
-from uproar.models.batches import RandomlyRemoved, Ranked, SharedInputs
+from uproar.models.training.batches import RandomlyRemoved, Ranked, SharedInputs
 from uproar.protocols.setting import Ranks, arms
 from uproar.ranking import count, rank
 

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from xgboost import XGBClassifier, XGBRegressor
 
 from uproar.dataset import Data, Split, Vocabulary
-from uproar.models.callables import AnsweringFunction
 from uproar.models.estimators import AnsweringEstimator
+from uproar.models.frozen import AnsweringFunction
 from uproar.models.trained import TrainedModel
 from uproar.models.transformer import Transformer
 from uproar.models.view import as_trained

@@ -19,7 +19,7 @@ from uproar.explain.importance import ExplainerOfFunction
 from uproar.models import MODELS
 from uproar.models.randomness import numpy_seeded, seeded
 from uproar.models.trained import TrainedModel
-from uproar.models.training import TorchLearner, choose_way
+from uproar.models.training.ways import TorchLearner, choose_way
 from uproar.protocols.setting import Ranking, Setting, prepare
 from uproar.ranking import rank
 from uproar.registry import find

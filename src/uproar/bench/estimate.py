@@ -11,7 +11,7 @@ import torch
 
 from uproar.bench.benchmark import Benchmark, workers_of
 from uproar.bench.worker import Workbench
-from uproar.models.batches import SharedInputs
+from uproar.models.training.batches import SharedInputs
 from uproar.plan.job import ALL
 from uproar.plan.plan import Plan
 from uproar.protocols.roar import roar

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from uproar.models.batches import WithoutOne
+from uproar.models.training.batches import WithoutOne
 from uproar.protocols.setting import Setting
 
 ARMS = 256  # models that are kept at once

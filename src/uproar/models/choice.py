@@ -14,14 +14,14 @@ from torch import Tensor, nn
 
 from uproar.dataset import Data
 from uproar.models import ESTIMATORS, MODELS, PRETRAINED
-from uproar.models.adapters import adapted, form_of
-from uproar.models.callables import FineTunedLearner, FrozenLearner
+from uproar.models.forms import adapted, form_of
+from uproar.models.frozen import FineTunedLearner, FrozenLearner
 from uproar.models.imported import imported, reason_of
 from uproar.models.learner import Fitted, Learner
 from uproar.models.model_digest import digest_of
 from uproar.models.module_digest import module_digest
 from uproar.models.randomness import seeded
-from uproar.models.training import (
+from uproar.models.training.ways import (
     Factory,
     TorchLearner,
     Way,

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from threadpoolctl import ThreadpoolController
 
-from uproar.models.batches import Batches
 from uproar.models.randomness import numpy_seeded
+from uproar.models.training.batches import Batches
 
 # How many draws of every example an estimator learns from where a network would see a new one in
 # each epoch: estimators have no epochs.

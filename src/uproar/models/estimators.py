@@ -16,7 +16,6 @@ from sklearn.base import clone, is_classifier, is_regressor
 from torch import Tensor
 
 from uproar.dataset import Data
-from uproar.models.batches import Batches
 from uproar.models.estimator_arms import (
     FittedEstimator,
     answers,
@@ -24,6 +23,7 @@ from uproar.models.estimator_arms import (
     fit_arm,
     method_of,
 )
+from uproar.models.training.batches import Batches
 from uproar.types import Recipe, UproarError
 
 
@@ -60,7 +60,7 @@ class EstimatorLearner:
     :param processes: how many arms at once; as many as there are processors, when 0.
 
     >>> from sklearn.linear_model import Ridge
-    >>> from uproar.models.batches import Ranked, SharedInputs
+    >>> from uproar.models.training.batches import Ranked, SharedInputs
     >>> inputs = torch.tensor([[0.0], [1.0], [2.0]])
     >>> ranks = torch.zeros(3, 1, dtype=torch.uint8)
     >>> batches = Ranked(SharedInputs(inputs, torch.zeros(1, 1), 1, (1,)), ranks, (0, 1))

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from uproar.models.batches import Batches
+from uproar.models.training.batches import Batches
 from uproar.types import Recipe
 
 Fitted = Any  # stacked states of modules, a list of estimators: only their learner looks inside

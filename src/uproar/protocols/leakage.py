@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import torch
 
-from uproar.models.batches import SharedInputs
+from uproar.models.training.batches import SharedInputs
 from uproar.protocols.roar import roar
 from uproar.protocols.setting import Ranking, Scores, Setting
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from uproar.models.batches import RandomlyRemoved
 from uproar.models.learner import Fitted
+from uproar.models.training.batches import RandomlyRemoved
 from uproar.protocols.perturb import no_retrain
 from uproar.protocols.setting import Ranking, Scores, Setting
 

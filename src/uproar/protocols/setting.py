@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from uproar.dataset import Data, Split
-from uproar.models.batches import Batches, Ranked, SharedInputs
 from uproar.models.learner import Fitted, Learner
 from uproar.models.scoring import example_scores
+from uproar.models.training.batches import Batches, Ranked, SharedInputs
 from uproar.ranking import count, counts
 from uproar.remove.removal import Imputer, Removal
 from uproar.types import Recipe

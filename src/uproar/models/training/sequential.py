@@ -13,11 +13,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from uproar.models.batches import Batches
-from uproar.models.loss import mean_loss
-from uproar.models.optimisers import module_optimiser, set_rate
 from uproar.models.randomness import draws_random_numbers, seeded
-from uproar.models.schedule import (
+from uproar.models.training.batches import Batches
+from uproar.models.training.loss import mean_loss
+from uproar.models.training.optimisers import module_optimiser, set_rate
+from uproar.models.training.schedule import (
     batch_indices,
     learning_rate,
     prediction_batches,

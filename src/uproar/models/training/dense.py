@@ -14,9 +14,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from uproar.models.batches import Batches
-from uproar.models.optimisers import flat_update
-from uproar.models.schedule import batch_indices, learning_rate, prediction_batches, steps_of
+from uproar.models.training.batches import Batches
+from uproar.models.training.optimisers import flat_update
+from uproar.models.training.schedule import (
+    batch_indices,
+    learning_rate,
+    prediction_batches,
+    steps_of,
+)
 from uproar.types import Recipe
 
 # Parameters, gradients and moments of a dozen small arms stay in a processor's cache; a GPU has no
@@ -109,7 +114,7 @@ class Workspace:
         """Write the gradient of the mean loss of the last :meth:`forward`.
 
         ``wanted`` holds the classes or values, (arms, 1, batch); see
-        :func:`uproar.models.loss.mean_loss`.
+        :func:`uproar.models.training.loss.mean_loss`.
         """
         slope = self._output_slope(wanted)
         for layer in range(len(self.hidden) - 1, -1, -1):

@@ -12,18 +12,18 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from uproar.models.batches import Batches
-from uproar.models.footprint import footprint
-from uproar.models.optimisers import module_optimiser, set_rate
 from uproar.models.randomness import draws_random_numbers, seeded
-from uproar.models.schedule import (
+from uproar.models.training.batches import Batches
+from uproar.models.training.footprint import footprint
+from uproar.models.training.optimisers import module_optimiser, set_rate
+from uproar.models.training.schedule import (
     batch_indices,
     learning_rate,
     prediction_batches,
     smallest_batch,
     steps_of,
 )
-from uproar.models.vectorised import Names, Stacked, State, gradients, outputs
+from uproar.models.training.vectorised import Names, Stacked, State, gradients, outputs
 from uproar.types import Recipe
 
 # What the arms that are trained at once may take: a property of the machine would make results
@@ -82,9 +82,9 @@ def fit_stacked(
 
     A module that draws random numbers is trained by the arms of one seed at a time, which share
     their draws; repeats have draws of their own. On a CPU, dropout of contiguous activations then
-    draws what it draws in :func:`uproar.models.sequential.fit_sequential`, and results agree but
-    for rounding; elsewhere (on a GPU, or where activations lie otherwise in memory) the draws are
-    others, and depend on the seed alone as well.
+    draws what it draws in :func:`uproar.models.training.sequential.fit_sequential`, and results
+    agree but for rounding; elsewhere (on a GPU, or where activations lie otherwise in memory) the
+    draws are others, and depend on the seed alone as well.
     """
     module = copy.deepcopy(module).to(labels.device).train()
     sample = _sample(batches)

@@ -11,13 +11,13 @@ from jaxtyping import Float, Int, Shaped
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from uproar.models.batches import Batches
-from uproar.models.dense import dense_layers, fit_dense, score_dense
-from uproar.models.footprint import footprint
-from uproar.models.least_squares import fit_least_squares
 from uproar.models.randomness import seeded
-from uproar.models.sequential import fit_sequential, score_sequential
-from uproar.models.stacked import fit_stacked, refusal, score_stacked
+from uproar.models.training.batches import Batches
+from uproar.models.training.dense import dense_layers, fit_dense, score_dense
+from uproar.models.training.footprint import footprint
+from uproar.models.training.least_squares import fit_least_squares
+from uproar.models.training.sequential import fit_sequential, score_sequential
+from uproar.models.training.stacked import fit_stacked, refusal, score_stacked
 from uproar.types import Recipe, UproarError
 
 Way = Literal["dense", "stacked", "sequential"]

@@ -14,10 +14,10 @@ from jaxtyping import Float, Int, Shaped
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from uproar.models.batches import Batches
 from uproar.models.randomness import reinitialised
-from uproar.models.schedule import prediction_batches
-from uproar.models.training import CPU, TorchLearner
+from uproar.models.training.batches import Batches
+from uproar.models.training.schedule import prediction_batches
+from uproar.models.training.ways import CPU, TorchLearner
 from uproar.types import Recipe, Skipped, UproarError
 
 Predict = Callable[[NDArray[Any]], Any]

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from uproar.models.batches import Batches
-from uproar.models.dense import dense_layers
+from uproar.models.training.batches import Batches
+from uproar.models.training.dense import dense_layers
 from uproar.types import UproarError
 
 # Columns that removal made constant have no variance; singular values below this share of the

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 from torch.overrides import TorchFunctionMode
 
-from uproar.models.loss import mean_loss
+from uproar.models.training.loss import mean_loss
 from uproar.types import Recipe
 
 State = dict[str, Tensor]

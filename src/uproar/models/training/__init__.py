@@ -1,0 +1,1 @@
+"""Many trainings at once: what stands between a recipe and fitted arms."""

@@ -19,7 +19,7 @@ from uproar.data import load
 from uproar.data.patches import feature_of_value
 from uproar.dataset import Data, Split
 from uproar.models.architectures import cnn, mlp
-from uproar.models.estimators import AnsweringEstimator
+from uproar.models.estimators.learner import AnsweringEstimator
 from uproar.models.resnet import resnet18
 from uproar.models.trained import TrainedModel
 from uproar.models.training.ways import initialise

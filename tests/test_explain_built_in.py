@@ -29,7 +29,7 @@ import oracles
 from test_explain_perturbation import make
 from uproar.explain.controls.dependence import Correlation, MutualInformation
 from uproar.explain.function.built_in import Coefficients, Gain, Impurity
-from uproar.models.estimators import AnsweringEstimator
+from uproar.models.estimators.learner import AnsweringEstimator
 from uproar.models.trained import TrainedModel
 from uproar.types import Skipped
 

@@ -19,7 +19,7 @@ from uproar.bench import refits
 from uproar.bench.refits import without_each
 from uproar.dataset import Data
 from uproar.explain.function.loco import LeaveOneOut
-from uproar.models.estimators import EstimatorLearner
+from uproar.models.estimators.learner import EstimatorLearner
 from uproar.models.frozen import FrozenLearner
 from uproar.models.training.batches import SharedInputs, WithoutOne
 from uproar.types import Recipe, Skipped

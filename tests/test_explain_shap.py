@@ -32,7 +32,7 @@ from uproar.explain.packages.shap_methods import ShapKernel, ShapPermutation
 from uproar.explain.packages.shap_models import ShapLinear, ShapTree
 from uproar.explain.packages.shap_networks import ShapDeep, ShapGradient
 from uproar.explain.trees.shapley import tree_shap
-from uproar.models.estimators import AnsweringEstimator
+from uproar.models.estimators.learner import AnsweringEstimator
 from uproar.models.trained import TrainedModel
 from uproar.types import Skipped, UproarError
 

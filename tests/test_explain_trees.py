@@ -32,7 +32,7 @@ import oracles
 from uproar.explain.trees import paths
 from uproar.explain.trees.arrays import Nodes, Trees
 from uproar.explain.trees.shapley import saabas, tree_shap
-from uproar.models.estimators import AnsweringEstimator
+from uproar.models.estimators.learner import AnsweringEstimator
 from uproar.models.trained import TrainedModel
 from uproar.types import Skipped
 

@@ -17,7 +17,7 @@ from uproar.data import load
 from uproar.dataset import Data, Split
 from uproar.explain.names import parse
 from uproar.models.architectures import linear
-from uproar.models.estimators import AnsweringEstimator
+from uproar.models.estimators.learner import AnsweringEstimator
 from uproar.models.transformer import transformer
 from uproar.models.view import as_trained
 from uproar.ranking import rank

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from small_data import factory, ranked, small
-from uproar.models.estimator_arms import inputs_of_arm
+from uproar.models.estimators.arms import inputs_of_arm
 from uproar.models.frozen import AnsweringFunction, FineTunedLearner, FrozenLearner
 from uproar.models.learner import Learner
 from uproar.models.training import sequential

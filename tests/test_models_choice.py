@@ -19,7 +19,7 @@ from small_runs import command
 from uproar.dataset import Data, Split
 from uproar.models import MODELS
 from uproar.models.choice import Chosen, choose, is_trained, module_digest
-from uproar.models.estimators import EstimatorLearner
+from uproar.models.estimators.learner import EstimatorLearner
 from uproar.models.frozen import FineTunedLearner, FrozenLearner
 from uproar.models.training.ways import TorchLearner
 from uproar.plan.spec import Spec

@@ -22,8 +22,8 @@ from xgboost import XGBClassifier, XGBRegressor
 
 from small_data import small
 from uproar.dataset import Data
-from uproar.models.estimator_names import estimator_of
-from uproar.models.estimators import check_estimator_fits
+from uproar.models.estimators.learner import check_estimator_fits
+from uproar.models.estimators.names import estimator_of
 from uproar.types import UproarError
 
 DATA = small("table")

@@ -23,8 +23,8 @@ from sklearn.svm import SVC
 from xgboost import XGBClassifier, XGBRegressor
 
 from small_data import ranked, small
-from uproar.models.estimator_arms import COPIES, fit_arm, inputs_of_arm, prepared
-from uproar.models.estimators import EstimatorLearner
+from uproar.models.estimators.arms import COPIES, fit_arm, inputs_of_arm, prepared
+from uproar.models.estimators.learner import EstimatorLearner
 from uproar.models.learner import Learner
 from uproar.models.training.batches import RandomlyRemoved, Ranked
 from uproar.types import Recipe

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from xgboost import XGBClassifier, XGBRegressor
 
 from uproar.dataset import Data, Split, Vocabulary
-from uproar.models.estimators import AnsweringEstimator
+from uproar.models.estimators.learner import AnsweringEstimator
 from uproar.models.frozen import AnsweringFunction
 from uproar.models.trained import TrainedModel
 from uproar.models.transformer import Transformer

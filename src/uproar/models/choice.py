@@ -140,7 +140,7 @@ def _found(name: str, data: Data, parameters: Mapping[str, Any]) -> Any:
         _refuse_parameters(name, parameters)
         return partial(find(name, MODELS, "model").load(), data)
     if place in ESTIMATORS:
-        from uproar.models.estimator_names import estimator_of
+        from uproar.models.estimators.names import estimator_of
 
         return estimator_of(name, parameters)
     if place == PRETRAINED:
@@ -178,7 +178,7 @@ def _made(factory: Callable[[], Any]) -> Any:
 
 
 def _of_estimator(estimator: Any, data: Data) -> Chosen:
-    from uproar.models.estimators import EstimatorLearner, check_estimator_fits
+    from uproar.models.estimators.learner import EstimatorLearner, check_estimator_fits
 
     check_estimator_fits(estimator, data)
     learner = EstimatorLearner(estimator, len(data.class_names))

@@ -31,7 +31,7 @@ class Impurity:
 
     Breiman 2001, doi 10.1023/A:1010933404324.
 
-    >>> from uproar.models.estimators import AnsweringEstimator
+    >>> from uproar.models.estimators.learner import AnsweringEstimator
     >>> from sklearn.tree import DecisionTreeClassifier
     >>> tree = DecisionTreeClassifier().fit([[0, 5], [1, 5]], [0, 1])
     >>> model = TrainedModel(AnsweringEstimator(tree, (0, 1), 2), *[torch.zeros(2)] * 3, 1)
@@ -68,7 +68,7 @@ class Gain:
 
     Friedman 2001, doi 10.1214/aos/1013203451; Chen and Guestrin 2016, arXiv 1603.02754.
 
-    >>> from uproar.models.estimators import AnsweringEstimator
+    >>> from uproar.models.estimators.learner import AnsweringEstimator
     >>> from xgboost import XGBRegressor
     >>> grown = XGBRegressor(n_estimators=1, max_depth=1, reg_lambda=0.0, base_score=2.0)
     >>> grown = grown.fit(np.array([[0, 5], [0, 5], [1, 5], [1, 5]]), np.array([0, 0, 4, 4]))

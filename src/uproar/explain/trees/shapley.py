@@ -43,7 +43,7 @@ def tree_shap(
 
     Lundberg et al. 2020, arXiv 1905.04610.
 
-    >>> from uproar.models.estimators import AnsweringEstimator
+    >>> from uproar.models.estimators.learner import AnsweringEstimator
     >>> from xgboost import XGBRegressor
     >>> column = np.array([[0.0], [0.0], [1.0], [1.0]])
     >>> grown = XGBRegressor(n_estimators=1, learning_rate=1.0, reg_lambda=0.0, max_depth=1)
@@ -80,7 +80,7 @@ def saabas(
     Saabas 2014, blog.datadive.net/interpreting-random-forests.
 
     >>> from sklearn.tree import DecisionTreeRegressor
-    >>> from uproar.models.estimators import AnsweringEstimator
+    >>> from uproar.models.estimators.learner import AnsweringEstimator
     >>> inputs = torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
     >>> tree = DecisionTreeRegressor().fit(inputs.numpy(), [0.0, 0.0, 4.0, 8.0])
     >>> model = TrainedModel(AnsweringEstimator(tree, (), 0), *[torch.zeros(2)] * 3, 1)

@@ -16,7 +16,7 @@ from sklearn.base import clone, is_classifier, is_regressor
 from torch import Tensor
 
 from uproar.dataset import Data
-from uproar.models.estimator_arms import (
+from uproar.models.estimators.arms import (
     FittedEstimator,
     answers,
     answers_of_arm,

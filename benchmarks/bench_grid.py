@@ -24,7 +24,7 @@ from torch import nn
 
 from uproar.data import load
 from uproar.dataset import Data, Split
-from uproar.models.architectures import cnn, mlp
+from uproar.models.architectures.small import cnn, mlp
 from uproar.models.training.ways import TorchLearner, Way, choose_way, initialise
 from uproar.protocols.roar import roar
 from uproar.protocols.setting import Ranking, Setting, prepare

@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from uproar.data import load
 from uproar.data.patches import feature_of_value
 from uproar.dataset import Data, Split
-from uproar.models.architectures import cnn, mlp
+from uproar.models.architectures.resnet import resnet18
+from uproar.models.architectures.small import cnn, mlp
 from uproar.models.estimators.learner import AnsweringEstimator
-from uproar.models.resnet import resnet18
 from uproar.models.trained import TrainedModel
 from uproar.models.training.ways import initialise
 from uproar.models.view import as_trained

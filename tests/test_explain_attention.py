@@ -24,10 +24,16 @@ from uproar.explain.family import explain_family
 from uproar.explain.gradients.attention import attention, attention_rollout, attention_x_gradient
 from uproar.explain.gradients.attention_weights import AttentionWeights
 from uproar.explain.names import parse
-from uproar.models.hugging_face import Classifier
+from uproar.models.architectures.hugging_face import Classifier
+from uproar.models.architectures.transformer import (
+    HEADS,
+    WIDTH,
+    Attention,
+    Transformer,
+    transformer,
+)
 from uproar.models.trained import TrainedModel
 from uproar.models.training.ways import initialise
-from uproar.models.transformer import HEADS, WIDTH, Attention, Transformer, transformer
 from uproar.models.view import as_trained
 from uproar.types import Skipped
 

@@ -20,7 +20,7 @@ from uproar.explain import EXPLAINERS
 from uproar.explain.family import explain_family
 from uproar.explain.importance import Importance, mean_absolute
 from uproar.explain.names import parse
-from uproar.models.architectures import mlp
+from uproar.models.architectures.small import mlp
 from uproar.models.trained import TrainedModel
 from uproar.models.view import Explained, as_trained
 from uproar.ranking import rank

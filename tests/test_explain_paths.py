@@ -23,9 +23,9 @@ from uproar.explain.gradients.gradients import gradient, input_x_gradient
 from uproar.explain.gradients.guided_path import GuidedIntegratedGradients
 from uproar.explain.gradients.paths import ExpectedGradients, IntegratedGradients
 from uproar.explain.names import parse
+from uproar.models.architectures.transformer import transformer
 from uproar.models.trained import TrainedModel
 from uproar.models.training.ways import initialise
-from uproar.models.transformer import transformer
 from uproar.models.view import as_trained
 from uproar.types import Skipped, UproarError
 

@@ -18,8 +18,8 @@ from uproar.explain import coalitions
 from uproar.explain.function.losses import Loss, loss_for
 from uproar.explain.function.permutation import Permutation
 from uproar.explain.function.shuffles import values_of_features
+from uproar.models.architectures.transformer import transformer
 from uproar.models.trained import TrainedModel
-from uproar.models.transformer import transformer
 from uproar.models.view import as_trained
 from uproar.types import Skipped
 

@@ -16,9 +16,9 @@ from uproar.bench.explaining import Rankings, explain, gallery_examples
 from uproar.data import load
 from uproar.dataset import Data, Split
 from uproar.explain.names import parse
-from uproar.models.architectures import linear
+from uproar.models.architectures.small import linear
+from uproar.models.architectures.transformer import transformer
 from uproar.models.estimators.learner import AnsweringEstimator
-from uproar.models.transformer import transformer
 from uproar.models.view import as_trained
 from uproar.ranking import rank
 

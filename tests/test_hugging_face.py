@@ -20,8 +20,8 @@ from uproar.bench.benchmark import Benchmark
 from uproar.data.hugging_face import Pretrained, from_hugging_face, tokenizer_of
 from uproar.data.text import from_texts
 from uproar.dataset import Data
+from uproar.models.architectures.hugging_face import HuggingFace, hugging_face
 from uproar.models.embedded import OnEmbeddings
-from uproar.models.hugging_face import HuggingFace, hugging_face
 from uproar.models.training.ways import initialise
 from uproar.plan.spec import Spec
 from uproar.types import Source, UproarError

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from test_models_transformer import texts
+from uproar.models.architectures.transformer import transformer
 from uproar.models.embedded import OnEmbeddings
 from uproar.models.training.ways import initialise
-from uproar.models.transformer import transformer
 from uproar.types import Skipped
 
 torch.set_num_threads(1)

@@ -9,7 +9,7 @@ from torch import nn
 
 from uproar.dataset import Data, Split
 from uproar.models import MODELS
-from uproar.models.resnet import Residual, resnet18, resnet50
+from uproar.models.architectures.resnet import Residual, resnet18, resnet50
 from uproar.registry import find
 from uproar.types import Recipe, UproarError
 

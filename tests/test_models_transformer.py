@@ -13,8 +13,8 @@ from torch.func import functional_call, grad, stack_module_state, vmap
 
 from small_data import small
 from uproar.dataset import Data, Split, Vocabulary
+from uproar.models.architectures.transformer import Transformer, transformer
 from uproar.models.training.ways import initialise
-from uproar.models.transformer import Transformer, transformer
 from uproar.types import UproarError
 
 torch.set_num_threads(1)

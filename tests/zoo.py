@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from xgboost import XGBClassifier, XGBRegressor
 
 from uproar.dataset import Data, Split, Vocabulary
+from uproar.models.architectures.transformer import Transformer
 from uproar.models.estimators.learner import AnsweringEstimator
 from uproar.models.frozen import AnsweringFunction
 from uproar.models.trained import TrainedModel
-from uproar.models.transformer import Transformer
 from uproar.models.view import as_trained
 from uproar.types import Kind
 

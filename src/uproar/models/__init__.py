@@ -24,26 +24,26 @@ MODELS = (
     Entry(
         name="mlp",
         summary="two hidden layers of 128 ReLU units",
-        path="uproar.models.architectures:mlp",
+        path="uproar.models.architectures.small:mlp",
         data_kinds=("image", "table", "series"),
     ),
     Entry(
         name="cnn",
         summary="two convolutions of size 3 with ReLU and a linear layer",
-        path="uproar.models.architectures:cnn",
+        path="uproar.models.architectures.small:cnn",
         needs="images or series",
         data_kinds=("image", "series"),
     ),
     Entry(
         name="linear",
         summary="one linear layer: softmax regression, or least squares by optimiser",
-        path="uproar.models.architectures:linear",
+        path="uproar.models.architectures.small:linear",
         data_kinds=("image", "table", "series"),
     ),
     Entry(
         name="resnet18",
         summary="residual network of 18 layers; the stem goes by the size of the images",
-        path="uproar.models.resnet:resnet18",
+        path="uproar.models.architectures.resnet:resnet18",
         paper="He et al. 2016, arXiv 1512.03385",
         needs="images",
         parameters=IMAGENET_RECIPE,
@@ -52,7 +52,7 @@ MODELS = (
     Entry(
         name="resnet50",
         summary="residual network of 50 layers, the model of the ROAR paper",
-        path="uproar.models.resnet:resnet50",
+        path="uproar.models.architectures.resnet:resnet50",
         paper="He et al. 2016, arXiv 1512.03385",
         needs="images",
         parameters=IMAGENET_RECIPE,
@@ -61,7 +61,7 @@ MODELS = (
     Entry(
         name="transformer",
         summary="two encoder blocks of width 64 with four heads on token embeddings",
-        path="uproar.models.transformer:transformer",
+        path="uproar.models.architectures.transformer:transformer",
         paper="Vaswani et al. 2017, arXiv 1706.03762",
         needs="text",
         parameters=(("learning_rate", 2e-3), ("epochs", 3), ("batch_size", 64)),

@@ -144,7 +144,7 @@ def _found(name: str, data: Data, parameters: Mapping[str, Any]) -> Any:
 
         return estimator_of(name, parameters)
     if place == PRETRAINED:
-        from uproar.models.hugging_face import hugging_face
+        from uproar.models.architectures.hugging_face import hugging_face
 
         _refuse_parameters(name, parameters)
         return hugging_face(thing, data)

@@ -1,0 +1,1 @@
+"""Modules that uproar makes itself, and those of Hugging Face."""

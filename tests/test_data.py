@@ -11,8 +11,8 @@ import pytest
 from small_data import small
 from uproar.data import DATA, kind_of, load
 from uproar.data.checks import check
+from uproar.data.known.synthetic import INFORMATIVE
 from uproar.data.split import draw, split
-from uproar.data.synthetic import INFORMATIVE
 from uproar.dataset import Data, Split, Vocabulary
 from uproar.types import Source, UproarError
 

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from uproar.data import DATA
-from uproar.data.planted import planted_words
-from uproar.data.synthetic import hooker_toy, hooker_toy_independent
+from uproar.data.known.planted import planted_words
+from uproar.data.known.synthetic import hooker_toy, hooker_toy_independent
 from uproar.dataset import Data
 from uproar.registry import find
 from uproar.remove import REMOVALS

@@ -1,8 +1,8 @@
 """Known answers from end to end: for every kind of data, the true ranking wins in every protocol.
 
-The important features are planted, see ``uproar.data.planted``. The first fraction is their share,
-so that the true ranking removes or keeps them all, and nothing else. The last one is so large that
-removing as much at random hurts: the label of images is told by a few bright pixels.
+The important features are planted, see ``uproar.data.known.planted``. The first fraction is their
+share, so that the true ranking removes or keeps them all, and nothing else. The last one is so
+large that removing as much at random hurts: the label of images is told by a few bright pixels.
 """
 
 from __future__ import annotations

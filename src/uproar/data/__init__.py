@@ -16,7 +16,7 @@ DATA = (
     Entry(
         name="digits",
         summary="1,797 hand-written digits, 8 × 8 grey, 10 classes",
-        path="uproar.data.digits:digits",
+        path="uproar.data.known.digits:digits",
         paper="Alpaydin and Kaynak 1998, UCI Optical Recognition of Handwritten Digits",
         kind="image",
         parameters=(("model", "mlp"),),
@@ -24,7 +24,7 @@ DATA = (
     Entry(
         name="breast-cancer",
         summary="569 tumours, 30 measured columns, 2 classes",
-        path="uproar.data.tabular:breast_cancer",
+        path="uproar.data.known.tabular:breast_cancer",
         paper="Street, Wolberg and Mangasarian 1993, UCI Breast Cancer Wisconsin (Diagnostic)",
         kind="table",
         parameters=(("model", "mlp"),),
@@ -32,7 +32,7 @@ DATA = (
     Entry(
         name="hooker-toy",
         summary="known answer: 4 of 16 columns are informative, the noise is shared",
-        path="uproar.data.synthetic:hooker_toy",
+        path="uproar.data.known.synthetic:hooker_toy",
         paper="Hooker et al. 2019, arXiv 1806.10758, section 3",
         kind="table",
         parameters=(("model", "linear"), ("optimiser", "least-squares"), ("rankings", RANKINGS)),
@@ -40,7 +40,7 @@ DATA = (
     Entry(
         name="hooker-toy-independent",
         summary="known answer: the same with noise of its own in every column",
-        path="uproar.data.synthetic:hooker_toy_independent",
+        path="uproar.data.known.synthetic:hooker_toy_independent",
         paper="Hooker et al. 2019, arXiv 1806.10758, section 3",
         kind="table",
         parameters=(("model", "linear"), ("optimiser", "least-squares"), ("rankings", RANKINGS)),
@@ -48,7 +48,7 @@ DATA = (
     Entry(
         name="planted-table",
         summary="known answer: the label depends on 3 of 20 columns",
-        path="uproar.data.planted:planted_table",
+        path="uproar.data.known.planted:planted_table",
         paper="after Chen et al. 2018, arXiv 1802.07814, section 4.1",
         kind="table",
         parameters=(("model", "mlp"), ("rankings", PLANTED)),
@@ -56,7 +56,7 @@ DATA = (
     Entry(
         name="planted-regression",
         summary="known answer: the value depends on 3 of 20 columns, two of them together",
-        path="uproar.data.planted:planted_regression",
+        path="uproar.data.known.planted:planted_regression",
         paper="after Chen et al. 2018, arXiv 1802.07814, section 4.1",
         kind="table",
         parameters=(("model", "mlp"), ("rankings", PLANTED)),
@@ -64,7 +64,7 @@ DATA = (
     Entry(
         name="planted-window",
         summary="known answer: series with a bump at a random place, up or down by class",
-        path="uproar.data.planted:planted_window",
+        path="uproar.data.known.planted:planted_window",
         paper="after Ismail et al. 2020, arXiv 2010.13924",
         kind="series",
         parameters=(("rankings", PLANTED),),
@@ -72,7 +72,7 @@ DATA = (
     Entry(
         name="planted-patch",
         summary="known answer: images with a patch at a random place, bright or brighter by class",
-        path="uproar.data.planted:planted_patch",
+        path="uproar.data.known.planted:planted_patch",
         paper="after Shah, Jain and Netrapalli 2021, arXiv 2102.12781, section 5",
         kind="image",
         parameters=(("model", "cnn"), ("rankings", PLANTED)),
@@ -80,7 +80,7 @@ DATA = (
     Entry(
         name="planted-words",
         summary="known answer: texts of invented words, of which one or two tell the class",
-        path="uproar.data.planted:planted_words",
+        path="uproar.data.known.planted:planted_words",
         paper="after Bastings et al. 2022, arXiv 2111.07367",
         kind="text",
         parameters=(("rankings", PLANTED),),

@@ -11,7 +11,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from uproar.data.columns import column_kind, listed
-from uproar.data.encoding import MOST_LEVELS, Level, Number, TableEncoder
+from uproar.data.table.encoding import MOST_LEVELS, Level, Number, TableEncoder
 from uproar.types import UproarError
 
 GENERATOR = np.random.default_rng(0)

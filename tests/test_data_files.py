@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from uproar.data.files import ENDINGS, is_table, read_table, stem
+from uproar.data.table.files import ENDINGS, is_table, read_table, stem
 from uproar.types import UproarError
 
 PLAIN = "age,city\n36,Bonn\n41,Ulm\n"

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from uproar.data import tables
 from uproar.data.checks import check
-from uproar.data.tables import candidates, from_frame, from_path
+from uproar.data.table import tables
+from uproar.data.table.tables import candidates, from_frame, from_path
 from uproar.types import Source, UproarError
 
 ROWS = 200

@@ -53,8 +53,8 @@ def draft(name: str, *, encoding: str = "utf-8") -> str:
 
 def _table(name: str, encoding: str) -> tuple[list[str], dict[str, Any]]:
     """Look at a table: the sizes, every column, and which could be what."""
-    from uproar.data.files import read_table
-    from uproar.data.tables import candidates
+    from uproar.data.table.files import read_table
+    from uproar.data.table.tables import candidates
 
     frame = read_table(Path(name), encoding=encoding)
     facts = [f"{len(frame):,} rows, {frame.shape[1]} columns", *frame.attrs.get("notes", ())]

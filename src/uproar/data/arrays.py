@@ -54,8 +54,8 @@ def from_parts(
     A part is (inputs, labels), or a DataFrame that has the labels in the column ``target``. Inputs
     are arrays, tensors or nested lists (examples, columns) of a table, (examples, channels, time)
     of series and (examples, channels, height, width) of images, taken as they are; a DataFrame,
-    encoded as :func:`uproar.data.tables.from_frame` says; or a list of texts. The axis of channels
-    can be left out where ``kind`` says what inputs are.
+    encoded as :func:`uproar.data.table.tables.from_frame` says; or a list of texts. The axis of
+    channels can be left out where ``kind`` says what inputs are.
 
     :param train: labels are integers, the classes; other numbers, for a regression; or text.
     :param test: as ``train``, which it is split off when None; as is ``validation``.

@@ -10,7 +10,7 @@ import pandas as pd
 
 from uproar.data.array_parts import labels_of
 from uproar.data.checks import check_lengths
-from uproar.data.tables import from_frame
+from uproar.data.table.tables import from_frame
 from uproar.dataset import Data
 from uproar.types import Source, UproarError
 

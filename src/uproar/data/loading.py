@@ -34,7 +34,7 @@ def load(
         data: Data = find(name, registry, "data").load()(seed=seed)
         return data
     if name.startswith(OPENML):
-        from uproar.data.openml import from_openml
+        from uproar.data.table.openml import from_openml
 
         return from_openml(_number(name), seed=seed, source=source)
     if name.startswith(HUGGING_FACE):
@@ -93,7 +93,7 @@ def _from_path(
 
         _check_kind(path, source, "text")
         return text.from_path(path, seed=seed, source=source, tokenizer=tokenizer)
-    from uproar.data import tables
+    from uproar.data.table import tables
 
     _check_kind(path, source, "table")
     return tables.from_path(path, seed=seed, source=source)
@@ -107,7 +107,7 @@ def _existing(name: str, registry: Sequence[Entry]) -> Path:
     path = Path(name)
     if not path.exists():
         if path.suffix.lower() in {*TABLES, ".zip", ".npz"} or path.parent != Path():
-            from uproar.data.files import check_exists
+            from uproar.data.table.files import check_exists
 
             check_exists(path)
         try:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.lib import format as npy
 
-from uproar.data.files import stem
+from uproar.data.table.files import stem
 from uproar.dataset import Data
 from uproar.registry import unknown
 from uproar.types import Kind, Source, UproarError

@@ -12,10 +12,10 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from uproar.data.columns import spelled
-from uproar.data.files import read_table, stem
 from uproar.data.labelled_texts import Labelled, labelled
 from uproar.data.labels import check_enough, encode_labels, task_of
 from uproar.data.split import allotted, draw, shares_of, split
+from uproar.data.table.files import read_table, stem
 from uproar.data.tokens import MOST_TOKENS, Tokenizer, Words, filled, fit_words, words_of
 from uproar.dataset import PARTS, Data, Split, Vocabulary
 from uproar.types import Source, Task, UproarError

@@ -6,7 +6,7 @@ import warnings
 from dataclasses import replace
 from typing import Any
 
-from uproar.data.tables import from_frame
+from uproar.data.table.tables import from_frame
 from uproar.dataset import Data
 from uproar.types import Source, UproarError
 
@@ -14,8 +14,8 @@ from uproar.types import Source, UproarError
 def from_openml(number: int, *, seed: int, source: Source) -> Data:
     """Return the table with a number on openml.org, split by ``seed``.
 
-    As :func:`uproar.data.tables.from_frame`, with the table's own target unless ``source`` names
-    another.
+    As :func:`uproar.data.table.tables.from_frame`, with the table's own target unless ``source``
+    names another.
 
     :param number: as in the address of its page, https://www.openml.org/d/NUMBER.
     :raises UproarError: when there is no such table, it cannot be downloaded, or does not fit.

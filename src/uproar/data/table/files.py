@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from uproar.data.columns import listed
-from uproar.data.delimited import DELIMITED, read_delimited
+from uproar.data.table.delimited import DELIMITED, read_delimited
 from uproar.types import UproarError
 
 ENDINGS = (*DELIMITED, *(f"{ending}.gz" for ending in DELIMITED), ".parquet")

@@ -11,10 +11,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from uproar.data.columns import column_kind, listed, spelled
-from uproar.data.encoding import TableEncoder
-from uproar.data.files import read_table, stem
 from uproar.data.labels import MOST_CLASSES, check_enough, encode_labels, task_of
 from uproar.data.split import allotted, draw, shares_of, split
+from uproar.data.table.encoding import TableEncoder
+from uproar.data.table.files import read_table, stem
 from uproar.dataset import PARTS, Data, Split
 from uproar.registry import unknown
 from uproar.types import Source, Task, UproarError
@@ -43,7 +43,7 @@ Parts = dict[str, _Part]
 def from_path(path: Path, *, seed: int, source: Source) -> Data:
     """Read the table in a file, and those of ``source.test`` and ``source.validation``.
 
-    As :func:`from_frame`; files are those of :func:`uproar.data.files.read_table`.
+    As :func:`from_frame`; files are those of :func:`uproar.data.table.files.read_table`.
 
     :raises UproarError: when a file cannot be read, or does not fit.
 

@@ -28,7 +28,7 @@ def read_delimited(
 ) -> tuple[pd.DataFrame, list[str]]:
     """Return the rows of a file, and the names that its columns have there.
 
-    Parameters are those of :func:`uproar.data.files.read_table`.
+    Parameters are those of :func:`uproar.data.table.files.read_table`.
 
     :raises UproarError: when the file has another encoding, is empty or has ragged rows.
     """

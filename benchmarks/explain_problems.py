@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from uproar.data import load
-from uproar.data.patches import feature_of_value
+from uproar.data.image.patches import feature_of_value
 from uproar.dataset import Data, Split
 from uproar.models.architectures.resnet import resnet18
 from uproar.models.architectures.small import cnn, mlp

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from uproar.data.images import from_path
+from uproar.data.image.images import from_path
 from uproar.dataset import Data
 from uproar.types import Source
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from image_trees import classes, digests, encoded, folder, picture, read, zipped
 from uproar.data.checks import check
-from uproar.data.images import from_path
+from uproar.data.image.images import from_path
 from uproar.data.split import apportioned
 from uproar.types import Source
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from image_trees import classes, encoded, folder, picture, read, zipped
-from uproar.data.class_folders import layout
-from uproar.data.decoding import Header, Unreadable, decode, headers
-from uproar.data.image_files import tree
+from uproar.data.image.class_folders import layout
+from uproar.data.image.decoding import Header, Unreadable, decode, headers
+from uproar.data.image.image_files import tree
 from uproar.types import UproarError
 
 GREY = np.array([[0, 51, 102], [153, 204, 255]], dtype=np.uint8)

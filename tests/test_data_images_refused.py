@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from image_trees import classes, folder, picture, png_header, read, zipped
-from uproar.data import disk_backed, image_files
-from uproar.data.disk_backed import memory_available
+from uproar.data.image import disk_backed, image_files
+from uproar.data.image.disk_backed import memory_available
 from uproar.types import UproarError
 
 CASES = {

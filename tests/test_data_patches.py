@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from uproar.data.patches import feature_of_value
+from uproar.data.image.patches import feature_of_value
 from uproar.types import UproarError
 
 

@@ -102,9 +102,9 @@ def _names_rows(values: pd.Series) -> bool:
 
 
 def _images(name: str) -> tuple[list[str], dict[str, Any]]:
-    from uproar.data.class_folders import layout
-    from uproar.data.decoding import Header, headers
-    from uproar.data.image_files import tree
+    from uproar.data.image.class_folders import layout
+    from uproar.data.image.decoding import Header, headers
+    from uproar.data.image.image_files import tree
 
     with tree(Path(name)) as found:
         arranged = layout(found)

@@ -21,8 +21,8 @@ from uproar.data.array_parts import (
 from uproar.data.checks import check_lengths
 from uproar.data.columns import listed
 from uproar.data.frame_parts import from_frames, is_frame
+from uproar.data.image.patches import feature_of_value
 from uproar.data.labels import encode_labels
-from uproar.data.patches import feature_of_value
 from uproar.data.split import draw, shares_of, split
 from uproar.dataset import PARTS, Data, Split
 from uproar.types import Kind, Source, Task, UproarError

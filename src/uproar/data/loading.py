@@ -84,7 +84,7 @@ def _from_path(
 
         return from_npz(path, seed=seed, source=source)
     if _is_images(path):
-        from uproar.data import images
+        from uproar.data.image import images
 
         _check_kind(path, source, "image")
         return images.from_path(path, seed=seed, source=source, progress=progress)

@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from uproar.data.class_folders import Image, layout, named, shown, whole
-from uproar.data.decoding import Header, Unreadable, common_size, decode, headers
-from uproar.data.disk_backed import allocate, memory_available
-from uproar.data.drawing import Parts, divided, drawn, labels_of
-from uproar.data.image_files import tree
-from uproar.data.patches import feature_of_value
+from uproar.data.image.class_folders import Image, layout, named, shown, whole
+from uproar.data.image.decoding import Header, Unreadable, common_size, decode, headers
+from uproar.data.image.disk_backed import allocate, memory_available
+from uproar.data.image.drawing import Parts, divided, drawn, labels_of
+from uproar.data.image.image_files import tree
+from uproar.data.image.patches import feature_of_value
 from uproar.dataset import PARTS, Data, Split
 from uproar.types import Source, UproarError
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 from PIL import ImageOps, UnidentifiedImageError
 
-from uproar.data.class_folders import Image
+from uproar.data.image.class_folders import Image
 from uproar.types import UproarError
 
 # Nothing else is tried, whatever a file is called: Pillow would start Ghostscript for PostScript.

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from uproar.data.class_folders import Image
+from uproar.data.image.class_folders import Image
 from uproar.data.split import apportioned, shares_of, split
 from uproar.dataset import PARTS
 from uproar.seeding import generator_of

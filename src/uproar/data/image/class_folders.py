@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from uproar.data.image_files import SUFFIXES, Names, Tree
+from uproar.data.image.image_files import SUFFIXES, Names, Tree
 from uproar.types import UproarError
 
 # Names of the folders of parts, in small letters.

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from uproar.data.labelled_texts import columns_of
-from uproar.data.text import from_path, from_texts
-from uproar.data.tokens import Tokenizer, Words, filled, fit_words, words_of
+from uproar.data.text.labelled_texts import columns_of
+from uproar.data.text.text import from_path, from_texts
+from uproar.data.text.tokens import Tokenizer, Words, filled, fit_words, words_of
 from uproar.dataset import Data, Vocabulary
 from uproar.types import Source, UproarError
 

@@ -17,8 +17,8 @@ from torch import nn
 
 from small_data import small
 from uproar.bench.benchmark import Benchmark
-from uproar.data.hugging_face import Pretrained, from_hugging_face, tokenizer_of
-from uproar.data.text import from_texts
+from uproar.data.text.hugging_face import Pretrained, from_hugging_face, tokenizer_of
+from uproar.data.text.text import from_texts
 from uproar.dataset import Data
 from uproar.models.architectures.hugging_face import HuggingFace, hugging_face
 from uproar.models.embedded import OnEmbeddings

@@ -169,7 +169,7 @@ class Benchmark:
 
         tokenizer, (place, _, name) = None, spec.model.partition(":")
         if place == PRETRAINED:  # such a model has a tokenizer of its own
-            from uproar.data.hugging_face import tokenizer_of
+            from uproar.data.text.hugging_face import tokenizer_of
 
             tokenizer = tokenizer_of(name)
         with loading(f"reading {spec.data}", quiet=self.quiet) as progress:

@@ -95,7 +95,7 @@ def from_parts(
 
 
 def _from_texts(pairs: Mapping[str, tuple[Any, Any]], source: Source, name: str, seed: int) -> Data:
-    from uproar.data.text import from_texts
+    from uproar.data.text.text import from_texts
 
     return from_texts(
         pairs["train"],

@@ -38,7 +38,7 @@ def load(
 
         return from_openml(_number(name), seed=seed, source=source)
     if name.startswith(HUGGING_FACE):
-        from uproar.data.hugging_face import from_hugging_face
+        from uproar.data.text.hugging_face import from_hugging_face
 
         place = name.removeprefix(HUGGING_FACE)
         return from_hugging_face(place, seed=seed, source=source, tokenizer=tokenizer)
@@ -89,7 +89,7 @@ def _from_path(
         _check_kind(path, source, "image")
         return images.from_path(path, seed=seed, source=source, progress=progress)
     if source.text or source.kind == "text":
-        from uproar.data import text
+        from uproar.data.text import text
 
         _check_kind(path, source, "text")
         return text.from_path(path, seed=seed, source=source, tokenizer=tokenizer)

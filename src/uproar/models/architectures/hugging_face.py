@@ -75,8 +75,8 @@ def hugging_face(name: str, data: Data) -> HuggingFace:
     """Return a factory of the sequence classifier (or regression) called ``name``.
 
     Data have to be encoded with the tokenizer of the model:
-    :func:`uproar.data.hugging_face.tokenizer_of`. Training again is fine-tuning: it starts from
-    the published weights, so that a model published for the very task has seen it before.
+    :func:`uproar.data.text.hugging_face.tokenizer_of`. Training again is fine-tuning: it starts
+    from the published weights, so that a model published for the very task has seen it before.
 
     :param name: a name on Hugging Face, or a folder written by ``save_pretrained``.
     :raises UproarError: when ``transformers`` is missing, data are no text, have tokens that

@@ -12,11 +12,11 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from uproar.data.columns import spelled
-from uproar.data.labelled_texts import Labelled, labelled
 from uproar.data.labels import check_enough, encode_labels, task_of
 from uproar.data.split import allotted, draw, shares_of, split
 from uproar.data.table.files import read_table, stem
-from uproar.data.tokens import MOST_TOKENS, Tokenizer, Words, filled, fit_words, words_of
+from uproar.data.text.labelled_texts import Labelled, labelled
+from uproar.data.text.tokens import MOST_TOKENS, Tokenizer, Words, filled, fit_words, words_of
 from uproar.dataset import PARTS, Data, Split, Vocabulary
 from uproar.types import Source, Task, UproarError
 
@@ -36,7 +36,7 @@ def from_path(
     split off by ``seed``.
 
     :param tokenizer: by default the words of the training texts, see
-        :func:`uproar.data.tokens.fit_words`.
+        :func:`uproar.data.text.tokens.fit_words`.
     :raises UproarError: when a file cannot be read, has no such columns, or a text is empty.
 
     >>> import tempfile

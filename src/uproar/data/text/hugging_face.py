@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from uproar.data.labelled_texts import Labelled, columns_of, labelled
-from uproar.data.text import of_parts
-from uproar.data.tokens import Tokenizer
+from uproar.data.text.labelled_texts import Labelled, columns_of, labelled
+from uproar.data.text.text import of_parts
+from uproar.data.text.tokens import Tokenizer
 from uproar.dataset import Data, Vocabulary
 from uproar.registry import library
 from uproar.types import Source, UproarError
@@ -98,7 +98,7 @@ def from_hugging_face(
     is missing is split off train by ``seed``.
 
     :param source: ``text`` and ``target`` name the columns, as for
-        :func:`uproar.data.text.from_path`.
+        :func:`uproar.data.text.text.from_path`.
     :param tokenizer: that of the model (:func:`tokenizer_of`); by default the training words.
     :raises UproarError: when ``datasets`` is missing, or there is no such data set here.
     """

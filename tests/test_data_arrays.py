@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 import torch
 
-from uproar.data.arrays import from_parts
 from uproar.data.checks import check
-from uproar.data.npz import from_npz, kind_of_archive
+from uproar.data.python.arrays import from_parts
+from uproar.data.python.npz import from_npz, kind_of_archive
 from uproar.data.split import split
 from uproar.types import Source, UproarError
 

@@ -231,7 +231,7 @@ def _data(
     value_range: tuple[float, float] | None,
     own_units: bool,
 ) -> Data:
-    from uproar.data.arrays import from_parts
+    from uproar.data.python.arrays import from_parts
 
     parts = [train, test, validation]
     if source.text:

@@ -124,7 +124,7 @@ def _silent(done: int) -> None:
 
 
 def _archive(name: str) -> tuple[list[str], dict[str, Any]]:
-    from uproar.data.npz import headers
+    from uproar.data.python.npz import headers
 
     found = headers(Path(name))
     facts = [f"  {key}: {kind} {shape}" for key, (shape, kind) in found.items()]

@@ -63,7 +63,7 @@ def kind_of(name: str, registry: Sequence[Entry], *, source: Source) -> Kind:
 
 def _kind_of_path(path: Path, source: Source) -> Kind:
     if path.suffix.lower() == ".npz":
-        from uproar.data.npz import kind_of_archive
+        from uproar.data.python.npz import kind_of_archive
 
         return kind_of_archive(path)
     if _is_images(path):
@@ -80,7 +80,7 @@ def _from_path(
     tokenizer: Any,
 ) -> Data:
     if path.suffix.lower() == ".npz":
-        from uproar.data.npz import from_npz
+        from uproar.data.python.npz import from_npz
 
         return from_npz(path, seed=seed, source=source)
     if _is_images(path):

@@ -22,7 +22,8 @@ KINDS: dict[int, Kind] = {1: "text", 2: "table", 3: "series", 4: "image"}
 
 
 def from_npz(path: Path, *, seed: int, source: Source) -> Data:
-    """Read arrays of a ``.npz`` archive, as :func:`uproar.data.arrays.from_parts` takes them.
+    """Read arrays of a ``.npz`` archive, as :func:`uproar.data.python.arrays.from_parts` takes
+    them.
 
     It holds ``inputs`` and ``labels``, and may hold ``test_inputs`` and ``test_labels``,
     ``validation_inputs`` and ``validation_labels``, ``class_names`` and ``feature_names``.
@@ -39,7 +40,7 @@ def from_npz(path: Path, *, seed: int, source: Source) -> Data:
     >>> data.name, data.kind, data.train.inputs.shape
     ('mine', 'table', (28, 5))
     """
-    from uproar.data.arrays import from_parts
+    from uproar.data.python.arrays import from_parts
 
     for key in ("target", "text", "drop", "test", "validation"):
         if getattr(source, key):

@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from uproar.data.array_parts import labels_of
 from uproar.data.checks import check_lengths
+from uproar.data.python.array_parts import labels_of
 from uproar.data.table.tables import from_frame
 from uproar.dataset import Data
 from uproar.types import Source, UproarError

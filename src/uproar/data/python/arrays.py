@@ -9,8 +9,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from uproar.data.array_labels import classes_of, task_of_array, values_of
-from uproar.data.array_parts import (
+from uproar.data.checks import check_lengths
+from uproar.data.columns import listed
+from uproar.data.image.patches import feature_of_value
+from uproar.data.labels import encode_labels
+from uproar.data.python.array_labels import classes_of, task_of_array, values_of
+from uproar.data.python.array_parts import (
     inputs_of,
     is_texts,
     kind_of_axes,
@@ -18,11 +22,7 @@ from uproar.data.array_parts import (
     pair,
     with_channels,
 )
-from uproar.data.checks import check_lengths
-from uproar.data.columns import listed
-from uproar.data.frame_parts import from_frames, is_frame
-from uproar.data.image.patches import feature_of_value
-from uproar.data.labels import encode_labels
+from uproar.data.python.frame_parts import from_frames, is_frame
 from uproar.data.split import draw, shares_of, split
 from uproar.dataset import PARTS, Data, Split
 from uproar.types import Kind, Source, Task, UproarError

@@ -1,0 +1,1 @@
+"""Arrays and frames that a Python program hands over."""

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from uproar.dataset import Data, Split
-from uproar.models.architectures import small
+from uproar.models.architectures import small as architectures
 from uproar.models.training.batches import Ranked, SharedInputs
 from uproar.models.training.ways import TorchLearner
 from uproar.protocols.setting import Ranking, Setting, prepare
@@ -79,7 +79,7 @@ def setting(
 
 
 def factory(model: str, data: Data) -> Callable[[], nn.Module]:
-    return partial(getattr(small, model), data)
+    return partial(getattr(architectures, model), data)
 
 
 def ranked(data: Data, counts: tuple[int, ...], *, fill_each: bool = False) -> Ranked:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 import kinds
 from small_data import factory, ranked, small
-from uproar.models.estimators import learner
+from uproar.models.estimators import learner as estimator_learner
 from uproar.models.estimators.learner import EstimatorLearner
 from uproar.models.frozen import FineTunedLearner, FrozenLearner
 from uproar.models.learner import Learner
@@ -227,7 +227,7 @@ def test_untrained_variants_from_end_to_end(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Let joblib start no processes, which import torch for seconds.
-    monkeypatch.setattr(learner.os, "cpu_count", lambda: 1)
+    monkeypatch.setattr(estimator_learner.os, "cpu_count", lambda: 1)
     gradients = [] if name in {"estimator", "function"} else ["untrained-grad"]
     explainers = [*NAMES, *gradients]
     result = kinds.measured(

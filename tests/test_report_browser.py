@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from report_content import EXPLAINERS, HOSTILE, make_content
 from report_functions import make_function_content
 from report_galleries import make_gallery
-from uproar.report import html
+from uproar.report.page import render
 
 pytestmark = pytest.mark.slow
 
@@ -60,7 +60,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("plain") / "report.html"
-    path.write_bytes(html.render(make_content()).encode())
+    path.write_bytes(render(make_content()).encode())
     return path
 
 
@@ -69,7 +69,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("hostile") / "report.html"
     names = (*EXPLAINERS[:6], *HOSTILE, "long-" * 30)
     path.write_bytes(
-        html.render(
+        render(
             make_content(explainers=names, class_names=HOSTILE, removals=("mean", "blur"))
         ).encode()
     )
@@ -206,7 +206,7 @@ def test_long_texts_with_hostile_tokens_stay_inside(
     gallery = make_gallery(EXPLAINERS[:5], "text", HOSTILE, words=words)
     content = make_content(kind="text", explainers=EXPLAINERS[:5])
     path = tmp_path / "report.html"
-    path.write_bytes(html.render(dataclasses.replace(content, gallery=gallery)).encode())
+    path.write_bytes(render(dataclasses.replace(content, gallery=gallery)).encode())
     tab = opened(browser, path, width=width)
     tokens = tab.page.locator(".example").first.locator(".tokens").first
     assert tokens.locator(".token").all_inner_texts()[: len(HOSTILE) - 1] == list(HOSTILE[:-1])
@@ -217,7 +217,7 @@ def test_long_texts_with_hostile_tokens_stay_inside(
 
 def test_the_outlines_of_tokens_can_be_switched_off(browser: Browser, tmp_path: Path) -> None:
     path = tmp_path / "report.html"
-    path.write_bytes(html.render(make_content(kind="text", explainers=EXPLAINERS[:5])).encode())
+    path.write_bytes(render(make_content(kind="text", explainers=EXPLAINERS[:5])).encode())
     tab = opened(browser, path)
     line = "getComputedStyle(document.querySelector('.token.top')).textDecorationLine"
     assert tab.page.evaluate(line) == "underline"
@@ -231,9 +231,7 @@ def test_the_outlines_of_tokens_can_be_switched_off(browser: Browser, tmp_path: 
 def test_series_are_drawn_from_end_to_end(browser: Browser, tmp_path: Path, width: int) -> None:
     path = tmp_path / "report.html"
     path.write_bytes(
-        html.render(
-            make_content(kind="series", task="regression", explainers=EXPLAINERS[:5])
-        ).encode()
+        render(make_content(kind="series", task="regression", explainers=EXPLAINERS[:5])).encode()
     )
     tab = opened(browser, path, width=width)
     chart = tab.page.locator(".series").first
@@ -253,7 +251,7 @@ def of_function(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("function") / "report.html"
     names = {f"global-explainer-{number}": f"estimand {number % 3}" for number in range(9)}
     content = make_function_content(estimands={"pfi": HOSTILE[0], **names}, bases=2)
-    path.write_bytes(html.render(content).encode())
+    path.write_bytes(render(content).encode())
     return path
 
 

@@ -14,14 +14,14 @@ from report_content import HOSTILE, make_content
 from report_functions import ESTIMANDS, LOSS, RESPONSE, make_function_content
 from test_report_page import Outline, figures_of
 from test_report_quote import sentence
-from uproar.report import html
-from uproar.report.cards import cards
 from uproar.report.cast import cast_of
 from uproar.report.content import ReportContent
-from uproar.report.estimands import disagreements, estimands
-from uproar.report.importances import importances
+from uproar.report.page import render
 from uproar.report.records import report_of
-from uproar.report.scopes import Found, local_against_global
+from uproar.report.sections.estimands import disagreements, estimands
+from uproar.report.sections.function import importances
+from uproar.report.sections.methods import cards
+from uproar.report.sections.scopes import Found, local_against_global
 from uproar.types import Kind
 
 
@@ -45,7 +45,7 @@ def with_gains(content: ReportContent, gains: dict[str, float], **changes: Any) 
 
 def test_each_explainer_is_in_one_of_the_leaderboards() -> None:
     content = make_function_content()
-    page = html.render(content)
+    page = render(content)
     assert sorted(names_in(page, "function-board-0")) == sorted(ESTIMANDS)
     decisions = names_in(page, "board-0")
     assert not set(decisions) & set(ESTIMANDS)
@@ -63,14 +63,14 @@ def test_both_leaderboards_are_sorted_by_gain() -> None:
     content = make_function_content()
     gains = content.gains.query("protocol == 'retrain-once'").set_index("explainer")["gain"]
     for board in ("board-0", "function-board-0"):
-        shown = names_in(html.render(content), board)
+        shown = names_in(render(content), board)
         values = [gains.get(name, 0.0) for name in shown]
         assert values == sorted(values, reverse=True)
 
 
 def test_curves_have_every_explainer_and_start_with_the_best_of_the_function() -> None:
     content = make_function_content()
-    figure = figures_of(html.render(content))["curve-0-roar"]
+    figure = figures_of(render(content))["curve-0-roar"]
     assert {trace["name"] for trace in figure["data"]} == set(content.explainers["name"])
     roles = cast_of(report_of(content))
     best = next(name for name in roles.ordered if name in ESTIMANDS)
@@ -79,7 +79,7 @@ def test_curves_have_every_explainer_and_start_with_the_best_of_the_function() -
 
 
 def test_without_explainers_of_the_function_the_page_says_how_to_get_one() -> None:
-    page = html.render(make_content())
+    page = render(make_content())
     assert "<code>global-</code> before" in section(page, "function")
     assert "Leaderboard</h2>" in section(page, "leaderboard")
 
@@ -158,7 +158,7 @@ def test_pairs_that_were_not_tested_are_not_judged() -> None:
     )
     second = local_against_global(report_of(both), "x")
     assert second.said == "Pairs of explainers are compared under removal by mean only."
-    assert html.render(both).count("data-scopes") == 2
+    assert render(both).count("data-scopes") == 2
 
 
 def test_what_is_estimated_is_listed_and_differences_are_explained() -> None:
@@ -187,7 +187,7 @@ def test_what_is_estimated_is_listed_and_differences_are_explained() -> None:
     assert low[0].why == "what is estimated is not declared by own"
     assert low[1].why == f"pfi estimates {LOSS}; global-ig estimates {RESPONSE}"
     assert [one.question for one in low] == ["not declared", "different"]
-    page = section(html.render(report.content), "function")
+    page = section(render(report.content), "function")
     assert "answer 3 different questions" in page
     assert "This may rightly be so" in page
 
@@ -199,15 +199,15 @@ def test_equal_estimands_have_no_excuse() -> None:
     (one,) = disagreements(report, cast_of(report))
     assert one.why.startswith(f"both estimate {LOSS}, so that chance")
     assert one.question == "same"
-    page = section(html.render(report.content), "function")
+    page = section(render(report.content), "function")
     assert "different questions" not in page
-    assert "correlations" not in str(figures_of(html.render(report.content)))  # two have no matrix
+    assert "correlations" not in str(figures_of(render(report.content)))  # two have no matrix
 
 
 @pytest.mark.parametrize("bases", [1, 3])
 def test_tables_have_a_dot_per_feature_and_base_model(bases: int) -> None:
     content = make_function_content(bases=bases)
-    drawn = {k: f for k, f in figures_of(html.render(content)).items() if k.startswith("function")}
+    drawn = {k: f for k, f in figures_of(render(content)).items() if k.startswith("function")}
     assert len(drawn) == len(ESTIMANDS) + 1  # and the matrix of correlations
     for figure in drawn.values():
         go.Figure(figure)
@@ -242,17 +242,17 @@ def test_the_same_features_are_drawn_for_all_and_everyones_first_is_among_them()
         rows = content.function[content.function["explainer"] == name]
         best = rows.loc[rows["importance"].idxmax(), "feature"]
         assert f"'{best}'" in next(iter(ticks))
-    assert "Of 40 features the 12 are drawn" in section(html.render(content), "function")
+    assert "Of 40 features the 12 are drawn" in section(render(content), "function")
 
 
 def test_images_have_a_map_each() -> None:
-    page = section(html.render(make_function_content("image")), "function")
+    page = section(render(make_function_content("image")), "function")
     pictures = Outline(page).named("img")
     assert len(pictures) == len(ESTIMANDS)
     assert all("most important pixel in row" in str(item["alt"]) for item in pictures)
     patched = make_function_content("image", shape=(2, 2))
     content = dataclasses.replace(patched, data={**patched.data, "patch": 4})
-    page = section(html.render(content), "function")
+    page = section(render(content), "function")
     assert "most important patch in row" in page
 
 
@@ -261,7 +261,7 @@ def test_images_have_a_map_each() -> None:
     [("series", (120,), 1), ("series", (3, 30), 3), ("text", (), 1)],
 )
 def test_series_and_texts_have_lines(kind: Kind, shape: tuple[int, ...], lines: int) -> None:
-    drawn = figures_of(html.render(make_function_content(kind, shape=shape)))
+    drawn = figures_of(render(make_function_content(kind, shape=shape)))
     figures = [f for key, f in drawn.items() if re.fullmatch(r"function-\d", key)]
     assert len(figures) == len(ESTIMANDS)
     for figure in figures:
@@ -274,13 +274,13 @@ def test_series_and_texts_have_lines(kind: Kind, shape: tuple[int, ...], lines: 
 
 
 def test_channels_beyond_count_are_drawn_as_features() -> None:
-    drawn = figures_of(html.render(make_function_content("series", shape=(9, 5))))
+    drawn = figures_of(render(make_function_content("series", shape=(9, 5))))
     assert drawn["function-0"]["data"][0]["meta"]["part"] == "importance"
     assert "channel 9, step" in str(drawn["function-0"]) or "channel" in str(drawn["function-0"])
 
 
 def test_the_gallery_leaves_them_out() -> None:
-    page = section(html.render(make_function_content("image")), "gallery")
+    page = section(render(make_function_content("image")), "gallery")
     assert "global-ig" not in page
     assert "say the same of every example" in page
 
@@ -307,20 +307,20 @@ def test_method_cards_say_what_each_is_needs_and_costs() -> None:
     assert found["ig"]["Passes, counted"] == "25 for each example"
     assert found["ig"]["Sign"] == "signed: for and against"
     assert found["untrained-global-ig"]["Kind"].startswith("control")
-    page = section(html.render(content), "methods")
+    page = section(render(content), "methods")
     assert page.count("<details") == len(content.explainers)
 
 
 def test_an_extra_package_is_named_with_its_command() -> None:
     content = make_function_content()
     described = content.explainers.assign(extra="shap", data_kinds="table", formula="")
-    page = html.render(dataclasses.replace(content, explainers=described))
+    page = render(dataclasses.replace(content, explainers=described))
     assert "pip install &#34;uproar[shap]&#34;" in section(page, "methods")
     assert "Passes, predicted" not in page
 
 
 def test_cost_is_told_with_passes() -> None:
-    page = html.render(make_function_content())
+    page = render(make_function_content())
     points = figures_of(page)["cost-0"]["data"][1]
     told = {label[0]: label[3] for label in points["customdata"]}
     assert told["ig"] == "55 passes per example"
@@ -329,7 +329,7 @@ def test_cost_is_told_with_passes() -> None:
 
 
 def test_an_older_content_without_passes_is_shown_without() -> None:
-    page = html.render(make_content())
+    page = render(make_content())
     assert "passes not counted" in str(figures_of(page)["cost-0"])
     assert "passes</small>" not in section(page, "leaderboard")
 
@@ -355,7 +355,7 @@ def test_hostile_names_and_estimands_stay_text() -> None:
     names = {"pfi": HOSTILE[0], HOSTILE[1]: HOSTILE[2], HOSTILE[3]: "", HOSTILE[4]: HOSTILE[5]}
     content = make_function_content(estimands=names)
     table = content.function.assign(feature=HOSTILE[0] + content.function["feature"])
-    page = html.render(dataclasses.replace(content, function=table))
+    page = render(dataclasses.replace(content, function=table))
     outline = Outline(page)
     assert len(outline.named("script")) == 6
     assert all(str(item["href"]).startswith("#") for item in outline.named("a"))
@@ -366,7 +366,7 @@ def test_hostile_names_and_estimands_stay_text() -> None:
 
 def test_many_disagreements_are_folded_into_a_table() -> None:
     names = {f"global-{number}": f"estimand {number}" for number in range(8)}
-    page = section(html.render(make_function_content(estimands=names)), "function")
+    page = section(render(make_function_content(estimands=names)), "function")
     cards_, _, folded = page.partition("more pairs rank the features differently")
     assert cards_.count('class="agree unclear"') >= 4
     assert folded.count("<td>different</td>") > 4

@@ -1,4 +1,4 @@
-"""The gallery in the form of each kind of data: pictures, patches, bars, tokens, series."""
+"""The gallery in the form of each kind of data: pictures, patches, bars, tokens, gallery_series."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ import pytest
 from report_content import EXPLAINERS, HOSTILE, make_content
 from report_galleries import EXAMPLES, WORDS, make_gallery
 from test_report_page import Outline
-from uproar.report import html, pixels, series
 from uproar.report.cast import cast_of
 from uproar.report.content import Gallery
-from uproar.report.gallery import GalleryView, gallery_view
+from uproar.report.page import render
 from uproar.report.records import report_of
-from uproar.report.tokens import tokens
+from uproar.report.sections import gallery_series, pixels
+from uproar.report.sections.gallery import GalleryView, gallery_view
+from uproar.report.sections.gallery_tokens import tokens
 from uproar.types import Kind
 
 NAMES = EXPLAINERS[:6]
@@ -32,7 +33,7 @@ def view_of(gallery: Gallery) -> GalleryView:
 
 def section(gallery: Gallery) -> str:
     content = dataclasses.replace(make_content(explainers=NAMES, kind=gallery.kind))
-    page = html.render(dataclasses.replace(content, gallery=gallery))
+    page = render(dataclasses.replace(content, gallery=gallery))
     return page[page.index('id="gallery"') : page.index('id="outcomes"')]
 
 
@@ -139,33 +140,33 @@ def test_hostile_tokens_and_values_stay_text() -> None:
 
 def test_steps_are_shaded_by_importance() -> None:
     rows = np.array([[0.0, 1.0, 1.0, -0.5]])
-    assert series.shades(rows, 200) == (
-        series.Shade("M3,0h1v200h-1z", 0.5, True),
-        series.Shade("M1,0h2v200h-2z", 1.0, False),
+    assert gallery_series.shades(rows, 200) == (
+        gallery_series.Shade("M3,0h1v200h-1z", 0.5, True),
+        gallery_series.Shade("M1,0h2v200h-2z", 1.0, False),
     )
 
 
 def test_channels_have_strips_of_their_own() -> None:
     rows = np.zeros((2, 20))
     rows[1, 3:7] = 1.0
-    path, said = series.edges(rows, 200, 0.1)
+    path, said = gallery_series.edges(rows, 200, 0.1)
     assert path == "M3,100h4M3,200h4M3,100v100M7,100v100"
     assert said == "most important step 4 of channel 2"
-    assert series.shades(rows, 200)[0].path == "M3,100h4v100h-4z"
+    assert gallery_series.shades(rows, 200)[0].path == "M3,100h4v100h-4z"
 
 
 def test_lines_fill_their_strips_and_break_at_gaps() -> None:
-    drawn = series.drawing(np.array([[0.0, 1.0, np.nan, 0.5]], np.float32), ("heart",))
+    drawn = gallery_series.drawing(np.array([[0.0, 1.0, np.nan, 0.5]], np.float32), ("heart",))
     assert drawn.line == "M0.5,92L1.5,8M3.5,50"
     assert drawn.ranges == (("heart", "0", "1"),)
-    assert series.drawing(np.ones((1, 2), np.float32), ()).line == "M0.5,50L1.5,50"
+    assert gallery_series.drawing(np.ones((1, 2), np.float32), ()).line == "M0.5,50L1.5,50"
 
 
 def test_long_series_keep_their_extremes() -> None:
     values = np.zeros((1, 5000), np.float32)
     values[0, 1234] = 1.0
-    drawn = series.drawing(values, ())
-    assert (drawn.width, drawn.steps) == (series.MOST_STEPS, 5000)
+    drawn = gallery_series.drawing(values, ())
+    assert (drawn.width, drawn.steps) == (gallery_series.MOST_STEPS, 5000)
     assert drawn.line.count(",8L") + drawn.line.count(",8M") == 1
     gallery = make_gallery(NAMES, "series", ("no", "yes"))
     long = dataclasses.replace(

@@ -16,8 +16,8 @@ import plotly.graph_objects as go
 import pytest
 
 from report_content import EXPLAINERS, HOSTILE, make_content
-from uproar.report import html
 from uproar.report.content import ReportContent
+from uproar.report.page import render
 
 SECTIONS = ("leaderboard", "curves", "leaks", "agreement", "cost", "gallery", "outcomes")
 
@@ -67,7 +67,7 @@ def empty_content() -> ReportContent:
 
 
 def test_has_every_section_and_landmark() -> None:
-    outline = Outline(html.render(make_content()))
+    outline = Outline(render(make_content()))
     assert {attributes.get("id") for attributes in outline.named("section")} >= set(SECTIONS)
     assert [len(outline.named(tag)) for tag in ("main", "header", "nav", "h1")] == [1, 1, 1, 1]
     assert all(attributes.get("alt") for attributes in outline.named("img"))
@@ -75,7 +75,7 @@ def test_has_every_section_and_landmark() -> None:
 
 
 def test_loads_nothing_from_outside() -> None:
-    outline = Outline(html.render(make_content()))
+    outline = Outline(render(make_content()))
     assert not outline.named("link")
     assert not any("src" in attributes for attributes in outline.named("script"))
     assert all(
@@ -87,19 +87,19 @@ def test_loads_nothing_from_outside() -> None:
 
 
 def test_plotly_is_inside_once() -> None:
-    assert html.render(make_content()).count("* plotly.js v") == 1
+    assert render(make_content()).count("* plotly.js v") == 1
 
 
 @pytest.mark.parametrize("names", [EXPLAINERS, (*EXPLAINERS[:4], *HOSTILE), EXPLAINERS[4:5]])
 def test_plotly_accepts_every_figure(names: tuple[str, ...]) -> None:
-    drawn = figures_of(html.render(make_content(explainers=names)))
+    drawn = figures_of(render(make_content(explainers=names)))
     assert {key.split("-")[0] for key in drawn} >= {"curve", "cost"}
     for figure in drawn.values():
         go.Figure(figure)
 
 
 def test_starts_with_random_the_extremes_and_the_bases() -> None:
-    figure = figures_of(html.render(make_content()))["curve-0-roar"]
+    figure = figures_of(render(make_content()))["curve-0-roar"]
     shown = {trace["name"] for trace in figure["data"] if trace["visible"]}
     assert {"random", "ig", "sg-ig", "abs-ig", "grad", "gb", "sg-grad"} <= shown
     assert len(shown) <= 9
@@ -109,7 +109,7 @@ def test_starts_with_random_the_extremes_and_the_bases() -> None:
 
 def test_styles_of_explainers_differ_and_agree_across_charts() -> None:
     names = tuple(f"explainer-{number}" for number in range(60))
-    drawn = figures_of(html.render(make_content(explainers=("random", *names))))
+    drawn = figures_of(render(make_content(explainers=("random", *names))))
     looks = []
     for key in ("curve-0-roar", "curve-0-kar"):
         lines = [trace for trace in drawn[key]["data"] if trace["meta"]["part"] == "line"]
@@ -121,9 +121,9 @@ def test_styles_of_explainers_differ_and_agree_across_charts() -> None:
 
 
 def test_protocols_that_were_not_run_are_said() -> None:
-    page = html.render(make_content(protocols=("roar",)))
+    page = render(make_content(protocols=("roar",)))
     assert "Not run: KAR; Retrain-once, removing; Retrain-once, keeping; No retraining." in page
-    assert "No protocol was run" in html.render(empty_content())
+    assert "No protocol was run" in render(empty_content())
 
 
 def test_missing_numbers_are_shown_as_missing() -> None:
@@ -139,7 +139,7 @@ def test_missing_numbers_are_shown_as_missing() -> None:
     tables["leaks"]["fraction"] = content.leaks["fraction"]
     tables["curves"]["fraction"] = content.curves["fraction"]
     model = {**content.model, "accuracy": float("nan")}
-    page = html.render(dataclasses.replace(content, **tables, model=model))
+    page = render(dataclasses.replace(content, **tables, model=model))
     assert not re.search(r"\bnan\b", page.split("<script", maxsplit=1)[0], re.IGNORECASE)
     assert None in figures_of(page)["curve-0-roar"]["data"][1]["y"]
 
@@ -149,11 +149,11 @@ def test_maps_that_are_not_numbers_are_named() -> None:
     assert content.gallery is not None
     broken = {**content.gallery.importance, "ig": content.gallery.importance["ig"] * np.nan}
     gallery = dataclasses.replace(content.gallery, importance=broken)
-    assert "not a number" in html.render(dataclasses.replace(content, gallery=gallery))
+    assert "not a number" in render(dataclasses.replace(content, gallery=gallery))
 
 
 def test_large_pictures_are_reduced() -> None:
-    page = html.render(make_content(explainers=EXPLAINERS[:2], side=160))
+    page = render(make_content(explainers=EXPLAINERS[:2], side=160))
     assert re.search("160 . 160 pixels are reduced to 64 . 64", page)
 
 
@@ -169,7 +169,7 @@ def test_large_pictures_are_reduced() -> None:
 def test_the_leaderboard_has_columns_for_what_was_run(
     protocols: tuple[str, ...], keys: list[str]
 ) -> None:
-    page = html.render(make_content(protocols=protocols))
+    page = render(make_content(protocols=protocols))
     headings = [item for item in Outline(page).named("th") if "data-key" in item]
     assert [item["data-key"] for item in headings] == [
         *("name", "kind", *keys, "mask", "rank", "seconds")
@@ -180,23 +180,23 @@ def test_the_leaderboard_has_columns_for_what_was_run(
 
 def test_equal_reasons_for_skipping_are_told_once() -> None:
     skipped = (("grad", "it needs gradients"), ("ig", "it needs gradients"), ("lime", "slow"))
-    page = html.render(dataclasses.replace(make_content(), skipped=skipped))
+    page = render(dataclasses.replace(make_content(), skipped=skipped))
     assert page.count("it needs gradients") == 1
     assert "Skipped (3)" in page
 
 
 def test_many_notes_are_folded() -> None:
     notes = tuple(f"note number {number}" for number in range(30))
-    page = html.render(dataclasses.replace(make_content(), notes=notes))
+    page = render(dataclasses.replace(make_content(), notes=notes))
     assert all(page.count(f"<li>{note}</li>") == 1 for note in notes)
     assert "<summary>22 more</summary>" in page
 
 
 def test_several_removals_get_a_block_each() -> None:
-    page = html.render(make_content(explainers=EXPLAINERS[:5], removals=("mean", "blur")))
+    page = render(make_content(explainers=EXPLAINERS[:5], removals=("mean", "blur")))
     assert {"curve-0-roar", "curve-1-roar", "cost-1"} <= set(figures_of(page))
     assert 'id="removal"' in page
-    assert 'id="removal"' not in html.render(make_content())
+    assert 'id="removal"' not in render(make_content())
 
 
 def test_hostile_names_stay_text() -> None:
@@ -214,7 +214,7 @@ def test_hostile_names_stay_text() -> None:
         provenance={HOSTILE[0]: HOSTILE[1]},
         detectable={HOSTILE[1]: 0.1},
     )
-    page = html.render(hostile)
+    page = render(hostile)
     outline = Outline(page)
     assert not [item for _, item in outline.elements if any(key.startswith("on") for key in item)]
     assert len(outline.named("script")) == 6
@@ -223,7 +223,7 @@ def test_hostile_names_stay_text() -> None:
 
 
 def test_figures_hold_no_markup_of_names() -> None:
-    page = html.render(make_content(explainers=(*EXPLAINERS[:4], *HOSTILE)))
+    page = render(make_content(explainers=(*EXPLAINERS[:4], *HOSTILE)))
     block = page.split('id="figures">')[1].split("</script>")[0]
     assert not re.search("[<>&\u2028\u2029]", block)
     for figure in json.loads(block).values():
@@ -235,24 +235,24 @@ def test_figures_hold_no_markup_of_names() -> None:
 def test_hundred_classes_and_sixty_explainers() -> None:
     names = ("random", *(f"{'very-' * 12}long-{number}" for number in range(59)))
     classes = tuple(f"class {number}" for number in range(100))
-    page = html.render(make_content(explainers=names, class_names=classes))
+    page = render(make_content(explainers=names, class_names=classes))
     assert "60 explainers" in page
 
 
 def test_rendering_is_quick() -> None:
     content = make_content()
-    html.render(content)
+    render(content)
     times = []
     for _ in range(3):
         start = time.process_time()
-        html.render(content)
+        render(content)
         times.append(time.process_time() - start)
     assert min(times) < 0.5
 
 
 def test_rendering_imports_no_heavy_package() -> None:
     code = (
-        "import sys, uproar.report.html\n"
+        "import sys, uproar.report.page\n"
         "heavy = {'torch', 'scipy', 'sklearn', 'matplotlib', 'plotly'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )

@@ -9,9 +9,9 @@ import pytest
 
 from report_content import EXPLAINERS, make_content
 from test_report_page import figures_of
-from uproar.report import html
-from uproar.report.facts import facts
+from uproar.report.page import render
 from uproar.report.records import report_of
+from uproar.report.sections.header import facts
 from uproar.types import Kind, Task
 
 
@@ -31,7 +31,7 @@ def facts_of(task: Task, kind: Kind, patch: int = 1) -> dict[str, tuple[str, str
 
 @pytest.mark.parametrize("kind", ["image", "table", "text", "series"])
 def test_no_word_of_classification_is_left(kind: Kind) -> None:
-    said = visible(html.render(make_content(task="regression", kind=kind)))
+    said = visible(render(make_content(task="regression", kind=kind)))
     assert not re.search(r"accura|\bclass|percent\b|majority|frequent", said, re.IGNORECASE)
     assert set(re.findall(r"([\d.]+).%", said)) == {"95"}
     assert "R² × fraction" in said
@@ -39,13 +39,13 @@ def test_no_word_of_classification_is_left(kind: Kind) -> None:
 
 
 def test_classification_does_not_speak_of_r_squared() -> None:
-    page = html.render(make_content())
+    page = render(make_content())
     assert "R²" not in visible(page)
     assert "R²" not in str(figures_of(page))
 
 
 def test_charts_are_in_numbers_and_cope_with_values_below_zero() -> None:
-    drawn = figures_of(html.render(make_content(task="regression")))
+    drawn = figures_of(render(make_content(task="regression")))
     axes = {key: figure["layout"]["yaxis"] for key, figure in drawn.items() if "curve" in key}
     assert not any("tickformat" in axis for axis in axes.values())
     assert {axis["title"]["text"] for axis in axes.values()} == {"test R²"}
@@ -57,7 +57,7 @@ def test_charts_are_in_numbers_and_cope_with_values_below_zero() -> None:
 
 
 def test_accuracies_share_one_scale() -> None:
-    drawn = figures_of(html.render(make_content()))
+    drawn = figures_of(render(make_content()))
     assert len({str(f["layout"]["yaxis"]["range"]) for k, f in drawn.items() if "curve" in k}) == 1
 
 
@@ -87,4 +87,4 @@ def test_an_unknown_score_is_refused() -> None:
     content = make_content(explainers=EXPLAINERS[:3])
     wrong = dataclasses.replace(content, data={**content.data, "score": "r2"})
     with pytest.raises(ValueError, match="'accuracy' or 'R²', got 'r2'"):
-        html.render(wrong)
+        render(wrong)

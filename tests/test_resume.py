@@ -37,7 +37,7 @@ import os, random, shutil, signal, sys, time
 from pathlib import Path
 import pandas, pyarrow.parquet, sklearn.datasets, sklearn.model_selection, torch
 torch.set_num_threads(1)
-import uproar.bench.worker, uproar.models.training.ways, uproar.report.html
+import uproar.bench.worker, uproar.models.training.ways, uproar.report.page
 from uproar import Benchmark, Spec
 
 folder, spec = Path(sys.argv[1]), Spec.from_toml(Path(sys.argv[2]))

@@ -12,7 +12,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from uproar.report.outcomes import grouped
+from uproar.report.sections.outcomes import grouped
 from uproar.results.result import Result
 
 STYLES = {"better": "green", "worse": "red", "withheld": "yellow"}

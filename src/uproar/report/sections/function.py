@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from uproar import ranking
 from uproar.report.cast import Cast
-from uproar.report.figures import Figure, layout_of
-from uproar.report.pictures import Frame, frame, heat
 from uproar.report.plotly_text import label, significant
 from uproar.report.records import Record, Report
+from uproar.report.sections.curves import Figure, layout_of
+from uproar.report.sections.gallery_pictures import Frame, frame, heat
 from uproar.report.wording import compact, count, interval_of, is_missing, p_value
 
 SHOWN = 12  # features of tables, and of what has too many channels to be drawn as lines

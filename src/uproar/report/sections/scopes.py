@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from uproar.report.cast import ranking_protocol
-from uproar.report.evidence import protocol_name
 from uproar.report.records import Record, Report, matching, removals
+from uproar.report.sections.leaks import protocol_name
 from uproar.report.verdicts import BETTER, RANDOM, WITHHELD, verdict_of
 from uproar.report.wording import is_missing, number, p_value
 

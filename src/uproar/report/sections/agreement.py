@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from uproar.report.cast import Cast
-from uproar.report.figures import Figure
 from uproar.report.plotly_text import label
 from uproar.report.records import Record, Report, matching
+from uproar.report.sections.curves import Figure
 from uproar.report.wording import is_missing, number, shortened
 
 _LONGEST = 20  # characters of a name beside the matrix

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from uproar.report.cast import Cast, ranking_protocol
-from uproar.report.figures import Figure, layout_of
 from uproar.report.plotly_text import label, value
 from uproar.report.records import Record, Report, by_explainer, matching
+from uproar.report.sections.curves import Figure, layout_of
 from uproar.report.wording import amount, interval, is_missing, number
 
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from uproar.report.cast import shown_protocols
-from uproar.report.evidence import protocol_name
 from uproar.report.records import Report, matching
 from uproar.report.score import score_of
+from uproar.report.sections.leaks import protocol_name
 from uproar.report.verdicts import RANDOM, VERDICTS, Verdict, counted
 from uproar.report.wording import compact, count, is_missing
 

@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Float
 
 from uproar import ranking
-from uproar.report import pixels
 from uproar.report.content import Gallery
+from uproar.report.sections import pixels
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 
 from uproar import ranking
-from uproar.report.pixels import outline
+from uproar.report.sections.pixels import outline
 from uproar.report.wording import compact
 
 MOST_STEPS = 240  # longer series are drawn with as many, each the mean of those that it stands for

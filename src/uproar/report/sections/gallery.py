@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from uproar.report import series
-from uproar.report.bars import FeatureBar, bars, entries
 from uproar.report.cast import Cast
 from uproar.report.content import Gallery
-from uproar.report.pictures import Frame, frame_of, heat, input_of
 from uproar.report.records import Report
-from uproar.report.tokens import Token, tokens
+from uproar.report.sections import gallery_series
+from uproar.report.sections.bars import FeatureBar, bars, entries
+from uproar.report.sections.gallery_pictures import Frame, frame_of, heat, input_of
+from uproar.report.sections.gallery_tokens import Token, tokens
 from uproar.types import Kind
 
 OUTLINED = 0.1  # share of features, the most important ones, that is marked
@@ -30,7 +30,7 @@ class Panel:
     alt: str = ""
     bars: tuple[FeatureBar, ...] = ()
     tokens: tuple[Token, ...] = ()
-    shades: tuple[series.Shade, ...] = ()
+    shades: tuple[gallery_series.Shade, ...] = ()
     problem: str = ""
 
 
@@ -43,7 +43,7 @@ class ExampleRow:
     panels: tuple[Panel, ...]
     picture: str = ""
     values: tuple[tuple[str, str], ...] = ()
-    drawing: series.Drawing | None = None
+    drawing: gallery_series.Drawing | None = None
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def _row(
         panels = tuple(_token_panel(name, maps[name], present, words) for name in names)
         return ExampleRow(label, target, panels)
     if gallery.kind == "series":
-        drawing = series.drawing(gallery.inputs[index], gallery.feature_names)
+        drawing = gallery_series.drawing(gallery.inputs[index], gallery.feature_names)
         panels = tuple(_series_panel(name, maps[name], drawing) for name in names)
         return ExampleRow(label, target, panels, drawing=drawing)
     values = entries(gallery, index)
@@ -146,9 +146,11 @@ def _token_panel(
     return _unusable(name, own) or Panel(name, tokens=tokens(words, own, OUTLINED))
 
 
-def _series_panel(name: str, importance: NDArray[np.float32], drawing: series.Drawing) -> Panel:
+def _series_panel(
+    name: str, importance: NDArray[np.float32], drawing: gallery_series.Drawing
+) -> Panel:
     if problem := _unusable(name, importance):
         return problem
     rows = importance if importance.ndim == 2 else importance[None]
-    path, alt = series.edges(rows, drawing.height, OUTLINED)
-    return Panel(name, shades=series.shades(rows, drawing.height), path=path, alt=alt)
+    path, alt = gallery_series.edges(rows, drawing.height, OUTLINED)
+    return Panel(name, shades=gallery_series.shades(rows, drawing.height), path=path, alt=alt)

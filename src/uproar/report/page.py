@@ -11,27 +11,20 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from uproar.report import (
-    board,
-    cards,
-    cast,
-    cost,
-    estimands,
-    evidence,
-    facts,
-    figures,
-    gallery,
-    importances,
-    outcomes,
-    pairs,
-    quote,
-    scopes,
-    series,
-)
+from uproar.report import cast
 from uproar.report.content import ReportContent
 from uproar.report.plotly_text import embedded_json
 from uproar.report.records import Report, removals, report_of
 from uproar.report.score import Score, score_of
+from uproar.report.sections import agreement as pairs
+from uproar.report.sections import cost, estimands, gallery, outcomes, quote, scopes
+from uproar.report.sections import curves as figures
+from uproar.report.sections import function as importances
+from uproar.report.sections import gallery_series as series
+from uproar.report.sections import header as facts
+from uproar.report.sections import leaderboard as board
+from uproar.report.sections import leaks as evidence
+from uproar.report.sections import methods as cards
 from uproar.report.verdicts import VERDICTS
 from uproar.report.wording import duration, is_missing
 

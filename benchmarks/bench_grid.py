@@ -26,8 +26,9 @@ from uproar.data import load
 from uproar.dataset import Data, Split
 from uproar.models.architectures.small import cnn, mlp
 from uproar.models.training.ways import TorchLearner, Way, choose_way, initialise
+from uproar.protocols.experiment import Setting, prepare
+from uproar.protocols.ranks import Ranking
 from uproar.protocols.roar import roar
-from uproar.protocols.setting import Ranking, Setting, prepare
 from uproar.ranking import rank, removed_mask
 from uproar.remove.fill import mean
 from uproar.remove.removal import apply

@@ -15,7 +15,8 @@ from uproar.dataset import Data, Split
 from uproar.models.architectures import small as architectures
 from uproar.models.training.batches import Ranked, SharedInputs
 from uproar.models.training.ways import TorchLearner
-from uproar.protocols.setting import Ranking, Setting, prepare
+from uproar.protocols.experiment import Setting, prepare
+from uproar.protocols.ranks import Ranking
 from uproar.ranking import rank
 from uproar.remove import fill
 from uproar.types import Recipe

@@ -9,7 +9,8 @@ import torch
 import oracles
 from small_data import importances, ranked, small
 from uproar.models.training.batches import Batches, RandomlyRemoved, Ranked
-from uproar.protocols.setting import Ranks, arms
+from uproar.protocols.experiment import arms
+from uproar.protocols.ranks import Ranks
 from uproar.ranking import rank
 
 LAYOUTS = ["table", "grey", "colour"]

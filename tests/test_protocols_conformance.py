@@ -10,11 +10,12 @@ import pytest
 from small_data import CLASSES, ranking, setting, small
 from uproar.dataset import Data, Split
 from uproar.protocols import CURVES, PROTOCOLS
+from uproar.protocols.experiment import Setting, arms
 from uproar.protocols.leakage import mask_only
-from uproar.protocols.perturb import no_retrain
+from uproar.protocols.no_retrain import no_retrain
+from uproar.protocols.ranks import Ranking
 from uproar.protocols.retrain_once import retrain_once, train_once
 from uproar.protocols.roar import kar, roar
-from uproar.protocols.setting import Ranking, Setting, arms
 from uproar.ranking import rank
 from uproar.stats.leaks import leaking, leaks
 from uproar.types import Recipe

@@ -9,10 +9,11 @@ import torch
 from uproar.dataset import Data
 from uproar.explain.gradients.paths import IntegratedGradients
 from uproar.models.view import as_trained
+from uproar.protocols.experiment import Setting, arms
 from uproar.protocols.leakage import mask_only
+from uproar.protocols.ranks import Ranking
 from uproar.protocols.retrain_once import retrain_once, train_once
 from uproar.protocols.roar import kar, roar
-from uproar.protocols.setting import Ranking, Setting, arms
 from uproar.ranking import rank
 from uproar.testing import toy_setting
 

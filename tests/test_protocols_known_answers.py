@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 import oracles
-from uproar.protocols.perturb import no_retrain
+from uproar.protocols.experiment import arms
+from uproar.protocols.no_retrain import no_retrain
 from uproar.protocols.roar import roar
-from uproar.protocols.setting import arms
 from uproar.testing import known_ranking, toy_setting
 
 SHARED, OWN = "hooker-toy", "hooker-toy-independent"

@@ -11,11 +11,11 @@ import torch
 import oracles
 from small_data import factory, importances, ranking, setting, small
 from uproar.dataset import Data
+from uproar.protocols.experiment import Setting, arms
 from uproar.protocols.leakage import mask_only
-from uproar.protocols.perturb import no_retrain
+from uproar.protocols.no_retrain import no_retrain
 from uproar.protocols.retrain_once import retrain_once, train_once
 from uproar.protocols.roar import kar, roar
-from uproar.protocols.setting import Setting, arms
 from uproar.types import Recipe
 
 FRACTIONS = (0.0, 0.25, 0.5, 0.9, 1.0)

@@ -13,7 +13,8 @@ from hypothesis import given, strategies
 from hypothesis.extra.numpy import arrays
 
 from uproar.models.training.batches import RandomlyRemoved, Ranked, SharedInputs
-from uproar.protocols.setting import Ranks, arms
+from uproar.protocols.experiment import arms
+from uproar.protocols.ranks import Ranks
 from uproar.ranking import count, rank
 
 PAD, MASK = 0, 2

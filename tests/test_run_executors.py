@@ -14,10 +14,10 @@ import time
 
 import pytest
 
-from uproar.run import executors
+from uproar.run import local as executor
 from uproar.run.cell import Cell, Failure, Outcome, Skip
-from uproar.run.executors import local
 from uproar.run.files import StoreError, sweep
+from uproar.run.local import local
 from uproar.run.store import Store
 from uproar.types import Skipped, UproarError
 
@@ -212,8 +212,8 @@ def test_cells_in_work_get_the_chance_to_finish(tmp_path):
 
 
 def test_cells_that_do_not_leave_are_abandoned_without_a_trace(tmp_path, monkeypatch):
-    monkeypatch.setattr(executors, "GRACE_SECONDS", 0.05)
-    monkeypatch.setattr(executors, "LEAVE_SECONDS", 0.05)
+    monkeypatch.setattr(executor, "GRACE_SECONDS", 0.05)
+    monkeypatch.setattr(executor, "LEAVE_SECONDS", 0.05)
     store, both, release = Store(tmp_path), threading.Barrier(2, timeout=5), threading.Event()
 
     def work(cell: Cell) -> Outcome:
@@ -239,7 +239,7 @@ def test_cells_that_do_not_leave_are_abandoned_without_a_trace(tmp_path, monkeyp
 
 def test_threads_that_are_told_to_leave_do(tmp_path, monkeypatch, capfd):
     """A training loop returns to the interpreter at every step, and is left there."""
-    monkeypatch.setattr(executors, "GRACE_SECONDS", 0.05)
+    monkeypatch.setattr(executor, "GRACE_SECONDS", 0.05)
     before, left = threading.active_count(), []
 
     def work(cell: Cell) -> Outcome:
@@ -332,7 +332,7 @@ def test_stop_finishes_what_is_in_work_and_starts_nothing(tmp_path):
 INTERRUPTED = """
 import hashlib, sys
 from uproar.run.cell import Cell, Outcome
-from uproar.run.executors import local
+from uproar.run.local import local
 from uproar.run.store import Store
 
 def work(cell):

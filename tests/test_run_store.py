@@ -433,7 +433,7 @@ def test_the_layer_imports_no_torch():
     import subprocess
 
     program = (
-        "import sys, uproar.run.executors, uproar.run.progress; "
+        "import sys, uproar.run.local, uproar.run.progress; "
         "sys.exit('torch' in sys.modules or 'pandas' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

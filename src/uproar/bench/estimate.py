@@ -14,8 +14,8 @@ from uproar.bench.worker import Workbench
 from uproar.models.training.batches import SharedInputs
 from uproar.plan.job import ALL
 from uproar.plan.plan import Plan
+from uproar.protocols.ranks import Ranks
 from uproar.protocols.roar import roar
-from uproar.protocols.setting import Ranks
 from uproar.run.progress import duration
 from uproar.types import Skipped
 

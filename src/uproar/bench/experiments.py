@@ -13,7 +13,8 @@ from uproar.dataset import Data
 from uproar.models.learner import Learner
 from uproar.plan.job import ALL, ranking_cell
 from uproar.plan.spec import Spec
-from uproar.protocols.setting import Ranking, Setting, prepare, refilled
+from uproar.protocols.experiment import Setting, prepare, refilled
+from uproar.protocols.ranks import Ranking
 from uproar.registry import find
 from uproar.remove import REMOVALS
 from uproar.run.store import Store

@@ -9,7 +9,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from uproar.models.training.batches import WithoutOne
-from uproar.protocols.setting import Setting
+from uproar.protocols.experiment import Setting
 
 ARMS = 256  # models that are kept at once
 

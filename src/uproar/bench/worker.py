@@ -24,11 +24,12 @@ from uproar.models.learner import Fitted, Learner
 from uproar.models.view import HELD_OUT, Explained, as_trained
 from uproar.plan.job import ALL, Job, ranking_cell
 from uproar.plan.plan import Plan
+from uproar.protocols.experiment import Scores, Setting, arms
 from uproar.protocols.leakage import mask_only
-from uproar.protocols.perturb import no_retrain
+from uproar.protocols.no_retrain import no_retrain
+from uproar.protocols.ranks import Ranking
 from uproar.protocols.retrain_once import retrain_once, train_once
 from uproar.protocols.roar import kar, roar
-from uproar.protocols.setting import Ranking, Scores, Setting, arms
 from uproar.run.cell import Cell, Outcome
 from uproar.run.store import Store
 from uproar.seeding import seed_of

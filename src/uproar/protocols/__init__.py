@@ -46,7 +46,7 @@ PROTOCOLS = (
     Entry(
         name="no-retrain",
         summary="remove the most important features and ask the base model itself",
-        path="uproar.protocols.perturb:no_retrain",
+        path="uproar.protocols.no_retrain:no_retrain",
         paper="Samek et al. 2017, arXiv 1509.06321",
         kind="reliance",
         direction="lower",

@@ -8,8 +8,9 @@ from dataclasses import replace
 import torch
 
 from uproar.models.training.batches import SharedInputs
+from uproar.protocols.experiment import Scores, Setting
+from uproar.protocols.ranks import Ranking
 from uproar.protocols.roar import roar
-from uproar.protocols.setting import Ranking, Scores, Setting
 
 
 def mask_only(

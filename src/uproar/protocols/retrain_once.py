@@ -7,8 +7,9 @@ from dataclasses import replace
 
 from uproar.models.learner import Fitted
 from uproar.models.training.batches import RandomlyRemoved
-from uproar.protocols.perturb import no_retrain
-from uproar.protocols.setting import Ranking, Scores, Setting
+from uproar.protocols.experiment import Scores, Setting
+from uproar.protocols.no_retrain import no_retrain
+from uproar.protocols.ranks import Ranking
 
 
 def train_once(setting: Setting, *, seeds: Sequence[int], epochs: int) -> Fitted:

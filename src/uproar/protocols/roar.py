@@ -19,7 +19,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from uproar.protocols.setting import Ranking, Scores, Setting, arms
+from uproar.protocols.experiment import Scores, Setting, arms
+from uproar.protocols.ranks import Ranking
 
 
 def roar(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from uproar.models.learner import Fitted
-from uproar.protocols.setting import Ranking, Scores, Setting, arms
+from uproar.protocols.experiment import Scores, Setting, arms
+from uproar.protocols.ranks import Ranking
 
 
 def no_retrain(
@@ -33,7 +34,7 @@ def no_retrain(
 
     >>> from uproar.testing import toy_setting, known_ranking
     >>> setting, data = toy_setting("hooker-toy")
-    >>> from uproar.protocols.setting import arms
+    >>> from uproar.protocols.experiment import arms
     >>> ranking = known_ranking(data, "inverted-ranking")
     >>> state = setting.fit(arms(setting.train, ranking.train, [0.0]), [0])
     >>> falls = no_retrain(setting, state, ranking, fractions=[0.0, 0.5]).mean((1, 2))

@@ -16,6 +16,7 @@ check: .venv/installed-test
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
 	$(BIN)/python -m pytest -n auto -m "not slow"
 
 bench: .venv/installed-test

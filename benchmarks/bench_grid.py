@@ -25,8 +25,8 @@ from torch import nn
 from uproar.data import load
 from uproar.dataset import Data, Split
 from uproar.models.architectures.small import cnn, mlp
-from uproar.models.training.ways import TorchLearner, Way, choose_way, initialise
-from uproar.protocols.experiment import Setting, prepare
+from uproar.models.training.ways import TorchLearner, Training, choose_training, initialise
+from uproar.protocols.experiment import Experiment, prepare
 from uproar.protocols.ranks import Ranking
 from uproar.protocols.roar import roar
 from uproar.ranking import rank, removed_mask
@@ -72,13 +72,13 @@ def random_ranking(data: Data, seed: int) -> Ranking:
     )
 
 
-def setting_of(data: Data, architecture: Callable[[Data], nn.Module], recipe: Recipe) -> Setting:
+def setting_of(data: Data, architecture: Callable[[Data], nn.Module], recipe: Recipe) -> Experiment:
     factory = partial(architecture, data)
     sample = torch.from_numpy(data.train.inputs[:2]), torch.from_numpy(data.train.labels[:2])
     return prepare(
         data,
         mean(data),
-        learner=TorchLearner(factory, choose_way(factory, *sample)[0]),
+        learner=TorchLearner(factory, choose_training(factory, *sample)[0]),
         recipe=recipe,
         device=torch.device("cpu"),
         generator=np.random.default_rng(0),
@@ -86,18 +86,18 @@ def setting_of(data: Data, architecture: Callable[[Data], nn.Module], recipe: Re
 
 
 def plain_loop(
-    data: Data, setting: Setting, ranking: Ranking, fractions: tuple[float, ...], seed: int
+    data: Data, experiment: Experiment, ranking: Ranking, fractions: tuple[float, ...], seed: int
 ) -> tuple[float, list[float]]:
     """Train one model per fraction as one would write it; return seconds and test accuracies.
 
     Small products do not always gain from a second core, so the better setting is kept.
     """
-    return min(_plain_loop(data, setting, ranking, fractions, seed, n) for n in {1, CORES})
+    return min(_plain_loop(data, experiment, ranking, fractions, seed, n) for n in {1, CORES})
 
 
 def _plain_loop(
     data: Data,
-    setting: Setting,
+    experiment: Experiment,
     ranking: Ranking,
     fractions: tuple[float, ...],
     seed: int,
@@ -117,7 +117,7 @@ def _plain_loop(
             )
             for part, ranks in ((data.train, ranking.train), (data.test, ranking.test))
         )
-        model = train_plainly(setting, train, torch.from_numpy(data.train.labels), seed)
+        model = train_plainly(experiment, train, torch.from_numpy(data.train.labels), seed)
         with torch.no_grad():
             right = model(test).argmax(1) == torch.from_numpy(data.test.labels)
         accuracies.append(float(right.float().mean()))
@@ -125,9 +125,9 @@ def _plain_loop(
 
 
 def train_plainly(
-    setting: Setting, inputs: torch.Tensor, labels: torch.Tensor, seed: int
+    experiment: Experiment, inputs: torch.Tensor, labels: torch.Tensor, seed: int
 ) -> nn.Module:
-    recipe, model = setting.recipe, initialise(setting.learner.factory, seed)
+    recipe, model = experiment.recipe, initialise(experiment.learner.factory, seed)
     optimiser = torch.optim.Adam(model.parameters(), recipe.learning_rate)
     steps = recipe.epochs * -(-len(labels) // recipe.batch_size)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
@@ -142,13 +142,13 @@ def train_plainly(
     return model
 
 
-def ours(setting: Setting, rankings: list[Ranking]) -> tuple[float, list[np.ndarray]]:
+def ours(experiment: Experiment, rankings: list[Ranking]) -> tuple[float, list[np.ndarray]]:
     """Train fractions × seeds of every ranking, groups side by side as a run does."""
-    workers = 1 if setting.learner.way == "sequential" else CORES
+    workers = 1 if experiment.learner.training == "sequential" else CORES
 
     def group(ranking: Ranking) -> np.ndarray:
         torch.set_num_threads(1)
-        return roar(setting, ranking, fractions=FRACTIONS, seeds=SEEDS)
+        return roar(experiment, ranking, fractions=FRACTIONS, seeds=SEEDS)
 
     begun = time.perf_counter()
     with ThreadPoolExecutor(workers) as pool:
@@ -158,15 +158,15 @@ def ours(setting: Setting, rankings: list[Ranking]) -> tuple[float, list[np.ndar
 
 def dense_row(data: Data, recipe: Recipe, repeats: int) -> dict[str, Any]:
     """Compare for one recipe of the MLP, the three measurements in turn, and take medians."""
-    setting = setting_of(data, mlp, recipe)
+    experiment = setting_of(data, mlp, recipe)
     rankings = [random_ranking(data, seed) for seed in range(2 * CORES)]
-    work = operations(initialise(setting.learner.factory, 0), len(data.train), recipe)
+    work = operations(initialise(experiment.learner.factory, 0), len(data.train), recipe)
     trainings = len(rankings) * len(FRACTIONS) * len(SEEDS)
     ratios, shares, plain_ms, our_ms, gaps = [], [], [], [], []
     for repeat in range(repeats + 1):
         rate = matrix_rate()
-        plain_seconds, plain_accuracy = plain_loop(data, setting, rankings[0], FRACTIONS, 0)
-        our_seconds, our_accuracy = ours(setting, rankings)
+        plain_seconds, plain_accuracy = plain_loop(data, experiment, rankings[0], FRACTIONS, 0)
+        our_seconds, our_accuracy = ours(experiment, rankings)
         if repeat == 0:
             continue  # everything warms up
         plain_each, our_each = plain_seconds / len(FRACTIONS), our_seconds / trainings
@@ -207,29 +207,29 @@ def convolution_rows(repeats: int = 3) -> list[dict[str, Any]]:
     rows = []
     for side, channels, examples in ((8, 1, 1280), (32, 3, 512)):
         data, recipe = images(side, channels, examples), Recipe(epochs=2)
-        setting = setting_of(data, cnn, recipe)
+        experiment = setting_of(data, cnn, recipe)
         ranking, count = random_ranking(data, 0), len(FRACTIONS) * len(SEEDS)
-        plain, ways = [], {way: [] for way in ("stacked", "sequential")}
+        plain, ways = [], {training: [] for training in ("stacked", "sequential")}
         for repeat in range(repeats + 1):
-            seconds, _ = plain_loop(data, setting, ranking, FRACTIONS, 0)
-            measured = {way: _one_way(setting, ranking, way) for way in ways}
+            seconds, _ = plain_loop(data, experiment, ranking, FRACTIONS, 0)
+            measured = {training: _one_way(experiment, ranking, training) for training in ways}
             if repeat:
                 plain.append(seconds / len(FRACTIONS))
-                for way, spent in measured.items():
-                    ways[way].append(spent / count)
+                for training, spent in measured.items():
+                    ways[training].append(spent / count)
         base = statistics.median(plain)
         row = {"images": f"{side} × {side} × {channels}", "plain loop, ms": round(1e3 * base, 1)}
-        for way, spent in ways.items():
-            row[f"{way}, times faster"] = round(base / statistics.median(spent), 2)
-        rows.append(row | {"chosen": setting.learner.way})
+        for training, spent in ways.items():
+            row[f"{training}, times faster"] = round(base / statistics.median(spent), 2)
+        rows.append(row | {"chosen": experiment.learner.training})
     return rows
 
 
-def _one_way(setting: Setting, ranking: Ranking, way: Way) -> float:
+def _one_way(experiment: Experiment, ranking: Ranking, training: Training) -> float:
     torch.set_num_threads(CORES)
     begun = time.perf_counter()
-    learner = replace(setting.learner, way=way)
-    roar(replace(setting, learner=learner), ranking, fractions=FRACTIONS, seeds=SEEDS)
+    learner = replace(experiment.learner, training=training)
+    roar(replace(experiment, learner=learner), ranking, fractions=FRACTIONS, seeds=SEEDS)
     return time.perf_counter() - begun
 
 

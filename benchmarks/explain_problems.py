@@ -20,10 +20,10 @@ from uproar.data.image.patches import feature_of_value
 from uproar.dataset import Data, Split
 from uproar.models.architectures.resnet import resnet18
 from uproar.models.architectures.small import cnn, mlp
-from uproar.models.estimators.learner import AnsweringEstimator
+from uproar.models.estimators.learner import EstimatorPredictor
 from uproar.models.trained import TrainedModel
 from uproar.models.training.ways import initialise
-from uproar.models.view import as_trained
+from uproar.models.view import view_of
 
 CPU = torch.device("cpu")
 SIDE, PATCH = 32, 8  # of images, and of the squares of pixels that are their features
@@ -167,12 +167,12 @@ def _network(
 def _problem(
     title: str,
     data: Data,
-    answering: Any,
+    predictor: Any,
     examples: int,
     peer_rows: int,
     settings: Mapping[str, tuple[str, int]],
 ) -> Problem:
-    model = replace(as_trained(data, answering, CPU).model, refits=None)
+    model = replace(view_of(data, predictor, CPU), refits=None)
     inputs = torch.from_numpy(np.concatenate([data.test.inputs, data.train.inputs])[:examples])
     with torch.no_grad():
         targets = torch.cat([model(part).argmax(1) for part in inputs.split(64)])
@@ -182,7 +182,7 @@ def _problem(
 def table_trees(library: str) -> Problem:
     """Return the same table, and trees that one of three libraries has grown on it."""
     data = load("planted-table", seed=0)
-    answering = AnsweringEstimator(_grown(library, data), (0, 1), 2)
+    predictor = EstimatorPredictor(_grown(library, data), (0, 1), 2)
     settings = {
         "tree-shap": ("tree-shap", 512),
         "shap-tree": ("shap-tree", 512),
@@ -194,7 +194,7 @@ def table_trees(library: str) -> Problem:
             "kernel-shap": ("kernel-shap:coalitions=512", 8),
             "sage": ("sage:permutations=1:background=16:threshold=0", 1),
         }
-    return _problem(f"20 columns, {library}", data, answering, 2048, 2048, settings)
+    return _problem(f"20 columns, {library}", data, predictor, 2048, 2048, settings)
 
 
 def _grown(library: str, data: Data) -> Any:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from uproar.explain import EXPLAINERS
 from uproar.explain.chunks import CHUNK_BYTES
-from uproar.explain.family import Explained, explain_family
+from uproar.explain.family import Explanation, explain_family
 from uproar.explain.importance import ExplainerOfFunction
 from uproar.explain.names import ExplainerName, parse
 from uproar.registry import Entry
@@ -96,7 +96,7 @@ def generator_for(label: str, seed: int = 0) -> torch.Generator:
 
 def explained(
     name: ExplainerName | str, made: Made, *, seed: int = 0, chunk_bytes: int = CHUNK_BYTES
-) -> Explained:
+) -> Explanation:
     """Return what an explainer says of a few inputs, through the one door that runs use."""
     parsed = parse(name) if isinstance(name, str) else name
     (found,) = explain_family(

@@ -13,9 +13,9 @@ from torch import nn
 
 from uproar.dataset import Data, Split
 from uproar.models.architectures import small as architectures
-from uproar.models.training.batches import Ranked, SharedInputs
+from uproar.models.training.batches import RemovedByRank, SharedInputs
 from uproar.models.training.ways import TorchLearner
-from uproar.protocols.experiment import Setting, prepare
+from uproar.protocols.experiment import Experiment, prepare
 from uproar.protocols.ranks import Ranking
 from uproar.ranking import rank
 from uproar.remove import fill
@@ -61,18 +61,18 @@ def ranking(data: Data, seed: int = 0) -> Ranking:
     return Ranking.of(*(rank(values) for values in importances(data, seed)))
 
 
-def setting(
+def experiment(
     data: Data,
     *,
     model: str = "mlp",
     recipe: Recipe | None = None,
-    way: str = "dense",
+    training: str = "dense",
     removal: str = "mean",
-) -> Setting:
+) -> Experiment:
     return prepare(
         data,
         getattr(fill, removal)(data),
-        learner=TorchLearner(factory(model, data), way),
+        learner=TorchLearner(factory(model, data), training),
         recipe=recipe or Recipe(epochs=2),
         device=torch.device("cpu"),
         generator=np.random.default_rng(5),
@@ -83,7 +83,7 @@ def factory(model: str, data: Data) -> Callable[[], nn.Module]:
     return partial(getattr(architectures, model), data)
 
 
-def ranked(data: Data, counts: tuple[int, ...], *, fill_each: bool = False) -> Ranked:
+def ranked(data: Data, counts: tuple[int, ...], *, fill_each: bool = False) -> RemovedByRank:
     """Batches of the training inputs, filled with one value, or with noise of each example."""
     values = len(data.train), math.prod(data.input_shape)
     fill = torch.full((1, values[1]), 0.25)
@@ -92,7 +92,7 @@ def ranked(data: Data, counts: tuple[int, ...], *, fill_each: bool = False) -> R
     ranks = ranking(data).train.values.reshape(len(data.train), -1)
     inputs = torch.from_numpy(data.train.inputs.reshape(values))
     shared = SharedInputs(inputs, fill, data.features, data.input_shape)
-    return Ranked(shared, torch.from_numpy(ranks), counts)
+    return RemovedByRank(shared, torch.from_numpy(ranks), counts)
 
 
 def public(module: ModuleType) -> set[str]:

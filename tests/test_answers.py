@@ -10,7 +10,7 @@ import torch
 from scipy.stats import binomtest
 
 from small_data import small
-from uproar.bench.base_model import answers_of, facts_of, luck_of, texts_of
+from uproar.bench.base_model import chance_p_value, facts_of, predictions_of, texts_of
 from uproar.data import load
 from uproar.dataset import Data, Split, label_text
 
@@ -33,7 +33,7 @@ def values(labels: list[float], **options) -> Data:
 
 def test_classes_are_explained_for_the_predicted_one():
     part = Split(np.eye(3, dtype=np.float32), np.array([0, 1, 1]))
-    answers = answers_of(lambda inputs: inputs, part, CPU)
+    answers = predictions_of(lambda inputs: inputs, part, CPU)
     assert answers.targets.tolist() == answers.predicted.tolist() == [0, 1, 2]
     assert answers.scores.tolist() == [True, True, False]
     assert answers.scores.dtype == bool
@@ -42,7 +42,7 @@ def test_classes_are_explained_for_the_predicted_one():
 
 def test_values_have_one_output_and_scores_whose_mean_is_r_squared():
     data = values([0.0, 1.0, 2.0, 5.0])
-    answers = answers_of(lambda inputs: inputs[:, :1] * 0.5, data.test, CPU)
+    answers = predictions_of(lambda inputs: inputs[:, :1] * 0.5, data.test, CPU)
     assert answers.targets.tolist() == [0, 0, 0, 0]
     np.testing.assert_allclose(answers.predicted, [0, 0.5, 1, 2.5])
     # Squared errors 0, 0.25, 1, 6.25 of mean 1.875, over the variance of 0, 1, 2, 5.
@@ -56,9 +56,9 @@ def test_passes_of_any_size_answer_the_same(monkeypatch):
     def asked(inputs):
         return inputs.flatten(1) @ weights
 
-    whole = answers_of(asked, data.test, CPU)
+    whole = predictions_of(asked, data.test, CPU)
     monkeypatch.setattr("uproar.bench.base_model.rows_per_pass", lambda inputs: len(inputs) // 10)
-    parts = answers_of(asked, data.test, CPU)
+    parts = predictions_of(asked, data.test, CPU)
     np.testing.assert_array_equal(whole.predicted, parts.predicted)
     np.testing.assert_array_equal(whole.scores, parts.scores)
 
@@ -66,22 +66,22 @@ def test_passes_of_any_size_answer_the_same(monkeypatch):
 def test_an_empty_split_has_no_score():
     data = small("table")
     none = Split(data.test.inputs[:0], data.test.labels[:0])
-    assert answers_of(len, none, CPU).summary() == {"score": None, "examples": 0}
+    assert predictions_of(len, none, CPU).summary() == {"score": None, "examples": 0}
 
 
 def test_luck_of_classes_is_a_binomial_test_against_the_majority_of_train():
     data = small("table")  # validation has 12 examples, 4 of each class
     scores = np.array([True] * 9 + [False] * 3)
     expected = binomtest(9, 12, 1 / 3, "greater").pvalue
-    assert luck_of(data, scores) == pytest.approx(expected)
-    assert luck_of(data, ~scores) > 0.5
-    assert luck_of(data, scores[:1]) == 0.0
+    assert chance_p_value(data, scores) == pytest.approx(expected)
+    assert chance_p_value(data, ~scores) > 0.5
+    assert chance_p_value(data, scores[:1]) == 0.0
 
 
 def test_luck_of_values_is_a_test_of_the_scores_against_zero():
     data = values([0.0, 1.0, 2.0])
-    assert luck_of(data, np.array([0.9, 0.8, 1.0], np.float32)) < 0.01
-    assert luck_of(data, np.array([-0.9, 0.8, 0.1], np.float32)) > 0.3
+    assert chance_p_value(data, np.array([0.9, 0.8, 1.0], np.float32)) < 0.01
+    assert chance_p_value(data, np.array([-0.9, 0.8, 0.1], np.float32)) > 0.3
 
 
 def test_labels_are_told_by_name_or_in_their_own_units():

@@ -34,7 +34,7 @@ from uproar.models.architectures.transformer import (
 )
 from uproar.models.trained import TrainedModel
 from uproar.models.training.ways import initialise
-from uproar.models.view import as_trained
+from uproar.models.view import view_of
 from uproar.types import Skipped
 
 torch.set_num_threads(1)
@@ -54,12 +54,12 @@ def module(seed: int = 0) -> Transformer:
     return found
 
 
-def as_seen(answering: nn.Module, *, examples: int = 6) -> tuple[TrainedModel, Tensor, Tensor]:
+def as_seen(predictor: nn.Module, *, examples: int = 6) -> tuple[TrainedModel, Tensor, Tensor]:
     """Return a model on token ids as explainers see it, inputs with padding, and targets."""
     data = texts()
-    explained = as_trained(data, answering, CPU)
+    explained = view_of(data, predictor, CPU)
     inputs = explained.seen(torch.from_numpy(data.test.inputs[:examples]))
-    return explained.model, inputs, torch.arange(examples) % 3
+    return explained, inputs, torch.arange(examples) % 3
 
 
 def tokens_of(explainer: Callable[..., Tensor], *given: Any) -> Tensor:
@@ -182,14 +182,14 @@ class Encoder(nn.Module):
 
 
 def test_the_encoder_of_torch_does_not_hide_its_weights() -> None:
-    answering = Encoder().eval()
+    predictor = Encoder().eval()
     ids = torch.from_numpy(texts().test.inputs[:6])
     with torch.no_grad():
-        plain = answering(ids)  # on the fast path, which computes no weights
+        plain = predictor(ids)  # on the fast path, which computes no weights
         with AttentionWeights(rows=6, tokens=LENGTH) as seen:
-            outputs = answering(ids)
+            outputs = predictor(ids)
         torch.testing.assert_close(outputs, plain)
-        hidden, first = answering.token(ids), answering.encoder.layers[0].self_attn
+        hidden, first = predictor.token(ids), predictor.encoder.layers[0].self_attn
         _, weights = first(hidden, hidden, hidden, key_padding_mask=ids == 0)
     assert len(seen.noted) == 2
     torch.testing.assert_close(seen.blocks()[0].mean(1), weights)
@@ -211,8 +211,8 @@ def test_padding_gets_nothing_even_where_it_is_read(
 
 
 def test_where_the_first_token_is_read_its_attention_counts() -> None:
-    answering = Encoder("first").eval().requires_grad_(False)
-    model, inputs, targets = as_seen(answering)
+    predictor = Encoder("first").eval().requires_grad_(False)
+    model, inputs, targets = as_seen(predictor)
     with torch.no_grad(), AttentionWeights(rows=6, tokens=LENGTH) as seen:
         model(inputs)
     blocks = [block.double().numpy() for block in seen.blocks()]
@@ -239,9 +239,9 @@ class OnValues(nn.Module):
         return self.head(functional.scaled_dot_product_attention(*parts, is_causal=True)[:, -1])
 
 
-def on_values(shape: tuple[int, ...], answering: nn.Module | None = None) -> TrainedModel:
+def on_values(shape: tuple[int, ...], predictor: nn.Module | None = None) -> TrainedModel:
     channels = shape[0] if len(shape) == 2 else 1
-    chosen = (answering or OnValues(channels)).eval().requires_grad_(False)
+    chosen = (predictor or OnValues(channels)).eval().requires_grad_(False)
     kind = {1: "table", 2: "series", 3: "image"}[len(shape)]
     axes = 2 if kind == "image" else 1
     return TrainedModel(chosen, *[torch.zeros(shape)] * 3, axes, kind)  # type: ignore[arg-type]
@@ -292,19 +292,19 @@ def test_many_tokens_go_in_small_passes() -> None:
 
 
 def test_only_this_threads_weights_are_noted() -> None:
-    answering, noted = Encoder().eval(), []
+    predictor, noted = Encoder().eval(), []
     ids = torch.from_numpy(texts().test.inputs[:6])
     main = threading.current_thread()
 
     def meanwhile(_: nn.Module, given: tuple[Tensor, ...]) -> None:
         if threading.current_thread() is main:
-            other = threading.Thread(target=lambda: noted.append(answering(given[0][:3])))
+            other = threading.Thread(target=lambda: noted.append(predictor(given[0][:3])))
             other.start()
             other.join(10)
 
-    answering.register_forward_pre_hook(meanwhile)
+    predictor.register_forward_pre_hook(meanwhile)
     with torch.no_grad(), AttentionWeights(rows=6, tokens=LENGTH) as seen:
-        answering(ids)
+        predictor(ids)
     assert len(noted) == 1
     assert [len(block) for block in seen.blocks()] == [6, 6]
 
@@ -353,9 +353,9 @@ class Pooling(nn.Module):
     ],
 )
 def test_models_without_attention_among_features_are_skipped(
-    explainer: Callable[..., Tensor], answering: Any, message: str
+    explainer: Callable[..., Tensor], predictor: Any, message: str
 ) -> None:
-    model = replace(on_values((6,)), module=answering)
+    model = replace(on_values((6,)), module=predictor)
     with pytest.raises(Skipped, match=message):
         explainer(model, torch.rand(2, 6), torch.tensor([0, 0]), torch.Generator())
 

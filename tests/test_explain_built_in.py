@@ -29,7 +29,7 @@ import oracles
 from test_explain_perturbation import make
 from uproar.explain.controls.dependence import Correlation, MutualInformation
 from uproar.explain.function.built_in import Coefficients, Gain, Impurity
-from uproar.models.estimators.learner import AnsweringEstimator
+from uproar.models.estimators.learner import EstimatorPredictor
 from uproar.models.trained import TrainedModel
 from uproar.types import Skipped
 
@@ -44,10 +44,10 @@ PAIRS = torch.tensor([0, 1, 1, 0])
 
 def model_of(module: Any, *, groups: Tensor | None = None, labels: Any = VALUES) -> TrainedModel:
     """Return a model; estimators need no knowledge of classes to be asked for what they are."""
-    answering = module if isinstance(module, nn.Module) else AnsweringEstimator(module, (), 0)
+    predictor = module if isinstance(module, nn.Module) else EstimatorPredictor(module, (), 0)
     inputs = torch.from_numpy(INPUTS)
     return TrainedModel(
-        *(answering, *[torch.zeros(4)] * 3, 1),
+        *(predictor, *[torch.zeros(4)] * 3, 1),
         groups=groups,
         held_out=(inputs, torch.as_tensor(labels)),
         background=inputs,

@@ -32,7 +32,7 @@ from uproar.registry import Entry
 from uproar.types import Kind, Skipped
 
 SMALL = {"references": 3, "permutations": 2, "steps": 3}
-hooking = pytest.mark.filterwarnings("ignore:Setting :UserWarning")
+hooking = pytest.mark.filterwarnings("ignore:Experiment :UserWarning")
 
 
 def frozen(*layers: nn.Module) -> nn.Module:

@@ -14,7 +14,7 @@ from torch import nn
 
 from kinds import measured, table
 from small_data import small
-from uproar.bench.explaining import Rankings, explain
+from uproar.bench.explaining import RankedExplanation, explain
 from uproar.dataset import Data, Split
 from uproar.explain import EXPLAINERS
 from uproar.explain.family import explain_family
@@ -22,7 +22,7 @@ from uproar.explain.importance import Importance, mean_absolute
 from uproar.explain.names import parse
 from uproar.models.architectures.small import mlp
 from uproar.models.trained import TrainedModel
-from uproar.models.view import Explained, as_trained
+from uproar.models.view import view_of
 from uproar.ranking import rank
 from uproar.types import Skipped
 
@@ -72,14 +72,14 @@ def test_explainers_of_the_function_say_what_they_estimate(entry: Any) -> None:
 # --- local explanations, averaged -----------------------------------------------------------------
 
 
-def made(layout: str) -> tuple[Explained, Data]:
+def made(layout: str) -> tuple[TrainedModel, Data]:
     data = small(layout)
     torch.manual_seed(0)
     module = mlp(data).eval().requires_grad_(requires_grad=False)
-    return as_trained(data, module, CPU), data
+    return view_of(data, module, CPU), data
 
 
-def explained(layout: str, *names: str) -> dict[str, Rankings]:
+def explained(layout: str, *names: str) -> dict[str, RankedExplanation]:
     seen, data = made(layout)
     zeros = {part: np.zeros(len(getattr(data, part)), np.int64) for part in ("train", "test")}
     return explain(
@@ -105,11 +105,11 @@ def test_global_is_the_mean_absolute_importance_of_held_out_examples(
     layout: str, name: str, local: str
 ) -> None:
     seen, data = made(layout)
-    inputs, _ = seen.model.held_out
-    predicted = seen.model(inputs).argmax(1)
+    inputs, _ = seen.held_out
+    predicted = seen(inputs).argmax(1)
     base = parse(local)
     (one,) = explain_family(
-        *(base.load(), [base], seen.model, inputs, predicted), lambda _: torch.Generator()
+        *(base.load(), [base], seen, inputs, predicted), lambda _: torch.Generator()
     )
     sizes = np.abs(one.importance.reshape(len(inputs), -1).astype(np.float64))
     found = explained(layout, name)[name]
@@ -154,7 +154,7 @@ def test_global_needs_held_out_examples() -> None:
     empty = Split(data.train.inputs[:0], data.train.labels[:0])
     torch.manual_seed(0)
     module = mlp(data).eval().requires_grad_(requires_grad=False)
-    seen = as_trained(replace(data, validation=empty), module, CPU)
+    seen = view_of(replace(data, validation=empty), module, CPU)
     with pytest.raises(Skipped, match="an explanation of the function needs held-out examples"):
         explain(*(seen, data, [parse("global-grad")]), targets={}, explainers={}, seed=0, shown=[0])
 

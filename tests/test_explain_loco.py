@@ -1,4 +1,4 @@
-"""Leave one covariate out: refits on the work bench against slow loops, closed forms, nulls."""
+"""Leave one covariate out: refits on the bench against slow loops, closed forms, nulls."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import Tensor
 import gaussians
 import oracles
 from kinds import measured, table
-from small_data import LAYOUTS, setting, small
+from small_data import LAYOUTS, experiment, small
 from uproar.bench import refits
 from uproar.bench.refits import without_each
 from uproar.dataset import Data
@@ -145,27 +145,27 @@ def test_models_are_those_of_data_without_the_column(
 ) -> None:
     data, recipe = small("table"), Recipe(epochs=3)
     held_out = torch.from_numpy(data.validation.inputs)
-    bench = setting(data, recipe=recipe, way=way, removal="zero")
-    found = without_each(bench, held_out, seed=3)
+    worker = experiment(data, recipe=recipe, training=way, removal="zero")
+    found = without_each(worker, held_out, seed=3)
     assert found.shape == (7, 12, 3)
     for feature in (0, 4):
         alone = without(data, feature)
-        own = setting(alone, recipe=recipe, way=way, removal="zero")
+        own = experiment(alone, recipe=recipe, training=way, removal="zero")
         expected = without_each(own, torch.from_numpy(alone.validation.inputs), seed=3)[0]
         torch.testing.assert_close(found[1 + feature], expected, rtol=1e-3, atol=1e-4)
     monkeypatch.setattr(refits, "ARMS", 3)  # fewer models at once are the same models
-    torch.testing.assert_close(without_each(bench, held_out, seed=3), found, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(without_each(worker, held_out, seed=3), found, rtol=1e-3, atol=1e-4)
 
 
 def test_estimators_are_fitted_without_the_column() -> None:
     data = small("table")
     values = np.random.default_rng(0).standard_normal(len(data.train)).astype(np.float32)
     data = replace(data, class_names=(), train=replace(data.train, labels=values))
-    bench = replace(
-        setting(data, removal="zero"),
+    worker = replace(
+        experiment(data, removal="zero"),
         learner=EstimatorLearner(LinearRegression(), classes=0, processes=1),
     )
-    found = without_each(bench, torch.from_numpy(data.validation.inputs), seed=0)
+    found = without_each(worker, torch.from_numpy(data.validation.inputs), seed=0)
     for feature in range(-1, 6):
         kept = [value for value in range(6) if value != feature]
         fitted = LinearRegression().fit(data.train.inputs[:, kept], values)
@@ -176,9 +176,9 @@ def test_estimators_are_fitted_without_the_column() -> None:
 def test_frozen_models_are_skipped() -> None:
     data = small("table")
     frozen = FrozenLearner(lambda inputs: inputs[:, :3], answers=3)
-    bench = replace(setting(data, removal="zero"), learner=frozen)
+    worker = replace(experiment(data, removal="zero"), learner=frozen)
     with pytest.raises(Skipped, match="cannot be trained from scratch"):
-        without_each(bench, torch.from_numpy(data.validation.inputs), seed=0)
+        without_each(worker, torch.from_numpy(data.validation.inputs), seed=0)
 
 
 @pytest.mark.slow

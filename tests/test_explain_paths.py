@@ -26,7 +26,7 @@ from uproar.explain.names import parse
 from uproar.models.architectures.transformer import transformer
 from uproar.models.trained import TrainedModel
 from uproar.models.training.ways import initialise
-from uproar.models.view import as_trained
+from uproar.models.view import view_of
 from uproar.types import Skipped, UproarError
 
 torch.set_num_threads(1)
@@ -293,13 +293,13 @@ def test_expected_gradients_from_one_reference_approach_integrated_gradients() -
 
 def test_expected_gradients_of_text_leave_the_ids_and_give_padding_nothing() -> None:
     data = texts()
-    explained = as_trained(data, initialise(partial(transformer, data), 0).eval(), CPU)
+    explained = view_of(data, initialise(partial(transformer, data), 0).eval(), CPU)
     inputs = explained.seen(torch.from_numpy(data.test.inputs))
     targets = torch.arange(len(inputs)) % 3
     seen = []
-    module = explained.model.network
+    module = explained.network
     handle = module.register_forward_pre_hook(lambda _, given: seen.append(given[0][:, 0]))
-    got = ExpectedGradients(5)(explained.model, inputs, targets, seeded())
+    got = ExpectedGradients(5)(explained, inputs, targets, seeded())
     handle.remove()
     assert torch.equal(torch.cat(seen), inputs[:, 0].repeat(5, 1))
     assert not got[:, 0].any()
@@ -461,7 +461,7 @@ def test_an_input_at_the_baseline_gets_nothing() -> None:
 
 def test_vectors_of_words_have_no_values_to_go_first() -> None:
     data = texts()
-    explained = as_trained(data, initialise(partial(transformer, data), 0).eval(), CPU)
+    explained = view_of(data, initialise(partial(transformer, data), 0).eval(), CPU)
     inputs = explained.seen(torch.from_numpy(data.test.inputs))
     with pytest.raises(Skipped, match="values that mean something each, and vectors do not"):
-        GuidedIntegratedGradients()(explained.model, inputs, torch.zeros(20).long(), seeded())
+        GuidedIntegratedGradients()(explained, inputs, torch.zeros(20).long(), seeded())

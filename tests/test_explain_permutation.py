@@ -20,7 +20,7 @@ from uproar.explain.function.permutation import Permutation
 from uproar.explain.function.shuffles import values_of_features
 from uproar.models.architectures.transformer import transformer
 from uproar.models.trained import TrainedModel
-from uproar.models.view import as_trained
+from uproar.models.view import view_of
 from uproar.types import Skipped
 
 
@@ -271,7 +271,7 @@ def test_positions_of_text_are_shuffled_with_their_tokens() -> None:
     data = load("planted-words", seed=0)
     torch.manual_seed(0)
     module = transformer(data).eval().requires_grad_(requires_grad=False)
-    model = as_trained(data, module, torch.device("cpu")).model
+    model = view_of(data, module, torch.device("cpu"))
     few = model.held_out[0][:20], model.held_out[1][:20]
     small = TrainedModel(
         *(model.module, model.black, model.mean, model.spread, 1),

@@ -32,7 +32,7 @@ from uproar.explain.packages.shap_methods import ShapKernel, ShapPermutation
 from uproar.explain.packages.shap_models import ShapLinear, ShapTree
 from uproar.explain.packages.shap_networks import ShapDeep, ShapGradient
 from uproar.explain.trees.shapley import tree_shap
-from uproar.models.estimators.learner import AnsweringEstimator
+from uproar.models.estimators.learner import EstimatorPredictor
 from uproar.models.trained import TrainedModel
 from uproar.types import Skipped, UproarError
 
@@ -60,7 +60,7 @@ def trained(module: Any, background: Any = COLUMNS, **options: Any) -> TrainedMo
 
 
 def estimated(estimator: Any, classes: tuple[int, ...] = (), outputs: int = 0) -> TrainedModel:
-    return trained(AnsweringEstimator(estimator, classes, outputs or len(classes)))
+    return trained(EstimatorPredictor(estimator, classes, outputs or len(classes)))
 
 
 def frozen(*layers: nn.Module) -> nn.Module:
@@ -254,11 +254,11 @@ def test_trees_after_the_best_one_do_not_count() -> None:
 
 def test_interventional_values_are_shapley_values_over_the_background() -> None:
     estimator = RandomForestRegressor(3, max_depth=4, random_state=0).fit(COLUMNS[:, :4], VALUES)
-    answering = AnsweringEstimator(estimator, (), 0)
-    model = trained(answering, COLUMNS[:, :4])
+    predictor = EstimatorPredictor(estimator, (), 0)
+    model = trained(predictor, COLUMNS[:, :4])
     found = explained(ShapTree("interventional", BACKGROUND), model, COLUMNS[:2, :4], 0)
     for example in range(2):
-        answer = mean_answers(answering, COLUMNS[example, :4], COLUMNS[:7, :4], np.arange(4), 0)
+        answer = mean_answers(predictor, COLUMNS[example, :4], COLUMNS[:7, :4], np.arange(4), 0)
         close(found[example], oracles.shapley_values(answer, 4))
 
 

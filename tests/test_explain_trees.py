@@ -32,7 +32,7 @@ import oracles
 from uproar.explain.trees import paths
 from uproar.explain.trees.arrays import Nodes, Trees
 from uproar.explain.trees.shapley import saabas, tree_shap
-from uproar.models.estimators.learner import AnsweringEstimator
+from uproar.models.estimators.learner import EstimatorPredictor
 from uproar.models.trained import TrainedModel
 from uproar.types import Skipped
 
@@ -57,8 +57,8 @@ def explained(
     inputs: np.ndarray = INPUTS,
 ) -> np.ndarray:
     """Explain ``inputs``; the outputs are what an estimator says of classes."""
-    answering = AnsweringEstimator(estimator, classes, outputs or len(classes))
-    model = TrainedModel(answering, *[torch.zeros(4)] * 3, feature_axes=1)
+    predictor = EstimatorPredictor(estimator, classes, outputs or len(classes))
+    model = TrainedModel(predictor, *[torch.zeros(4)] * 3, feature_axes=1)
     wanted = torch.as_tensor(np.broadcast_to(targets, len(inputs)).copy())
     return explainer(model, torch.from_numpy(inputs), wanted, torch.Generator()).numpy()
 
@@ -85,8 +85,8 @@ def constant(rest: np.ndarray, tolerance: float = 1e-5) -> None:
 def test_one_split(estimator: Any) -> None:
     inputs = np.array([[0.0, 5.0], [0.0, 5.0], [1.0, 5.0], [1.0, 5.0], [1.0, 5.0]], np.float32)
     estimator.fit(inputs, np.array([0.0, 0.0, 4.0, 4.0, 4.0]))
-    answering = AnsweringEstimator(estimator, (), 0)
-    model = TrainedModel(answering, *[torch.zeros(2)] * 3, feature_axes=1)
+    predictor = EstimatorPredictor(estimator, (), 0)
+    model = TrainedModel(predictor, *[torch.zeros(2)] * 3, feature_axes=1)
     both, targets = torch.tensor([[0.0, 5.0], [1.0, 5.0]]), torch.tensor([0, 0])
     found = tree_shap(model, both, targets, torch.Generator())
     # The mean answer is 2.4, and the first value alone makes it 0 or 4.
@@ -161,7 +161,7 @@ def test_trees_after_the_best_one_do_not_count() -> None:
 def test_attributions_have_the_shape_of_the_inputs() -> None:
     images = INPUTS.reshape(90, 1, 2, 2)
     estimator = XGBRegressor(**SMALL).fit(INPUTS, VALUES)
-    model = TrainedModel(AnsweringEstimator(estimator, (), 0), *[torch.zeros(1, 2, 2)] * 3, 2)
+    model = TrainedModel(EstimatorPredictor(estimator, (), 0), *[torch.zeros(1, 2, 2)] * 3, 2)
     found = tree_shap(model, torch.from_numpy(images), torch.zeros(90).long(), torch.Generator())
     assert found.shape == images.shape
     assert found.dtype == torch.float32

@@ -12,14 +12,14 @@ from sklearn.tree import DecisionTreeClassifier
 from torch import nn
 
 from small_data import small
-from uproar.bench.explaining import Rankings, explain, gallery_examples
+from uproar.bench.explaining import RankedExplanation, explain, gallery_examples
 from uproar.data import load
 from uproar.dataset import Data, Split
 from uproar.explain.names import parse
 from uproar.models.architectures.small import linear
 from uproar.models.architectures.transformer import transformer
-from uproar.models.estimators.learner import AnsweringEstimator
-from uproar.models.view import as_trained
+from uproar.models.estimators.learner import EstimatorPredictor
+from uproar.models.view import view_of
 from uproar.ranking import rank
 
 CPU = torch.device("cpu")
@@ -39,7 +39,7 @@ def targets(data: Data) -> dict[str, np.ndarray]:
 
 def explained(data: Data, *names: str, module=None, shown=(0, 3), **explainers) -> dict:
     return explain(
-        as_trained(data, module or trained(data), CPU),
+        view_of(data, module or trained(data), CPU),
         data,
         [parse(name, extra_bases=(*explainers, *data.known_importance)) for name in names],
         targets=targets(data),
@@ -99,12 +99,12 @@ def test_functions_of_token_ids_keep_what_is_known_of_them():
     }
     data = replace(data, **few, known_importance={})
     grown = DecisionTreeClassifier(max_depth=3).fit(data.train.inputs, data.train.labels)
-    model = as_trained(data, AnsweringEstimator(grown, (0, 1), 2), CPU).model
+    model = view_of(data, EstimatorPredictor(grown, (0, 1), 2), CPU)
     assert model.module.estimator is grown
     assert copy.deepcopy(model.module).outputs == 2
     with pytest.raises(AttributeError, match="nothing"):
         _ = model.module.nothing
-    found = explained(data, "saabas", module=AnsweringEstimator(grown, (0, 1), 2))["saabas"]
+    found = explained(data, "saabas", module=EstimatorPredictor(grown, (0, 1), 2))["saabas"]
     used = set(grown.tree_.feature[grown.tree_.feature >= 0])
     assert set(np.flatnonzero(found.shown.any(0))) <= used
 
@@ -178,13 +178,13 @@ def test_tokens_that_an_example_lacks_come_last():
 def test_text_is_explained_through_its_embedding():
     data = load("planted-words", seed=0)
     module = trained(data, transformer)
-    found = as_trained(data, module, CPU)
+    found = view_of(data, module, CPU)
     seen = found.seen(torch.from_numpy(data.test.inputs[:2]))
     assert seen.is_floating_point()
     assert seen.ndim == 3
-    assert found.model.black.shape == (seen.shape[1], 1)  # of (width, length)
+    assert found.black.shape == (seen.shape[1], 1)  # of (width, length)
     np.testing.assert_allclose(
-        found.model.module(seen).numpy(),
+        found.module(seen).numpy(),
         module(torch.from_numpy(data.test.inputs[:2])).numpy(),
         atol=1e-5,
     )
@@ -192,26 +192,26 @@ def test_text_is_explained_through_its_embedding():
 
 def test_what_explainers_know_of_the_data():
     image = replace(small("grey"), value_range=(-5.0, 5.0))
-    model = as_trained(image, trained(image), CPU).model
+    model = view_of(image, trained(image), CPU)
     assert model.black.unique().tolist() == [-5.0]
     assert model.spread.unique().tolist() == [10.0]
     table = small("table")
-    model = as_trained(table, trained(table), CPU).model
+    model = view_of(table, trained(table), CPU)
     assert not model.black.any()
     np.testing.assert_allclose(model.mean, table.train.inputs.mean(0), atol=1e-6)
     np.testing.assert_allclose(model.spread, np.ptp(table.train.inputs, axis=0), rtol=1e-6)
     assert len(model.held_out[0]) == 12
     none = Split(table.train.inputs[:0], table.train.labels[:0])
-    assert as_trained(replace(table, validation=none), trained(table), CPU).model.held_out is None
+    assert view_of(replace(table, validation=none), trained(table), CPU).held_out is None
 
 
 def test_digests_go_by_the_ranks_alone():
     ranks = np.arange(6, dtype=np.uint8).reshape(2, 3)
     shown = np.zeros((1, 3), np.float32)
-    first = Rankings(ranks, ranks, shown, 1.0)
-    assert first.digest() == Rankings(ranks.copy(), ranks, shown + 1, 2.0).digest()
-    assert first.digest() != Rankings(ranks[::-1], ranks, shown).digest()
-    assert first.digest() != Rankings(ranks, ranks[::-1], shown).digest()
+    first = RankedExplanation(ranks, ranks, shown, 1.0)
+    assert first.digest() == RankedExplanation(ranks.copy(), ranks, shown + 1, 2.0).digest()
+    assert first.digest() != RankedExplanation(ranks[::-1], ranks, shown).digest()
+    assert first.digest() != RankedExplanation(ranks, ranks[::-1], shown).digest()
 
 
 def test_the_gallery_takes_classes_in_turn_and_values_evenly():

@@ -16,7 +16,7 @@ SAMPLE = torch.randn(4, 6, generator=torch.Generator().manual_seed(0))
 IDS = torch.tensor([[3, 1, 4], [1, 5, 9], [2, 6, 5], [3, 5, 8]])
 
 
-class Answering(nn.Module):
+class Predictor(nn.Module):
     """A linear layer, and a function of what it answers."""
 
     def __init__(self, outputs: int, function: Callable[[torch.Tensor], object]) -> None:
@@ -28,7 +28,7 @@ class Answering(nn.Module):
 
 
 def without_gradients() -> nn.Module:
-    return Answering(1, torch.sigmoid).requires_grad_(False)
+    return Predictor(1, torch.sigmoid).requires_grad_(False)
 
 
 def of_tokens(*layers: nn.Module) -> nn.Module:
@@ -39,29 +39,29 @@ FORMS: dict[str, tuple[Callable[[], nn.Module], int, str]] = {
     "three logits": (lambda: nn.Linear(6, 3), 3, "logits"),
     "two logits": (lambda: nn.Linear(6, 2), 2, "logits"),
     "log-probabilities": (lambda: nn.Sequential(nn.Linear(6, 3), nn.LogSoftmax(1)), 3, "logits"),
-    "small positive logits": (lambda: Answering(3, lambda z: z.relu() / 100), 3, "logits"),
+    "small positive logits": (lambda: Predictor(3, lambda z: z.relu() / 100), 3, "logits"),
     "softmax": (lambda: nn.Sequential(nn.Linear(6, 3), nn.Softmax(1)), 3, "probabilities"),
     "softmax and clamp": (
-        lambda: Answering(3, lambda z: z.softmax(1).clamp(1e-9, 1)),
+        lambda: Predictor(3, lambda z: z.softmax(1).clamp(1e-9, 1)),
         3,
         "probabilities",
     ),
-    "a sigmoid each": (lambda: Answering(3, torch.sigmoid), 3, "probabilities"),
+    "a sigmoid each": (lambda: Predictor(3, torch.sigmoid), 3, "probabilities"),
     "one logit, column": (lambda: nn.Linear(6, 1), 2, "single logit"),
-    "one logit, flat": (lambda: Answering(1, lambda z: z[:, 0]), 2, "single logit"),
-    "sigmoid, column": (lambda: Answering(1, torch.sigmoid), 2, "single probability"),
+    "one logit, flat": (lambda: Predictor(1, lambda z: z[:, 0]), 2, "single logit"),
+    "sigmoid, column": (lambda: Predictor(1, torch.sigmoid), 2, "single probability"),
     "sigmoid, flat": (
-        lambda: Answering(1, lambda z: z.sigmoid().squeeze(-1)),
+        lambda: Predictor(1, lambda z: z.sigmoid().squeeze(-1)),
         2,
         "single probability",
     ),
     "one of a softmax": (
-        lambda: Answering(2, lambda z: z.softmax(1)[:, 1]),
+        lambda: Predictor(2, lambda z: z.softmax(1)[:, 1]),
         2,
         "single probability",
     ),
-    "the rest to 1": (lambda: Answering(1, lambda z: 1 - z.sigmoid()), 2, "single probability"),
-    "one positive logit": (lambda: Answering(1, torch.abs), 2, "single logit"),
+    "the rest to 1": (lambda: Predictor(1, lambda z: 1 - z.sigmoid()), 2, "single probability"),
+    "one positive logit": (lambda: Predictor(1, torch.abs), 2, "single logit"),
     "frozen sigmoid": (without_gradients, 2, "single probability"),
 }
 
@@ -98,7 +98,7 @@ def test_forms_of_answers_to_tokens() -> None:
 
 def test_forms_of_values() -> None:
     assert form_of(nn.Linear(6, 1), SAMPLE, outputs=1, task="regression") == "values"
-    flat = Answering(1, lambda z: z[:, 0])
+    flat = Predictor(1, lambda z: z[:, 0])
     assert form_of(flat, SAMPLE, outputs=1, task="regression") == "value"
 
 
@@ -127,37 +127,37 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], int, str]] = {
         "got (4, 1): the data have 3 classes, the model 1",
     ),
     "tuple": (
-        lambda: Answering(3, lambda z: (z, z)),
+        lambda: Predictor(3, lambda z: (z, z)),
         3,
         "the model must return a tensor, outputs of shape (4, 3), one per class, got tuple of 2; "
         "wrap it in a module that returns the tensor alone",
     ),
     "nothing": (
-        lambda: Answering(3, lambda _: None),
+        lambda: Predictor(3, lambda _: None),
         3,
         "the model must return a tensor, outputs of shape (4, 3), one per class, got NoneType; "
         "wrap it in a module that returns the tensor alone",
     ),
     "axes": (
-        lambda: Answering(3, lambda z: z.T),
+        lambda: Predictor(3, lambda z: z.T),
         3,
         "the model must return outputs of shape (4, 3), one per class, for inputs of shape (4, 6), "
         "got (3, 4); examples must come first",
     ),
     "maps": (
-        lambda: Answering(3, lambda z: z[:, :, None, None]),
+        lambda: Predictor(3, lambda z: z[:, :, None, None]),
         3,
         "the model must return outputs of shape (4, 3), one per class, for inputs of shape (4, 6), "
         "got (4, 3, 1, 1)",
     ),
     "predictions": (
-        lambda: Answering(3, lambda z: z.argmax(1)),
+        lambda: Predictor(3, lambda z: z.argmax(1)),
         2,
         "the model must return numbers that rise with what it predicts, got torch.int64; return "
         "logits or probabilities in place of classes",
     ),
     "nan": (
-        lambda: Answering(3, lambda z: z / 0 * 0),
+        lambda: Predictor(3, lambda z: z / 0 * 0),
         3,
         "the model answers with nan or infinity to inputs of shape (4, 6), already untrained",
     ),
@@ -204,8 +204,8 @@ def test_logits_and_values_are_the_module_itself() -> None:
 @pytest.mark.parametrize("flat", [False, True])
 def test_the_softmax_of_adapted_outputs_is_what_the_module_says(flat: bool, size: int) -> None:
     torch.manual_seed(0)
-    layer = Answering(1, lambda z: z[:, 0] if flat else z)
-    sigmoid = Answering(1, lambda z: z[:, 0].sigmoid() if flat else z.sigmoid())
+    layer = Predictor(1, lambda z: z[:, 0] if flat else z)
+    sigmoid = Predictor(1, lambda z: z[:, 0].sigmoid() if flat else z.sigmoid())
     sigmoid.load_state_dict(layer.state_dict())
     probability = layer.layer(SAMPLE[:size])[:, 0].sigmoid()
     wanted = torch.stack([1 - probability, probability], 1)
@@ -215,7 +215,7 @@ def test_the_softmax_of_adapted_outputs_is_what_the_module_says(flat: bool, size
     softmax = nn.Sequential(nn.Linear(6, 3), nn.Softmax(1))
     outputs = adapted(softmax, "probabilities")(SAMPLE[:size])
     torch.testing.assert_close(outputs.softmax(1), softmax(SAMPLE[:size]))
-    value = adapted(Answering(1, lambda z: z[:, 0]), "value")
+    value = adapted(Predictor(1, lambda z: z[:, 0]), "value")
     assert value(SAMPLE[:size]).shape == (size, 1)
 
 

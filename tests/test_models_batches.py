@@ -8,7 +8,7 @@ import torch
 
 import oracles
 from small_data import importances, ranked, small
-from uproar.models.training.batches import Batches, RandomlyRemoved, Ranked
+from uproar.models.training.batches import Batches, RandomlyRemoved, RemovedByRank
 from uproar.protocols.experiment import arms
 from uproar.protocols.ranks import Ranks
 from uproar.ranking import rank
@@ -132,5 +132,5 @@ def test_random_removal_takes_all_channels_of_a_pixel() -> None:
 def test_both_kinds_of_batches_fulfil_the_protocol() -> None:
     assert isinstance(random_batches(), Batches)
     assert isinstance(ranked(small("grey"), (1,)), Batches)
-    assert isinstance(ranked(small("grey"), (1, 2)), Ranked)
+    assert isinstance(ranked(small("grey"), (1, 2)), RemovedByRank)
     assert ranked(small("grey"), (1, 2)).arms == 2

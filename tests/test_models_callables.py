@@ -13,7 +13,7 @@ from torch import nn
 
 from small_data import factory, ranked, small
 from uproar.models.estimators.arms import inputs_of_arm
-from uproar.models.frozen import AnsweringFunction, FineTunedLearner, FrozenLearner
+from uproar.models.frozen import FineTunedLearner, FrozenLearner, FunctionPredictor
 from uproar.models.learner import Learner
 from uproar.models.training import sequential
 from uproar.models.training.batches import RandomlyRemoved
@@ -22,7 +22,7 @@ from uproar.types import Recipe, Skipped, UproarError
 DATA = small("colour")
 BATCHES = ranked(DATA, (0, 3, 12))
 LABELS = torch.from_numpy(DATA.train.labels)
-WAYS = pytest.mark.parametrize("way", ["stacked", "sequential"])
+WAYS = pytest.mark.parametrize("training", ["stacked", "sequential"])
 
 
 @pytest.fixture(autouse=True)
@@ -57,7 +57,7 @@ def test_functions_answer_to_the_inputs_of_every_arm(predict: Callable[..., Any]
     for arm in range(3):
         assert np.array_equal(outputs[arm].numpy(), inputs_of_arm(BATCHES, arm)[:, :3])
     inputs = torch.from_numpy(DATA.train.inputs)
-    assert torch.equal(learner.answering(fitted)(inputs), inputs.flatten(1)[:, :3])
+    assert torch.equal(learner.predictor(fitted)(inputs), inputs.flatten(1)[:, :3])
 
 
 def test_modules_answer_in_evaluation_mode_and_stay_as_they_are() -> None:
@@ -68,16 +68,16 @@ def test_modules_answer_in_evaluation_mode_and_stay_as_they_are() -> None:
     torch.testing.assert_close(outputs[1], expected.detach())
     assert model.training
     assert all(parameter.requires_grad for parameter in model.parameters())
-    answering = learner.answering(learner.given())
-    assert isinstance(answering, nn.Module)
-    assert not answering.training
-    assert not any(parameter.requires_grad for parameter in answering.parameters())
+    predictor = learner.predictor(learner.given())
+    assert isinstance(predictor, nn.Module)
+    assert not predictor.training
+    assert not any(parameter.requires_grad for parameter in predictor.parameters())
 
 
 def test_a_frozen_model_cannot_be_trained_and_is_its_own_state() -> None:
     learner = FrozenLearner(by_numpy, answers=3)
     assert isinstance(learner, Learner)
-    assert (learner.way, learner.parallel) == ("frozen", False)
+    assert (learner.training, learner.parallel) == ("frozen", False)
     with pytest.raises(Skipped, match="the model cannot be trained from scratch"):
         learner.fit(BATCHES, LABELS, seeds=[0, 1, 2], recipe=Recipe())
     assert learner.to_arrays(learner.given()) == {}
@@ -86,8 +86,8 @@ def test_a_frozen_model_cannot_be_trained_and_is_its_own_state() -> None:
 
 
 def test_values_of_a_regression_need_no_second_axis() -> None:
-    answering = AnsweringFunction(lambda inputs: inputs.sum(1), 1)
-    assert answering(torch.ones(2, 3)).tolist() == [[3.0], [3.0]]
+    predictor = FunctionPredictor(lambda inputs: inputs.sum(1), 1)
+    assert predictor(torch.ones(2, 3)).tolist() == [[3.0], [3.0]]
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_values_of_a_regression_need_no_second_axis() -> None:
 )
 def test_answers_of_another_shape(outputs: int, predict: Any, message: str) -> None:
     with pytest.raises(UproarError, match=message):
-        AnsweringFunction(predict, outputs)(torch.ones(4, 3))
+        FunctionPredictor(predict, outputs)(torch.ones(4, 3))
 
 
 # --- models that are trained on -------------------------------------------------------------------
@@ -121,10 +121,10 @@ def expected(model: nn.Module, arm: int, recipe: Recipe, seed: int) -> dict[str,
 
 
 @WAYS
-def test_every_arm_begins_with_the_given_weights(way: Any) -> None:
+def test_every_arm_begins_with_the_given_weights(training: Any) -> None:
     model = module()
     before = copy.deepcopy(model.state_dict())
-    learner = FineTunedLearner(model, way)
+    learner = FineTunedLearner(model, training)
     recipe = Recipe("sgd", learning_rate=0.05, schedule="constant", epochs=2, batch_size=32)
     fitted = learner.fit(BATCHES, LABELS, seeds=[4, 5, 4], recipe=recipe)
     for arm, seed in enumerate((4, 5, 4)):
@@ -139,10 +139,10 @@ def test_every_arm_begins_with_the_given_weights(way: Any) -> None:
 
 
 @WAYS
-def test_fitted_copies_can_be_asked_kept_and_restored(way: Any) -> None:
-    learner = FineTunedLearner(module(), way)
+def test_fitted_copies_can_be_asked_kept_and_restored(training: Any) -> None:
+    learner = FineTunedLearner(module(), training)
     assert isinstance(learner, Learner)
-    assert learner.parallel == (way == "sequential")
+    assert learner.parallel == (training == "sequential")
     fitted = learner.fit(
         RandomlyRemoved(BATCHES.shared, 2), LABELS, seeds=[0, 1], recipe=Recipe(epochs=1)
     )
@@ -154,19 +154,19 @@ def test_fitted_copies_can_be_asked_kept_and_restored(way: Any) -> None:
     outputs = learner.outputs(twice, ranked(DATA, (0, 12, 0, 12)))
     assert outputs.shape == (4, len(LABELS), 3)
     assert not torch.allclose(outputs[0], outputs[2])
-    first = learner.answering(fitted)
+    first = learner.predictor(fitted)
     torch.testing.assert_close(first(torch.from_numpy(DATA.train.inputs)), outputs[0])
     assert not first.training
 
 
 @WAYS
-def test_the_given_model_is_one_fitted_model(way: Any) -> None:
+def test_the_given_model_is_one_fitted_model(training: Any) -> None:
     model = module()
-    learner = FineTunedLearner(model, way)
+    learner = FineTunedLearner(model, training)
     given = learner.given()
     assert learner.size(given) == 1
     inputs = torch.from_numpy(DATA.train.inputs)
-    torch.testing.assert_close(learner.answering(given)(inputs), model(inputs).detach())
+    torch.testing.assert_close(learner.predictor(given)(inputs), model(inputs).detach())
 
 
 def test_what_cannot_be_fine_tuned() -> None:

@@ -374,7 +374,7 @@ def test_an_estimator_without_probabilities_says_what_is_used():
 
 
 def test_the_way_of_training_can_be_asked_for():
-    assert chosen("mlp", training="sequential").learner.way == "sequential"
+    assert chosen("mlp", training="sequential").learner.training == "sequential"
     assert "use 'auto'" in refused(
         given=lambda: nn.Sequential(nn.Linear(6, 3), nn.Tanh()), training="dense"
     )

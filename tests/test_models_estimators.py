@@ -26,7 +26,7 @@ from small_data import ranked, small
 from uproar.models.estimators.arms import COPIES, fit_arm, inputs_of_arm, prepared
 from uproar.models.estimators.learner import EstimatorLearner
 from uproar.models.learner import Learner
-from uproar.models.training.batches import RandomlyRemoved, Ranked
+from uproar.models.training.batches import RandomlyRemoved, RemovedByRank
 from uproar.types import Recipe
 
 COUNTS, SEEDS = (0, 3, 6), (1, 2, 2**62 + 5)
@@ -55,7 +55,7 @@ def learner(estimator: Any, classes: int = 3, processes: int = 1) -> EstimatorLe
 
 
 def outputs(
-    made: EstimatorLearner, batches: Ranked = BATCHES, labels: torch.Tensor = LABELS
+    made: EstimatorLearner, batches: RemovedByRank = BATCHES, labels: torch.Tensor = LABELS
 ) -> torch.Tensor:
     seeds = SEEDS[: batches.arms]
     return made.outputs(made.fit(batches, labels, seeds=seeds, recipe=Recipe()), batches)
@@ -73,7 +73,7 @@ def test_classifiers_learn_and_repeat_themselves_bit_for_bit(name: str) -> None:
     assert (answers[2] == answers[2, 0]).all()
     assert torch.equal(answers, outputs(made))
     alone = fit_arm(made.estimator, BATCHES, LABELS.numpy(), 1, SEEDS[1])
-    one = made.answering([alone])(torch.from_numpy(inputs_of_arm(BATCHES, 1)))
+    one = made.predictor([alone])(torch.from_numpy(inputs_of_arm(BATCHES, 1)))
     assert torch.equal(one, answers[1])
 
 
@@ -106,7 +106,7 @@ def test_processes_change_nothing() -> None:
 def test_it_is_a_learner_and_stores_nothing() -> None:
     made = learner(LogisticRegression())
     assert isinstance(made, Learner)
-    assert (made.way, made.parallel) == ("processes", True)
+    assert (made.training, made.parallel) == ("processes", True)
     fitted = made.fit(BATCHES, LABELS, seeds=SEEDS, recipe=Recipe())
     twice = made.repeated(fitted, 2)
     assert [fitted.index(one) for one in twice] == [0, 0, 1, 1, 2, 2]
@@ -121,11 +121,11 @@ def test_a_fitted_estimator_answers_to_tensors_of_any_layout() -> None:
     made = learner(LogisticRegression())
     batches = ranked(data, (0,))
     fitted = made.fit(batches, LABELS, seeds=[0], recipe=Recipe())
-    answering = made.answering(fitted)
+    predictor = made.predictor(fitted)
     inputs = torch.from_numpy(data.train.inputs)
-    expected = answering.estimator.predict_proba(data.train.inputs.reshape(len(data.train), -1))
-    np.testing.assert_allclose(answering(inputs).numpy(), expected, rtol=1e-6)
-    assert torch.equal(answering(inputs), made.outputs(fitted, batches)[0])
+    expected = predictor.estimator.predict_proba(data.train.inputs.reshape(len(data.train), -1))
+    np.testing.assert_allclose(predictor(inputs).numpy(), expected, rtol=1e-6)
+    assert torch.equal(predictor(inputs), made.outputs(fitted, batches)[0])
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ def test_weights_are_those_of_lstsq(layout: str, ranking: str) -> None:
         )
     labels = torch.from_numpy(data.train.labels)
     state = fit_many(
-        factory("linear", data), batches, labels, recipe=RECIPE, seeds=(0, 0, 1), way="dense"
+        factory("linear", data), batches, labels, recipe=RECIPE, seeds=(0, 0, 1), training="dense"
     )
     fill = batches.shared.fill.numpy().reshape(-1, *data.input_shape)
     for arm, fraction in enumerate((0.0, 0.5, 1.0)):
@@ -46,7 +46,7 @@ def test_constant_columns_get_no_weight_and_the_level_is_the_share_of_classes() 
     labels = torch.from_numpy(data.train.labels)
     batches = ranked(data, (6,))
     state = fit_many(
-        factory("linear", data), batches, labels, recipe=RECIPE, seeds=(0,), way="dense"
+        factory("linear", data), batches, labels, recipe=RECIPE, seeds=(0,), training="dense"
     )
     share = np.bincount(data.train.labels) / len(labels)
     assert not state["1.weight"].any()
@@ -64,7 +64,7 @@ def test_values_are_fitted_as_they_are() -> None:
         labels,
         recipe=RECIPE,
         seeds=(0, 0),
-        way="dense",
+        training="dense",
     )
     torch.testing.assert_close(state["0.weight"][0, 0], true, atol=1e-5, rtol=0)
     torch.testing.assert_close(state["0.bias"][0], torch.tensor([4.0]), atol=1e-5, rtol=0)
@@ -83,7 +83,12 @@ def test_more_than_one_layer_is_refused(model: str) -> None:
     labels = torch.from_numpy(data.train.labels)
     with pytest.raises(UproarError) as error:
         fit_many(
-            factory(model, data), ranked(data, (0,)), labels, recipe=RECIPE, seeds=(0,), way="dense"
+            factory(model, data),
+            ranked(data, (0,)),
+            labels,
+            recipe=RECIPE,
+            seeds=(0,),
+            training="dense",
         )
     assert str(error.value) == (
         "optimiser 'least-squares' fits one linear layer, and the model has more; use model "
@@ -95,7 +100,7 @@ def test_what_batches_draw_is_drawn_once_by_the_seed_of_the_arm() -> None:
     data = small("table")
     labels, make = torch.from_numpy(data.train.labels), factory("linear", data)
     batches = RandomlyRemoved(ranked(data, ()).shared, 3)
-    state = fit_many(make, batches, labels, recipe=RECIPE, seeds=(1, 2, 1), way="dense")
+    state = fit_many(make, batches, labels, recipe=RECIPE, seeds=(1, 2, 1), training="dense")
     assert torch.equal(state["1.weight"][0], state["1.weight"][2])
     assert not torch.equal(state["1.weight"][0], state["1.weight"][1])
     everything = torch.arange(len(labels))[None]

@@ -18,7 +18,7 @@ import oracles
 from small_data import Branching, Recurrent
 from uproar.models.randomness import draws_random_numbers
 from uproar.models.training import sequential, stacked
-from uproar.models.training.batches import Ranked, SharedInputs
+from uproar.models.training.batches import RemovedByRank, SharedInputs
 from uproar.models.training.dense import fit_dense, score_dense
 from uproar.models.training.sequential import fit_sequential, score_sequential
 from uproar.models.training.stacked import fit_stacked, groups, refusal, score_stacked
@@ -43,7 +43,9 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sequential.os, "cpu_count", lambda: 1)
 
 
-def batches(shape: tuple[int, ...], *, ids: bool = False, examples: int = EXAMPLES) -> Ranked:
+def batches(
+    shape: tuple[int, ...], *, ids: bool = False, examples: int = EXAMPLES
+) -> RemovedByRank:
     """Inputs whose first features, a few more in each arm, are removed."""
     generator = torch.Generator().manual_seed(0)
     values = int(np.prod(shape))
@@ -54,10 +56,10 @@ def batches(shape: tuple[int, ...], *, ids: bool = False, examples: int = EXAMPL
         fill = torch.full((1, values), 2)
     features = values if len(shape) == 1 else values // shape[0]
     ranks = torch.arange(features, dtype=torch.uint8).expand(examples, -1).clone()
-    return Ranked(SharedInputs(inputs, fill, features, shape), ranks, COUNTS)
+    return RemovedByRank(SharedInputs(inputs, fill, features, shape), ranks, COUNTS)
 
 
-def degraded(group: Ranked, arm: int) -> np.ndarray:
+def degraded(group: RemovedByRank, arm: int) -> np.ndarray:
     inputs = group.shared.inputs.clone().view(len(group.shared), -1, group.shared.features)
     inputs[..., : COUNTS[arm]] = group.shared.fill[0, 0]
     return inputs.view(-1, *group.shared.input_shape).numpy()
@@ -179,7 +181,7 @@ MODULES: dict[str, Case] = {
 }
 
 
-def material(case: Case) -> tuple[nn.Module, list[dict], Ranked, torch.Tensor]:
+def material(case: Case) -> tuple[nn.Module, list[dict], RemovedByRank, torch.Tensor]:
     make, shape, task = case
     made = {}
     for seed in SEEDS:
@@ -193,12 +195,14 @@ def material(case: Case) -> tuple[nn.Module, list[dict], Ranked, torch.Tensor]:
 
 
 @pytest.mark.parametrize("recipe", [SGD, PAPER], ids=["sgd", "paper"])
-@pytest.mark.parametrize("way", ["stacked", "sequential"])
+@pytest.mark.parametrize("training", ["stacked", "sequential"])
 @pytest.mark.parametrize("what", MODULES)
-def test_all_ways_train_what_the_plain_loop_trains(what: str, way: str, recipe: Recipe) -> None:
+def test_all_ways_train_what_the_plain_loop_trains(
+    what: str, training: str, recipe: Recipe
+) -> None:
     module, states, group, labels = material(MODULES[what])
-    trained = FIT[way](module, states, group, labels, recipe=recipe, seeds=SEEDS)
-    answers = SCORE[way](module, trained, group)
+    trained = FIT[training](module, states, group, labels, recipe=recipe, seeds=SEEDS)
+    answers = SCORE[training](module, trained, group)
     for arm, seed in enumerate(SEEDS):
         torch.manual_seed(seed)
         alone, inputs = MODULES[what][0](), degraded(group, arm)
@@ -211,19 +215,19 @@ def test_all_ways_train_what_the_plain_loop_trains(what: str, way: str, recipe: 
             torch.testing.assert_close(answers[arm], alone.eval()(torch.tensor(inputs)), **CLOSE)
 
 
-@pytest.mark.parametrize("way", ["dense", "stacked", "sequential"])
+@pytest.mark.parametrize("training", ["dense", "stacked", "sequential"])
 @pytest.mark.parametrize("task", ["classes", "values"])
 @pytest.mark.parametrize(
     "recipe",
     [SGD, PAPER, Recipe(learning_rate=0.01, epochs=3, batch_size=16, label_smoothing=0.3)],
     ids=["sgd", "paper", "adam"],
 )
-def test_classes_and_values_in_every_way(way: str, task: str, recipe: Recipe) -> None:
+def test_classes_and_values_in_every_way(training: str, task: str, recipe: Recipe) -> None:
     outputs = 1 if task == "values" else 3
     case = (lambda: layers(nn.ReLU(), outputs=outputs), VALUES, task)
     module, states, group, labels = material(case)
-    trained = FIT[way](module, states, group, labels, recipe=recipe, seeds=SEEDS)
-    answers = SCORE[way](module, trained, group)
+    trained = FIT[training](module, states, group, labels, recipe=recipe, seeds=SEEDS)
+    answers = SCORE[training](module, trained, group)
     assert answers.shape == (len(SEEDS), EXAMPLES, outputs)
     for arm, seed in enumerate(SEEDS):
         torch.manual_seed(seed)
@@ -247,20 +251,20 @@ def test_running_statistics_are_those_of_the_data() -> None:
     assert trained["0.num_batches_tracked"].tolist() == [100] * len(COUNTS)
 
 
-@pytest.mark.parametrize("way", ["stacked", "sequential"])
+@pytest.mark.parametrize("training", ["stacked", "sequential"])
 @pytest.mark.parametrize("make", [lambda: Encoder(0.3), MODULES["dropout"][0]])
-def test_arms_of_a_seed_share_their_dropout_and_repeats_do_not(make, way: str) -> None:
+def test_arms_of_a_seed_share_their_dropout_and_repeats_do_not(make, training: str) -> None:
     ids = isinstance(make(), Encoder)
     group = batches(TOKENS, ids=ids)
-    group = Ranked(group.shared, group.ranks, (0,) * 4)  # alike, but for their seeds
+    group = RemovedByRank(group.shared, group.ranks, (0,) * 4)  # alike, but for their seeds
     module = make()
     states, labels = [module.state_dict()] * 4, class_labels()
     fit = {"recipe": Recipe(epochs=1, batch_size=EXAMPLES)}  # one step: the order plays no part
     torch.manual_seed(8)
     before = torch.random.get_rng_state()
-    trained = FIT[way](module, states, group, labels, seeds=(1, 2, 1, 2), **fit)
+    trained = FIT[training](module, states, group, labels, seeds=(1, 2, 1, 2), **fit)
     assert torch.equal(torch.random.get_rng_state(), before)
-    again = FIT[way](module, states, group, labels, seeds=(1, 2, 1, 2), **fit)
+    again = FIT[training](module, states, group, labels, seeds=(1, 2, 1, 2), **fit)
     for name, value in trained.items():
         assert torch.equal(value, again[name])
         assert torch.equal(value[0], value[2])
@@ -310,11 +314,11 @@ def test_the_size_of_groups_follows_from_the_module_and_the_batch() -> None:
     assert stacked.arms_at_once(small, everything[:2], 64) == stacked.CPU_BYTES // per_arm
 
 
-@pytest.mark.parametrize("way", ["stacked", "sequential"])
-def test_a_last_batch_of_one_joins_the_one_before_for_batch_normalisation(way: str) -> None:
+@pytest.mark.parametrize("training", ["stacked", "sequential"])
+def test_a_last_batch_of_one_joins_the_one_before_for_batch_normalisation(training: str) -> None:
     module, states, _, _ = material(MODULES["batch norm"])
     group, labels = batches(VALUES, examples=33), class_labels(33)
-    trained = FIT[way](module, states, group, labels, recipe=SGD, seeds=SEEDS)
+    trained = FIT[training](module, states, group, labels, recipe=SGD, seeds=SEEDS)
     assert trained["1.num_batches_tracked"].tolist() == [2 * SGD.epochs] * len(SEEDS)
 
 
@@ -324,9 +328,9 @@ def test_training_leaves_its_arguments_as_they_were() -> None:
         module.eval()
         before = {name: value.clone() for name, value in module.state_dict().items()}
         copies = [{name: value.clone() for name, value in one.items()} for one in states]
-        for way in ("stacked", "sequential"):
-            trained = FIT[way](module, states, group, labels, recipe=SGD, seeds=SEEDS)
-            SCORE[way](module, trained, group)
+        for training in ("stacked", "sequential"):
+            trained = FIT[training](module, states, group, labels, recipe=SGD, seeds=SEEDS)
+            SCORE[training](module, trained, group)
             assert not module.training
             assert all(torch.equal(v, before[n]) for n, v in module.state_dict().items())
             for state, copy in zip(states, copies, strict=True):
@@ -335,8 +339,8 @@ def test_training_leaves_its_arguments_as_they_were() -> None:
 
 def test_frozen_parameters_stay_as_they_were() -> None:
     module, states, group, labels = material(MODULES["frozen"])
-    for way in ("stacked", "sequential"):
-        trained = FIT[way](module, states, group, labels, recipe=SGD, seeds=SEEDS)
+    for training in ("stacked", "sequential"):
+        trained = FIT[training](module, states, group, labels, recipe=SGD, seeds=SEEDS)
         for arm, state in enumerate(states):
             assert torch.equal(trained["0.weight"][arm], state["0.weight"])
             assert not torch.equal(trained["3.weight"][arm], state["3.weight"])

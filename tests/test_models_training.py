@@ -18,7 +18,7 @@ import oracles
 from small_data import factory, importances, ranked, small
 from uproar.models.training import dense, sequential
 from uproar.models.training.dense import Buffer, Workspace, dense_layers
-from uproar.models.training.ways import choose_way, fit_many, initialise, score_many
+from uproar.models.training.ways import choose_training, fit_many, initialise, score_many
 from uproar.types import Recipe, UproarError
 
 COUNTS, FRACTIONS = (0, 3, 6, 9, 12), (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -34,7 +34,11 @@ RECIPES = {
     "sgd with decay": Recipe("sgd", learning_rate=0.05, epochs=3, batch_size=16, weight_decay=0.1),
 }
 WAYS = [
-    *((model, way) for model in ("mlp", "linear") for way in ("dense", "stacked", "sequential")),
+    *(
+        (model, training)
+        for model in ("mlp", "linear")
+        for training in ("dense", "stacked", "sequential")
+    ),
     ("cnn", "stacked"),
     ("cnn", "sequential"),
 ]
@@ -60,27 +64,31 @@ def expected(model: str, recipe: Recipe, *, fill_each: bool = False) -> list[dic
     return states
 
 
-def fitted(model: str, recipe: Recipe, way: str, *, fill_each: bool = False) -> dict:
+def fitted(model: str, recipe: Recipe, training: str, *, fill_each: bool = False) -> dict:
     data = small("grey")
     batches = ranked(data, COUNTS, fill_each=fill_each)
     labels = torch.from_numpy(data.train.labels)
-    return fit_many(factory(model, data), batches, labels, recipe=recipe, seeds=SEEDS, way=way)
+    return fit_many(
+        factory(model, data), batches, labels, recipe=recipe, seeds=SEEDS, training=training
+    )
 
 
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
-@pytest.mark.parametrize(("model", "way"), WAYS)
-def test_all_ways_train_what_the_plain_loop_trains(model: str, way: str, recipe: Recipe) -> None:
-    state = fitted(model, recipe, way)
+@pytest.mark.parametrize(("model", "training"), WAYS)
+def test_all_ways_train_what_the_plain_loop_trains(
+    model: str, training: str, recipe: Recipe
+) -> None:
+    state = fitted(model, recipe, training)
     for arm, one in enumerate(expected(model, recipe)):
         assert set(state) == set(one)
         for name, value in one.items():
             torch.testing.assert_close(state[name][arm], value, **CLOSE)
 
 
-@pytest.mark.parametrize("way", ["dense", "stacked", "sequential"])
-def test_a_fill_of_its_own_for_every_example(way: str) -> None:
+@pytest.mark.parametrize("training", ["dense", "stacked", "sequential"])
+def test_a_fill_of_its_own_for_every_example(training: str) -> None:
     recipe = RECIPES["partial batch"]
-    state = fitted("mlp", recipe, way, fill_each=True)
+    state = fitted("mlp", recipe, training, fill_each=True)
     for arm, one in enumerate(expected("mlp", recipe, fill_each=True)):
         for name, value in one.items():
             torch.testing.assert_close(state[name][arm], value, **CLOSE)
@@ -105,21 +113,23 @@ def test_blocks_cover_all_arms_once_and_are_of_about_equal_size() -> None:
         assert max(sizes) - min(sizes) <= 1
 
 
-@pytest.mark.parametrize(("model", "way"), WAYS)
-def test_training_again_gives_the_same_bits_and_leaves_torch_alone(model: str, way: str) -> None:
+@pytest.mark.parametrize(("model", "training"), WAYS)
+def test_training_again_gives_the_same_bits_and_leaves_torch_alone(
+    model: str, training: str
+) -> None:
     torch.manual_seed(5)
     before, threads = torch.random.get_rng_state(), torch.get_num_threads()
-    first, again = (fitted(model, RECIPES["partial batch"], way) for _ in range(2))
+    first, again = (fitted(model, RECIPES["partial batch"], training) for _ in range(2))
     assert all(torch.equal(value, again[name]) for name, value in first.items())
     assert torch.equal(torch.random.get_rng_state(), before)
     assert torch.get_num_threads() == threads
 
 
-@pytest.mark.parametrize(("model", "way"), WAYS)
-def test_an_arm_alone_equals_the_arm_within_its_group(model: str, way: str) -> None:
+@pytest.mark.parametrize(("model", "training"), WAYS)
+def test_an_arm_alone_equals_the_arm_within_its_group(model: str, training: str) -> None:
     data, recipe = small("grey"), RECIPES["partial batch"]
     labels = torch.from_numpy(data.train.labels)
-    group = fitted(model, recipe, way)
+    group = fitted(model, recipe, training)
     for arm in (0, 2, 4):
         alone = fit_many(
             factory(model, data),
@@ -127,24 +137,24 @@ def test_an_arm_alone_equals_the_arm_within_its_group(model: str, way: str) -> N
             labels,
             recipe=recipe,
             seeds=SEEDS[arm : arm + 1],
-            way=way,
+            training=training,
         )
         for name, value in alone.items():
             torch.testing.assert_close(value[0], group[name][arm], **CLOSE)
 
 
-@pytest.mark.parametrize("way", ["dense", "stacked", "sequential"])
-def test_equal_seeds_share_initial_weights_and_data_order(way: str) -> None:
+@pytest.mark.parametrize("training", ["dense", "stacked", "sequential"])
+def test_equal_seeds_share_initial_weights_and_data_order(training: str) -> None:
     data = small("grey")
     still = Recipe("sgd", learning_rate=1e-30, epochs=1)
     labels = torch.from_numpy(data.train.labels)
     batches, make = ranked(data, (0, 6, 0, 0)), factory("mlp", data)
-    state = fit_many(make, batches, labels, recipe=still, seeds=(4, 4, 5, 4), way=way)
+    state = fit_many(make, batches, labels, recipe=still, seeds=(4, 4, 5, 4), training=training)
     for value in state.values():
         assert torch.equal(value[0], value[1])
         assert not torch.equal(value[0], value[2])
     recipe = RECIPES["partial batch"]
-    moving = fit_many(make, batches, labels, recipe=recipe, seeds=(4, 4, 5, 4), way=way)
+    moving = fit_many(make, batches, labels, recipe=recipe, seeds=(4, 4, 5, 4), training=training)
     for value in moving.values():
         torch.testing.assert_close(value[0], value[3], **CLOSE)
         assert not torch.allclose(value[0], value[1], atol=1e-3)
@@ -179,14 +189,14 @@ def test_the_written_out_backward_is_autograd() -> None:
 
 
 @pytest.mark.parametrize("size", [1, 1023, 1024, 1025])
-@pytest.mark.parametrize(("model", "way"), WAYS)
-def test_predictions_are_those_of_the_modules(model: str, way: str, size: int) -> None:
+@pytest.mark.parametrize(("model", "training"), WAYS)
+def test_predictions_are_those_of_the_modules(model: str, training: str, size: int) -> None:
     data = small("grey", train=size)
     make, batches = factory(model, data), ranked(data, (0, 6))
     modules = [initialise(make, seed) for seed in (0, 1)]
     states = [module.state_dict() for module in modules]
     state = {name: torch.stack([one[name] for one in states]) for name in states[0]}
-    predicted = score_many(make, state, batches, way=way).argmax(2)
+    predicted = score_many(make, state, batches, training=training).argmax(2)
     assert predicted.shape == (2, size)
     for arm, module in enumerate(modules):
         inputs = batches.batch(slice(arm, arm + 1), torch.arange(size)[None], ())[0]
@@ -212,7 +222,7 @@ def test_a_factory_must_return_a_module() -> None:
         initialise(lambda: "mlp", 0)
     sample = torch.zeros(2, 6)
     with pytest.raises(UproarError, match=text):
-        choose_way(lambda: "mlp", sample, torch.zeros(2, dtype=torch.int64))
+        choose_training(lambda: "mlp", sample, torch.zeros(2, dtype=torch.int64))
 
 
 def test_more_arms_than_one_block_at_the_default_size() -> None:
@@ -221,7 +231,12 @@ def test_more_arms_than_one_block_at_the_default_size() -> None:
     labels = torch.from_numpy(data.train.labels)
     make = factory("linear", data)
     many = fit_many(
-        make, ranked(data, counts), labels, recipe=recipe, seeds=(0,) * len(counts), way="dense"
+        make,
+        ranked(data, counts),
+        labels,
+        recipe=recipe,
+        seeds=(0,) * len(counts),
+        training="dense",
     )
     for name, value in many.items():
         for arm in range(7, len(counts)):

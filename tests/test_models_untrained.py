@@ -157,7 +157,7 @@ def test_an_untrained_model_answers_by_its_seed_and_knows_nothing(name: str) -> 
 
 def test_an_untrained_module_is_a_new_one_and_not_the_trained() -> None:
     learner = LEARNERS["scratch"]
-    fitted = learner.answering(learner.fit(BATCHES, LABELS, seeds=[1], recipe=RECIPE))
+    fitted = learner.predictor(learner.fit(BATCHES, LABELS, seeds=[1], recipe=RECIPE))
     untrained = learner.untrained(BATCHES, LABELS, seed=1, recipe=RECIPE)
     assert same(untrained, initialise(factory("mlp", DATA), 1))
     assert not same(untrained, fitted)

@@ -10,7 +10,7 @@ from torch import nn
 
 from small_data import Branching, Recurrent, factory, ranked, small
 from uproar.models.training import sequential
-from uproar.models.training.ways import check_way, choose_way, fit_many, score_many
+from uproar.models.training.ways import check_training, choose_training, fit_many, score_many
 from uproar.types import Recipe, UproarError
 
 SAMPLE = torch.randn(2, 6, generator=torch.Generator().manual_seed(0))
@@ -61,11 +61,11 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("what", WAYS)
 def test_the_way_is_chosen_with_a_reason(what: str) -> None:
-    make, way, reason = WAYS[what]
+    make, training, reason = WAYS[what]
     torch.manual_seed(0)
     before = torch.random.get_rng_state()
-    chosen, why = choose_way(make, SAMPLE, LABELS)
-    assert chosen == way
+    chosen, why = choose_training(make, SAMPLE, LABELS)
+    assert chosen == training
     assert why.startswith(reason)
     assert "\n" not in why
     assert torch.equal(torch.random.get_rng_state(), before)
@@ -74,7 +74,7 @@ def test_the_way_is_chosen_with_a_reason(what: str) -> None:
 def test_convolutions_train_one_after_another_on_a_cpu() -> None:
     data = small("grey")
     sample = torch.from_numpy(data.train.inputs[:2])
-    chosen = choose_way(factory("cnn", data), sample, LABELS)
+    chosen = choose_training(factory("cnn", data), sample, LABELS)
     assert chosen == ("sequential", "convolutions do not gain from stacking on a CPU")
 
 
@@ -83,7 +83,7 @@ def test_a_dense_stack_must_flatten_all_of_an_input(layer: nn.Module) -> None:
     images = torch.zeros(2, 1, 1, 6)
 
     def chosen(*layers: nn.Module) -> str:
-        return choose_way(lambda: nn.Sequential(*layers), images, LABELS)[0]
+        return choose_training(lambda: nn.Sequential(*layers), images, LABELS)[0]
 
     assert chosen(layer, nn.Linear(6, 3)) != "dense"
     assert chosen(nn.Linear(6, 3)) != "dense"
@@ -93,14 +93,14 @@ def test_a_dense_stack_must_flatten_all_of_an_input(layer: nn.Module) -> None:
 @pytest.mark.parametrize("what", WAYS)
 def test_a_way_that_was_asked_for_is_checked(what: str) -> None:
     make, chosen, reason = WAYS[what]
-    check_way(chosen, make, SAMPLE, LABELS)
-    check_way("sequential", make, SAMPLE, LABELS)
+    check_training(chosen, make, SAMPLE, LABELS)
+    check_training("sequential", make, SAMPLE, LABELS)
     if chosen != "dense":
         with pytest.raises(UproarError, match=r"^training 'dense' needs a torch\.nn\.Sequential"):
-            check_way("dense", make, SAMPLE, LABELS)
+            check_training("dense", make, SAMPLE, LABELS)
     if chosen == "sequential":
         with pytest.raises(UproarError) as error:
-            check_way("stacked", make, SAMPLE, LABELS)
+            check_training("stacked", make, SAMPLE, LABELS)
         why = reason.removeprefix("cannot be stacked: ")
         assert str(error.value).startswith(f"training 'stacked' is not possible: {why}")
         assert str(error.value).endswith("; use 'auto'")
@@ -108,14 +108,14 @@ def test_a_way_that_was_asked_for_is_checked(what: str) -> None:
 
 @pytest.mark.parametrize("what", WAYS)
 def test_the_chosen_way_learns_and_repeats_itself(what: str) -> None:
-    make, way, _ = WAYS[what]
+    make, training, _ = WAYS[what]
     data = small("table")
     batches, labels = ranked(data, (0, 0, 6)), torch.from_numpy(data.train.labels)
     recipe = Recipe(learning_rate=0.05, epochs=12, batch_size=32)
 
     def run() -> tuple[dict, torch.Tensor]:
-        state = fit_many(make, batches, labels, recipe=recipe, seeds=(0, 0, 1), way=way)
-        return state, score_many(make, state, batches, way=way).argmax(2)
+        state = fit_many(make, batches, labels, recipe=recipe, seeds=(0, 0, 1), training=training)
+        return state, score_many(make, state, batches, training=training).argmax(2)
 
     (state, predicted), (again, repeated) = run(), run()
     assert all(torch.equal(value, again[name]) for name, value in state.items())
@@ -138,7 +138,7 @@ def test_processes_train_what_one_process_trains(
 
     def run() -> dict[str, torch.Tensor]:
         return fit_many(
-            make, batches, labels, recipe=Recipe(epochs=2), seeds=(0, 1, 2), way="sequential"
+            make, batches, labels, recipe=Recipe(epochs=2), seeds=(0, 1, 2), training="sequential"
         )
 
     alone = run()

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 
-from small_data import CLASSES, ranking, setting, small
+from small_data import CLASSES, experiment, ranking, small
 from uproar.dataset import Data, Split
 from uproar.protocols import CURVES, PROTOCOLS
-from uproar.protocols.experiment import Setting, arms
+from uproar.protocols.experiment import Experiment, arms
 from uproar.protocols.leakage import mask_only
 from uproar.protocols.no_retrain import no_retrain
 from uproar.protocols.ranks import Ranking
@@ -23,18 +23,18 @@ from uproar.types import Recipe
 RECIPE = Recipe(learning_rate=0.01, epochs=4, batch_size=32)
 SEEDS = (3, 4)
 Curves = dict[str, np.ndarray]
-Run = Callable[[Setting, Ranking, Sequence[float], Sequence[int]], Curves]
+Run = Callable[[Experiment, Ranking, Sequence[float], Sequence[int]], Curves]
 
 
 def run_no_retrain(
-    subject: Setting, ranks: Ranking, fractions: Sequence[float], seeds: Sequence[int]
+    subject: Experiment, ranks: Ranking, fractions: Sequence[float], seeds: Sequence[int]
 ) -> Curves:
     states = subject.fit(arms(subject.train, ranks.train, [0] * len(seeds)), seeds)
     return {"no-retrain": no_retrain(subject, states, ranks, fractions=fractions)}
 
 
 def run_retrain_once(
-    subject: Setting, ranks: Ranking, fractions: Sequence[float], seeds: Sequence[int]
+    subject: Experiment, ranks: Ranking, fractions: Sequence[float], seeds: Sequence[int]
 ) -> Curves:
     states = train_once(subject, seeds=seeds, epochs=4)
     removed, kept = retrain_once(subject, states, ranks, fractions=fractions)
@@ -55,7 +55,7 @@ every = pytest.mark.parametrize("name", [entry.name for entry in PROTOCOLS])
 @pytest.mark.parametrize("layout", ["table", "grey", "colour"])
 def test_curves_have_their_names_shape_and_type(name: str, layout: str) -> None:
     data = small(layout)
-    curves = RUN[name](setting(data, recipe=RECIPE), ranking(data), (0.0, 0.5, 1.0), SEEDS)
+    curves = RUN[name](experiment(data, recipe=RECIPE), ranking(data), (0.0, 0.5, 1.0), SEEDS)
     assert set(curves) == set(CURVES[name])
     for correct in curves.values():
         assert correct.shape == (3, 2, len(data.test))
@@ -65,7 +65,7 @@ def test_curves_have_their_names_shape_and_type(name: str, layout: str) -> None:
 @every
 def test_a_protocol_repeats_itself_and_does_not_change_its_arguments(name: str) -> None:
     data = small("grey")
-    subject, ranks = setting(data, recipe=RECIPE, removal="noise"), ranking(data)
+    subject, ranks = experiment(data, recipe=RECIPE, removal="noise"), ranking(data)
     parts = (ranks.train.values, ranks.test.values)
     before = [subject.train.inputs.clone(), subject.train.fill.clone(), *map(np.copy, parts)]
     first = RUN[name](subject, ranks, (0.5,), SEEDS)
@@ -80,13 +80,13 @@ def test_a_protocol_repeats_itself_and_does_not_change_its_arguments(name: str) 
 def test_a_fraction_outside_0_to_1_is_refused(name: str, fraction: float) -> None:
     data = small("grey")
     with pytest.raises(ValueError, match=rf"^fraction must lie in \[0, 1\], got {fraction}$"):
-        RUN[name](setting(data, recipe=RECIPE), ranking(data), (0.5, fraction), SEEDS)
+        RUN[name](experiment(data, recipe=RECIPE), ranking(data), (0.5, fraction), SEEDS)
 
 
 @every
 def test_the_ends_are_the_same_for_all_rankings(name: str) -> None:
     data = small("grey")
-    subject = setting(data, recipe=RECIPE)
+    subject = experiment(data, recipe=RECIPE)
     one = RUN[name](subject, ranking(data, seed=0), (0.0, 0.5, 1.0), SEEDS)
     other = RUN[name](subject, ranking(data, seed=1), (0.0, 0.5, 1.0), SEEDS)
     for curve in one:
@@ -97,7 +97,7 @@ def test_the_ends_are_the_same_for_all_rankings(name: str) -> None:
 
 def test_nothing_removed_is_everything_kept_and_the_other_way_round() -> None:
     data = small("grey")
-    subject, ranks = setting(data, recipe=RECIPE), ranking(data)
+    subject, ranks = experiment(data, recipe=RECIPE), ranking(data)
     removing = roar(subject, ranks, fractions=(0.0, 1.0), seeds=SEEDS)
     keeping = kar(subject, ranks, fractions=(1.0, 0.0), seeds=SEEDS)
     assert (removing == keeping).all()
@@ -107,7 +107,7 @@ def test_nothing_removed_is_everything_kept_and_the_other_way_round() -> None:
 
 def test_with_nothing_removed_the_model_is_trained_and_asked_as_it_is() -> None:
     data = small("grey")
-    subject, ranks = setting(data, recipe=RECIPE), ranking(data)
+    subject, ranks = experiment(data, recipe=RECIPE), ranking(data)
     clean = roar(subject, ranks, fractions=(0.0,), seeds=SEEDS)
     assert (clean == run_no_retrain(subject, ranks, (0.0,), SEEDS)["no-retrain"]).all()
     assert clean.mean() > 0.7
@@ -117,7 +117,7 @@ def test_with_nothing_removed_the_model_is_trained_and_asked_as_it_is() -> None:
 def test_with_everything_removed_all_answers_are_one_class(name: str) -> None:
     data = small("grey")
     where = 0.0 if CURVES[name] == {"kar": "higher"} else 1.0
-    curves = RUN[name](setting(data, recipe=RECIPE), ranking(data), (where,), SEEDS)
+    curves = RUN[name](experiment(data, recipe=RECIPE), ranking(data), (where,), SEEDS)
     classes = [data.test.labels == label for label in range(CLASSES)]
     correct = next(iter(curves.values()))[0]
     for one in correct:
@@ -127,7 +127,7 @@ def test_with_everything_removed_all_answers_are_one_class(name: str) -> None:
 @every
 def test_repeats_are_paired_by_their_seeds(name: str) -> None:
     data = small("grey")
-    subject, ranks = setting(data, recipe=RECIPE), ranking(data)
+    subject, ranks = experiment(data, recipe=RECIPE), ranking(data)
     both = RUN[name](subject, ranks, (0.25, 0.5), (3, 4))
     swapped = RUN[name](subject, ranks, (0.5, 0.25), (4, 3))
     for curve, correct in both.items():
@@ -137,7 +137,7 @@ def test_repeats_are_paired_by_their_seeds(name: str) -> None:
 
 def test_equal_rankings_have_equal_curves_whatever_the_importance_was() -> None:
     data = small("grey")
-    subject = setting(data, recipe=RECIPE)
+    subject = experiment(data, recipe=RECIPE)
     values = np.random.default_rng(0).random((2, 70, 4, 3))
     rankings = [Ranking.of(rank(v), rank(v[:40])) for v in (values[0], values[0] ** 3 - 1)]
     one, other = (roar(subject, r, fractions=(0.5,), seeds=SEEDS) for r in rankings)
@@ -158,7 +158,7 @@ def coded(data: Data) -> Ranking:
 
 def test_an_explainer_that_encodes_the_label_is_found_out_by_its_mask() -> None:
     data = small("table", train=300, test=200)
-    subject = setting(data, recipe=Recipe(learning_rate=0.01, epochs=10, batch_size=32))
+    subject = experiment(data, recipe=Recipe(learning_rate=0.01, epochs=10, batch_size=32))
     adversary = mask_only(subject, coded(data), fractions=(1 / 3,), seeds=SEEDS)
     fair = mask_only(subject, ranking(data), fractions=(1 / 3,), seeds=SEEDS)
     assert adversary.mean() == 1.0

@@ -18,7 +18,7 @@ import oracles
 from uproar.protocols.experiment import arms
 from uproar.protocols.no_retrain import no_retrain
 from uproar.protocols.roar import roar
-from uproar.testing import known_ranking, toy_setting
+from uproar.testing import known_ranking, toy_experiment
 
 SHARED, OWN = "hooker-toy", "hooker-toy-independent"
 DRAWS, COLUMNS = 20, 16
@@ -55,11 +55,11 @@ def accuracies(data_name: str, ranking_name: str) -> dict[str, np.ndarray]:
     """Accuracy of every draw (rows) with k columns removed, retrained and not."""
     curves: dict[str, list[np.ndarray]] = {"retrained": [], "not retrained": []}
     for seed in range(DRAWS):
-        setting, data = toy_setting(data_name, seed=seed)
+        experiment, data = toy_experiment(data_name, seed=seed)
         ranking = known_ranking(data, f"{ranking_name}-ranking")
-        base = setting.fit(arms(setting.train, ranking.train, [0.0]), [0])
-        retrained = roar(setting, ranking, fractions=REMOVED, seeds=[0])
-        asked = no_retrain(setting, base, ranking, fractions=REMOVED)
+        base = experiment.fit(arms(experiment.train, ranking.train, [0.0]), [0])
+        retrained = roar(experiment, ranking, fractions=REMOVED, seeds=[0])
+        asked = no_retrain(experiment, base, ranking, fractions=REMOVED)
         curves["retrained"].append(retrained.mean((1, 2)))
         curves["not retrained"].append(asked.mean((1, 2)))
     return {how: np.stack(rows) for how, rows in curves.items()}
@@ -126,11 +126,11 @@ def test_with_noise_of_its_own_every_informative_column_counts() -> None:
 @pytest.mark.parametrize("name", [SHARED, OWN])
 @pytest.mark.parametrize("order", ["true", "inverted", "shuffled"])
 def test_accuracies_of_one_draw_are_those_of_numpy(name: str, order: str) -> None:
-    setting, data = toy_setting(name, seed=2)
+    experiment, data = toy_experiment(name, seed=2)
     ranking = known_ranking(data, f"{order}-ranking")
     columns = np.argsort(-data.known_importance[f"{order}-ranking"][0][0], kind="stable")
     steps = (0, 2, 4, 9, 15)
-    correct = roar(setting, ranking, fractions=[k / COLUMNS for k in steps], seeds=[0])
+    correct = roar(experiment, ranking, fractions=[k / COLUMNS for k in steps], seeds=[0])
     fill = data.train.inputs.mean(0, dtype=np.float64).astype(np.float32)
     for k, ours in zip(steps, correct[:, 0], strict=True):
         train, test = data.train.inputs.copy(), data.test.inputs.copy()

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 import oracles
-from small_data import factory, importances, ranking, setting, small
+from small_data import experiment, factory, importances, ranking, small
 from uproar.dataset import Data
-from uproar.protocols.experiment import Setting, arms
+from uproar.protocols.experiment import Experiment, arms
 from uproar.protocols.leakage import mask_only
 from uproar.protocols.no_retrain import no_retrain
 from uproar.protocols.retrain_once import retrain_once, train_once
@@ -28,9 +28,9 @@ protocols = pytest.mark.parametrize(("protocol", "keep"), [(roar, False), (kar, 
 
 
 def inputs_of(
-    data: Data, subject: Setting, fraction: float, *, keep: bool = False
+    data: Data, subject: Experiment, fraction: float, *, keep: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Degrade train and test with the fill that the setting holds."""
+    """Degrade train and test with the fill that the experiment holds."""
     return tuple(
         oracles.degraded(
             getattr(data, part).inputs,
@@ -59,7 +59,7 @@ def retrained(
 @protocols
 def test_retraining_by_least_squares(protocol, keep: bool, layout: str, removal: str) -> None:
     data = small(layout)
-    subject = setting(data, model="linear", recipe=LEAST_SQUARES, removal=removal)
+    subject = experiment(data, model="linear", recipe=LEAST_SQUARES, removal=removal)
     correct = protocol(subject, ranking(data), fractions=FRACTIONS, seeds=SEEDS)
     assert correct.shape == (5, 2, 40)
     for fraction, by_repeat in zip(FRACTIONS, correct, strict=True):
@@ -70,12 +70,12 @@ def test_retraining_by_least_squares(protocol, keep: bool, layout: str, removal:
             assert (one == expected).all()
 
 
-@pytest.mark.parametrize(("model", "way"), [("mlp", "dense"), ("cnn", "stacked")])
+@pytest.mark.parametrize(("model", "training"), [("mlp", "dense"), ("cnn", "stacked")])
 @pytest.mark.parametrize("removal", ["mean", "noise"])
 @protocols
-def test_retraining_by_adam(protocol, keep: bool, removal: str, model: str, way: str) -> None:
+def test_retraining_by_adam(protocol, keep: bool, removal: str, model: str, training: str) -> None:
     data = small("grey")
-    subject = setting(data, model=model, recipe=ADAM, way=way, removal=removal)
+    subject = experiment(data, model=model, recipe=ADAM, training=training, removal=removal)
     correct = protocol(subject, ranking(data), fractions=FRACTIONS, seeds=SEEDS)
     for fraction, by_repeat in zip(FRACTIONS, correct, strict=True):
         train, test = inputs_of(data, subject, fraction, keep=keep)
@@ -86,7 +86,7 @@ def test_retraining_by_adam(protocol, keep: bool, removal: str, model: str, way:
 @pytest.mark.parametrize("layout", ["table", "colour"])
 def test_mask_only_sees_ones_and_zeros(layout: str) -> None:
     data = small(layout)
-    subject = setting(data, recipe=ADAM, removal="noise")
+    subject = experiment(data, recipe=ADAM, removal="noise")
     correct = mask_only(subject, ranking(data), fractions=FRACTIONS, seeds=SEEDS)
     zero = np.zeros((1, *data.input_shape), dtype=np.float32)
     masks = {
@@ -105,7 +105,7 @@ def test_mask_only_sees_ones_and_zeros(layout: str) -> None:
 @pytest.mark.parametrize("removal", ["mean", "noise"])
 def test_no_retrain_asks_the_given_models(removal: str, keep: bool) -> None:
     data = small("grey")
-    subject = setting(data, recipe=ADAM, removal=removal)
+    subject = experiment(data, recipe=ADAM, removal=removal)
     ranks = ranking(data)
     states = subject.fit(arms(subject.train, ranks.train, [0.0, 0.0]), SEEDS)
     correct = no_retrain(subject, states, ranks, fractions=FRACTIONS, keep=keep)
@@ -119,7 +119,7 @@ def test_no_retrain_asks_the_given_models(removal: str, keep: bool) -> None:
 
 def test_retrain_once_is_no_retrain_of_removing_and_of_keeping() -> None:
     data = small("grey")
-    subject, ranks = setting(data, recipe=ADAM), ranking(data)
+    subject, ranks = experiment(data, recipe=ADAM), ranking(data)
     states = train_once(subject, seeds=SEEDS, epochs=2)
     removed, kept = retrain_once(subject, states, ranks, fractions=FRACTIONS)
     assert (removed == no_retrain(subject, states, ranks, fractions=FRACTIONS)).all()
@@ -128,7 +128,7 @@ def test_retrain_once_is_no_retrain_of_removing_and_of_keeping() -> None:
 
 def test_train_once_is_the_plain_loop_with_masks_drawn_for_every_batch() -> None:
     data, epochs = small("grey"), 3
-    subject = setting(data, recipe=ADAM)
+    subject = experiment(data, recipe=ADAM)
     states = train_once(subject, seeds=SEEDS, epochs=epochs)
     fill, inputs = subject.train.fill[0], torch.tensor(data.train.inputs).flatten(1)
     labels = torch.tensor(data.train.labels)

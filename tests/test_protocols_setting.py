@@ -12,7 +12,7 @@ import torch
 from hypothesis import given, strategies
 from hypothesis.extra.numpy import arrays
 
-from uproar.models.training.batches import RandomlyRemoved, Ranked, SharedInputs
+from uproar.models.training.batches import RandomlyRemoved, RemovedByRank, SharedInputs
 from uproar.protocols.experiment import arms
 from uproar.protocols.ranks import Ranks
 from uproar.ranking import count, rank
@@ -39,7 +39,7 @@ def ranks() -> Ranks:
     return Ranks(rank(np.where(PRESENT, IMPORTANCE, -np.inf)), LENGTHS)
 
 
-def everything(batches: Ranked, arm: int = 0) -> list[list[int]]:
+def everything(batches: RemovedByRank, arm: int = 0) -> list[list[int]]:
     index = torch.arange(len(batches.shared))[None]
     return batches.batch(slice(arm, arm + 1), index, ())[0].int().tolist()
 

@@ -311,9 +311,9 @@ def test_in_python_a_full_disk_is_a_store_error(tmp_path, monkeypatch):
 def test_an_interrupt_in_python_reaches_the_caller_and_keeps_what_is_finished(
     tmp_path, monkeypatch
 ):
-    from uproar.bench.worker import Workbench
+    from uproar.bench.worker import Worker
 
-    work, seen = Workbench.__call__, []
+    work, seen = Worker.__call__, []
 
     def interrupted(self, job):
         seen.append(job)
@@ -322,7 +322,7 @@ def test_an_interrupt_in_python_reaches_the_caller_and_keeps_what_is_finished(
         return work(self, job)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Workbench, "__call__", interrupted)
+        patch.setattr(Worker, "__call__", interrupted)
         with pytest.raises(KeyboardInterrupt):
             run(TUMOURS, tmp_path / "out")
     kept = stamps(tmp_path / "out/store/cells")

@@ -18,10 +18,10 @@ from xgboost import XGBClassifier, XGBRegressor
 
 from uproar.dataset import Data, Split, Vocabulary
 from uproar.models.architectures.transformer import Transformer
-from uproar.models.estimators.learner import AnsweringEstimator
-from uproar.models.frozen import AnsweringFunction
+from uproar.models.estimators.learner import EstimatorPredictor
+from uproar.models.frozen import FunctionPredictor
 from uproar.models.trained import TrainedModel
-from uproar.models.view import as_trained
+from uproar.models.view import view_of
 from uproar.types import Kind
 
 torch.set_num_threads(1)  # more threads only wait for each other over so little work
@@ -121,7 +121,7 @@ class Made:
 def made(case: Case) -> Made:
     """Return the model of a case, trained as little as its kind allows."""
     data = data_of(case)
-    return _made(data, _answering(case, data))
+    return _made(data, _predictor(case, data))
 
 
 def made_without(case: Case, feature: int) -> Made:
@@ -133,22 +133,22 @@ def made_without(case: Case, feature: int) -> Made:
     groups = data.feature_of_value
     values = np.arange(data.features) if groups is None else groups
     if case.model == "dense":
-        answering = _answering(case, data)
-        answering[1].weight[:, torch.from_numpy(values == feature)] = 0
-        return _made(data, answering)
+        predictor = _predictor(case, data)
+        predictor[1].weight[:, torch.from_numpy(values == feature)] = 0
+        return _made(data, predictor)
     ignored = np.resize(values == feature, data.input_shape)
     train, held_out = (
         Split(np.where(ignored, np.float32(0), part.inputs), part.labels)
         for part in (data.train, data.validation)
     )
     data = replace(data, train=train, validation=held_out)
-    return _made(data, _answering(case, data))
+    return _made(data, _predictor(case, data))
 
 
-def _made(data: Data, answering: Any) -> Made:
-    explained = as_trained(data, answering, CPU, refits=_refits(data))
+def _made(data: Data, predictor: Any) -> Made:
+    explained = view_of(data, predictor, CPU, refits=_refits(data))
     inputs = explained.seen(torch.from_numpy(data.test.inputs))
-    return Made(explained.model, inputs, targets_of(explained.model, inputs))
+    return Made(explained, inputs, targets_of(explained, inputs))
 
 
 def targets_of(model: TrainedModel, inputs: Tensor) -> Tensor:
@@ -195,16 +195,16 @@ def _split(case: Case, layout: Layout, size: int, generator: np.random.Generator
     return Split(inputs, (ranks * CLASSES // size).astype(np.int64))
 
 
-def _answering(case: Case, data: Data) -> Any:
+def _predictor(case: Case, data: Data) -> Any:
     if case.model in MODULES:
         return module_of(case.model, data)
     if case.model == "function":
-        return AnsweringFunction(_function(data), data.outputs)
+        return FunctionPredictor(_function(data), data.outputs)
     estimator = ESTIMATORS[case.model][case.regression]
     inputs = data.train.inputs.reshape(len(data.train), -1)
     fitted = type(estimator)(**estimator.get_params()).fit(inputs, data.train.labels)
     classes = () if case.regression else tuple(range(CLASSES))
-    return AnsweringEstimator(fitted, classes, len(classes))
+    return EstimatorPredictor(fitted, classes, len(classes))
 
 
 def module_of(name: str, data: Data) -> nn.Module:

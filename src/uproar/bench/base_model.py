@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from uproar.dataset import PARTS, Data, Split, label_text
 from uproar.explain.chunks import rows_per_pass
-from uproar.models.learner import Answering
+from uproar.models.learner import Predictor
 from uproar.models.scoring import example_scores
 
 
 @dataclass(frozen=True)
-class Answers:
+class Predictions:
     """The answers of a base model to one split.
 
     ``targets`` is the output that explainers explain: the predicted class, or 0 for a value.
@@ -35,22 +35,22 @@ class Answers:
 
 
 @torch.no_grad()
-def answers_of(answering: Answering, split: Split, device: torch.device) -> Answers:
+def predictions_of(predictor: Predictor, split: Split, device: torch.device) -> Predictions:
     """Ask a model about every example of a split, in passes of bounded memory."""
     inputs, labels = torch.from_numpy(split.inputs), torch.from_numpy(split.labels)
     if not len(split):
-        return Answers(np.zeros(0, np.int64), np.zeros(0, np.float32), np.zeros(0, np.float32))
+        return Predictions(np.zeros(0, np.int64), np.zeros(0, np.float32), np.zeros(0, np.float32))
     rows = rows_per_pass(inputs)
-    outputs = torch.cat([answering(part.to(device)).cpu() for part in inputs.split(rows)]).float()
+    outputs = torch.cat([predictor(part.to(device)).cpu() for part in inputs.split(rows)]).float()
     if labels.is_floating_point():
         targets = np.zeros(len(split), np.int64)
         predicted: NDArray[np.generic] = outputs[:, 0].numpy()
     else:
         targets = predicted = outputs.argmax(1).numpy()
-    return Answers(targets, predicted, example_scores(outputs[None], labels)[0])
+    return Predictions(targets, predicted, example_scores(outputs[None], labels)[0])
 
 
-def luck_of(data: Data, scores: NDArray[np.generic]) -> float:
+def chance_p_value(data: Data, scores: NDArray[np.generic]) -> float:
     """Return how often a model that has learned nothing would score as well as this.
 
     Classes: a one-sided binomial test against the rate of train's most frequent class. Values: a

@@ -35,7 +35,7 @@ from uproar.run.store import Store
 from uproar.types import UproarError
 
 if TYPE_CHECKING:
-    from uproar.bench.worker import Workbench
+    from uproar.bench.worker import Worker
 
 Log = Callable[[str], None]
 
@@ -89,7 +89,7 @@ class Benchmark:
         spec = self.spec.checked()
         finished = self._finished(spec) if spec.settled else None
         if finished is None:
-            plan, bench, notes = self._prepare(spec)
+            plan, worker, notes = self._prepare(spec)
             # Only now it is known what data of one's own are.
             finished = None if spec.settled else self._finished(plan.spec)
         if finished is not None:
@@ -102,7 +102,7 @@ class Benchmark:
         write_whole(self.out / "spec.toml", plan.spec.to_toml().encode())
         jobs = plan.prospective_jobs()
         with Progress({job.slot: job.weight for job in jobs}, quiet=self.quiet) as progress:
-            self._run_stages(plan, bench, progress)
+            self._run_stages(plan, worker, progress)
         result = Result(self.out, plan.spec)
         write_files(result)
         return result
@@ -119,15 +119,15 @@ class Benchmark:
         same = asked == saved.spec and saved.complete and not saved.failed
         return saved if same else None
 
-    def prepare(self) -> tuple[Plan, Workbench]:
+    def prepare(self) -> tuple[Plan, Worker]:
         """Load and check everything that a run needs, without running it."""
-        plan, bench, notes = self._prepare(self.spec.checked())
+        plan, worker, notes = self._prepare(self.spec.checked())
         for note in notes:
             self.log(note)
-        return plan, bench
+        return plan, worker
 
-    def _prepare(self, spec: Spec) -> tuple[Plan, Workbench, tuple[str, ...]]:
-        from uproar.bench.worker import Workbench
+    def _prepare(self, spec: Spec) -> tuple[Plan, Worker, tuple[str, ...]]:
+        from uproar.bench.worker import Worker
         from uproar.data.checks import check
         from uproar.models.choice import choose
 
@@ -145,7 +145,7 @@ class Benchmark:
             recipe=spec.recipe,
             device=device,
         )
-        found = {"training": chosen.learner.way}
+        found = {"training": chosen.learner.training}
         if not is_registered(spec.data, DATA):
             # Anew, even where a spec file knows one: the data may have changed since.
             found["data_digest"] = data.digest()
@@ -157,11 +157,11 @@ class Benchmark:
         )
         plan = Plan(spec.model_copy(update=found), sizes)
         store = Store(self.out / "store")
-        bench = Workbench(
+        worker = Worker(
             *(plan, data, chosen.learner, chosen.once, store, device, chosen.given),
             explainers=self.explainers,
         )
-        return plan, bench, (*data.notes, *chosen.notes)
+        return plan, worker, (*data.notes, *chosen.notes)
 
     def _load(self, spec: Spec) -> Data:
         """Read the data, with a bar where that takes long."""
@@ -193,19 +193,19 @@ class Benchmark:
                     "`uproar.evaluate` with it again"
                 )
 
-    def _run_stages(self, plan: Plan, bench: Workbench, progress: Progress) -> None:
+    def _run_stages(self, plan: Plan, worker: Worker, progress: Progress) -> None:
         """Run the cells in the order in which they become ready, the longest first."""
-        run = partial(_run, bench=bench, progress=progress)
+        run = partial(_run, worker=worker, progress=progress)
         bases = run([plan.data_job(), *plan.base_jobs])
-        stop_if_failed(plan, bench.store, bases)
-        check_learned(plan, bases, bench.data)
-        forget_incomplete(plan, bench.store)
+        stop_if_failed(plan, worker.store, bases)
+        check_learned(plan, bases, worker.data)
+        forget_incomplete(plan, worker.store)
         ends = plan.end_jobs()
         early = [job for job in ends if job.protocol != "retrain-once"]
         explaining = sorted(plan.explain_jobs(), key=lambda job: -job.weight)
-        if bench.learner.parallel:
+        if worker.learner.parallel:
             # Explaining leaves processors idle that training takes by itself.
-            outcomes = run(explaining, workers=processors(bench))
+            outcomes = run(explaining, workers=processors(worker))
             outcomes |= run([*plan.once_jobs(), *early])
         else:
             outcomes = run([*plan.once_jobs(), *explaining, *early])
@@ -224,10 +224,10 @@ class Benchmark:
 
 
 def _run(
-    jobs: Iterable[Job], *, bench: Workbench, progress: Progress, workers: int = 0
+    jobs: Iterable[Job], *, worker: Worker, progress: Progress, workers: int = 0
 ) -> dict[Job, Outcome]:
     """Run jobs, several of which may share a cell, and return the outcomes of those that worked."""
-    workers = workers or workers_of(bench)
+    workers = workers or workers_of(worker)
     by_cell: dict[Cell, list[Job]] = {}
     for job in jobs:
         by_cell.setdefault(job.cell, []).append(job)
@@ -235,10 +235,10 @@ def _run(
     def work(cell: Cell) -> Outcome:
         job = by_cell[cell][0]
         with progress.running(job.slot):
-            return bench(job)
+            return worker(job)
 
     outcomes = {}
-    for cell, found in local(by_cell, work, store=bench.store, workers=workers):
+    for cell, found in local(by_cell, work, store=worker.store, workers=workers):
         for job in by_cell[cell]:
             progress.advance(job.slot)
             if isinstance(found, Outcome):
@@ -246,11 +246,11 @@ def _run(
     return outcomes
 
 
-def workers_of(bench: Workbench) -> int:
+def workers_of(worker: Worker) -> int:
     """Return how many cells run side by side: one where a cell uses all processors by itself."""
-    return 1 if bench.learner.parallel else processors(bench)
+    return 1 if worker.learner.parallel else processors(worker)
 
 
-def processors(bench: Workbench) -> int:
+def processors(worker: Worker) -> int:
     """Return how many cells that use one processor each run side by side; on a GPU, one."""
-    return os.cpu_count() or 1 if bench.device.type == "cpu" else 1
+    return os.cpu_count() or 1 if worker.device.type == "cpu" else 1

@@ -15,7 +15,7 @@ from uproar.types import Kind, UproarError
 
 # A base model whose validation accuracy a lucky majority guess would reach this often has learned
 # nothing.
-LUCK = 0.01
+LEARNED_NOTHING = 0.01
 DATA_OF_KIND: Mapping[Kind, str] = {
     "image": "images",
     "series": "time series",
@@ -77,7 +77,7 @@ def check_learned(plan: Plan, outcomes: Mapping[Job, Outcome], data: Data) -> No
     """
     for job in plan.base_jobs:
         values = outcomes[job].values
-        if values["luck"] > LUCK:
+        if values["luck"] > LEARNED_NOTHING:
             seen = values["validation"]
             what = "accuracy" if data.task == "classification" else "R²"
             other = "the majority class" if data.task == "classification" else "the mean"

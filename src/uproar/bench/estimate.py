@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from uproar.bench.benchmark import Benchmark, workers_of
-from uproar.bench.worker import Workbench
+from uproar.bench.worker import Worker
 from uproar.models.training.batches import SharedInputs
 from uproar.plan.job import ALL
 from uproar.plan.plan import Plan
@@ -74,11 +74,11 @@ def estimate(benchmark: Benchmark) -> Cost:
     >>> cost.trainings  # 1 base, 2 retrain-once, 4 shared ends, 2 × (10 + 10 + 10)
     67
     """
-    plan, bench = benchmark.prepare()
+    plan, worker = benchmark.prepare()
     jobs = plan.prospective_jobs()
     work = sum(job.weight for job in jobs)
-    seconds = _seconds_per_epoch(bench) * work / workers_of(bench)
-    data, explained = bench.data, len(plan.names) * plan.spec.base_models
+    seconds = _seconds_per_epoch(worker) * work / workers_of(worker)
+    data, explained = worker.data, len(plan.names) * plan.spec.base_models
     passes = {family: plan.sizes.all_passes(members) for family, members in plan.families.items()}
     dearest = max(passes, key=passes.__getitem__)
     examples = len(data.train) + len(data.test)
@@ -90,7 +90,7 @@ def estimate(benchmark: Benchmark) -> Cost:
         seconds=seconds,
         disk_bytes=explained * rank_bytes + _answer_bytes(plan, len(data.test)),
         # Inputs, what stands in for them, and the rankings of one family at a time.
-        memory_bytes=BYTES_OF_TORCH + 3 * inputs + FAMILY * rank_bytes * workers_of(bench),
+        memory_bytes=BYTES_OF_TORCH + 3 * inputs + FAMILY * rank_bytes * workers_of(worker),
         passes=plan.spec.base_models * sum(passes.values()),
         dearest=dearest,
         dearest_share=passes[dearest] / max(sum(passes.values()), 1),
@@ -103,20 +103,20 @@ def _refits(plan: Plan) -> int:
     return once * plan.spec.base_models
 
 
-def _seconds_per_epoch(bench: Workbench) -> float:
+def _seconds_per_epoch(worker: Worker) -> float:
     """Train a small group for few epochs, once to warm up and once by the clock.
 
     A part of the training examples serves, so that large models and data are not waited for.
     """
-    setting, ranking = bench.setting(bench.plan.spec.removals[0]), bench.ranking(ALL)
-    examples = len(setting.train_labels)
+    experiment, ranking = worker.experiment(worker.plan.spec.removals[0]), worker.ranking(ALL)
+    examples = len(experiment.train_labels)
     part = slice(0, min(examples, CALIBRATION_EXAMPLES))
-    epochs = min(CALIBRATION_EPOCHS, setting.recipe.epochs)
+    epochs = min(CALIBRATION_EPOCHS, experiment.recipe.epochs)
     short = replace(
-        setting,
-        train=_part_of(setting.train, part),
-        train_labels=setting.train_labels[part],
-        recipe=replace(setting.recipe, epochs=epochs),
+        experiment,
+        train=_part_of(experiment.train, part),
+        train_labels=experiment.train_labels[part],
+        recipe=replace(experiment.recipe, epochs=epochs),
     )
     lengths = None if ranking.train.lengths is None else ranking.train.lengths[part]
     ranks = replace(ranking, train=Ranks(ranking.train.values[part], lengths))

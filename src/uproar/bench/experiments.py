@@ -1,4 +1,4 @@
-"""What protocols work on: the setting of every removal, and the rankings that are stored."""
+"""What protocols work on: the experiment under every removal, and the rankings that are stored."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from uproar.dataset import Data
 from uproar.models.learner import Learner
 from uproar.plan.job import ALL, ranking_cell
 from uproar.plan.spec import Spec
-from uproar.protocols.experiment import Setting, prepare, refilled
+from uproar.protocols.experiment import Experiment, prepare, refilled
 from uproar.protocols.ranks import Ranking
 from uproar.registry import find
 from uproar.remove import REMOVALS
@@ -22,7 +22,7 @@ from uproar.seeding import generator_of
 
 
 @dataclass(frozen=True)
-class Settings:
+class Experiments:
     """Prepares the settings of all removals together, when the first is asked for."""
 
     spec: Spec
@@ -32,8 +32,8 @@ class Settings:
     device: torch.device
 
     @cached_property
-    def _prepared(self) -> dict[str, Setting]:
-        settings: dict[str, Setting] = {}
+    def _prepared(self) -> dict[str, Experiment]:
+        settings: dict[str, Experiment] = {}
         for name in dict.fromkeys((*self.spec.removals, self._plain)):
             removal = find(name, REMOVALS, "removal").load()(self.data)
             generator = generator_of("removal", name, self.data.name, self.spec.seed)
@@ -57,8 +57,8 @@ class Settings:
         """A removal for where nothing is ever removed, or only the mask is looked at."""
         return "mask-token" if self.data.kind == "text" else "zero"
 
-    def of(self, removal: str) -> Setting:
-        """Return the setting of a removal; without one, a setting for whole inputs."""
+    def of(self, removal: str) -> Experiment:
+        """Return the experiment under a removal; without one, one for whole inputs."""
         return self._prepared[removal or self._plain]
 
     def ranking(self, digest: str) -> Ranking:

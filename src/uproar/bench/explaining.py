@@ -14,13 +14,12 @@ from numpy.typing import NDArray
 
 from uproar.dataset import Data, Split
 from uproar.explain.aggregation import transform_of
-from uproar.explain.chunks import in_passes, rows_per_pass
-from uproar.explain.family import Explained as OneExplained
-from uproar.explain.family import Explainer, explain_family
+from uproar.explain.chunks import in_chunks, rows_per_pass
+from uproar.explain.family import Explainer, Explanation, explain_family
 from uproar.explain.importance import ExplainerOfFunction, Importance, mean_absolute
 from uproar.explain.names import ExplainerName
 from uproar.models.kinds import PLURALS
-from uproar.models.view import Explained
+from uproar.models.trained import TrainedModel
 from uproar.ranking import rank
 from uproar.seeding import seed_of
 from uproar.types import Skipped
@@ -31,7 +30,7 @@ BLOCKS = 8  # passes of examples that are explained before they are ranked
 
 
 @dataclass
-class Rankings:
+class RankedExplanation:
     """What one explainer says of all examples: ranks, pictures for the gallery, and its cost.
 
     ``passes`` is how many times an example went through the model: a training or test example, or
@@ -53,7 +52,7 @@ class Rankings:
 
 
 def explain(
-    explained: Explained,
+    model: TrainedModel,
     data: Data,
     names: Sequence[ExplainerName],
     *,
@@ -61,7 +60,7 @@ def explain(
     explainers: Mapping[str, Explainer],
     seed: int,
     shown: Sequence[int],
-) -> dict[str, Rankings]:
+) -> dict[str, RankedExplanation]:
     """Explain train and test with one family and return the rankings by name.
 
     Importance is ranked block by block and not kept: of large data it takes far more memory than
@@ -78,11 +77,11 @@ def explain(
     _require_kind(names[0], data)
     base = explainers.get(names[0].base) or names[0].load()
     if names[0].of_function or isinstance(base, ExplainerOfFunction):
-        return _of_function(explained, data, names, base, seed, shown)
+        return _of_function(model, data, names, base, seed, shown)
     smallest = np.min_scalar_type(max(data.features - 1, 0))
     sizes = [(len(part), *data.feature_shape) for part in (data.train, data.test)]
     found = {
-        name.name: Rankings(
+        name.name: RankedExplanation(
             train=np.empty(sizes[0], smallest),
             test=np.empty(sizes[1], smallest),
             shown=np.zeros((len(shown), *data.feature_shape), np.float32),
@@ -92,7 +91,7 @@ def explain(
     generators = _Generators(seed)
     for part in ("train", "test"):
         split: Split = getattr(data, part)
-        for block, one in _explained(explained, split, names, base, targets[part], generators):
+        for block, one in _explained(model, split, names, base, targets[part], generators):
             rankings = found[one.name.name]
             ranks = rank(_among_present(one.importance, data, split, block))
             (rankings.train if part == "train" else rankings.test)[block] = ranks
@@ -113,38 +112,38 @@ def _require_kind(name: ExplainerName, data: Data) -> None:
 
 
 def _explained(
-    explained: Explained,
+    model: TrainedModel,
     split: Split,
     names: Sequence[ExplainerName],
     base: Explainer,
     targets: NDArray[np.int64],
     generators: _Generators,
-) -> Iterator[tuple[slice, OneExplained]]:
+) -> Iterator[tuple[slice, Explanation]]:
     """Yield the examples of a block and what each member says of them, block by block."""
-    device = explained.model.black.device
-    step = _block_size(explained, split, device)
+    device = model.black.device
+    step = _block_size(model, split, device)
     for start in range(0, len(split), step):
         block = slice(start, min(start + step, len(split)))
-        inputs = explained.seen(torch.from_numpy(split.inputs[block]).to(device))
+        inputs = model.seen(torch.from_numpy(split.inputs[block]).to(device))
         # A copy, since what comes from the store is read-only.
         wanted = torch.from_numpy(targets[block].copy()).to(device)
-        for one in explain_family(base, names, explained.model, inputs, wanted, generators):
+        for one in explain_family(base, names, model, inputs, wanted, generators):
             yield block, one
 
 
 def _of_function(
-    explained: Explained,
+    model: TrainedModel,
     data: Data,
     names: Sequence[ExplainerName],
     base: Any,
     seed: int,
     shown: Sequence[int],
-) -> dict[str, Rankings]:
+) -> dict[str, RankedExplanation]:
     """Explain the function, and rank the features of all examples alike."""
     if names[0].averaged:
-        measured = _averaged(explained, names, base, _Generators(seed))
+        measured = _averaged(model, names, base, _Generators(seed))
     else:
-        measured = _measured(explained, names, base, seed)
+        measured = _measured(model, names, base, seed)
     found = {}
     for name, (importance, seconds, passes) in measured.items():
         values = importance.values.reshape(1, *data.feature_shape).astype(np.float32)
@@ -156,7 +155,7 @@ def _of_function(
             else:
                 ranks.append(rank(_among_present(alike, data, split, slice(0, len(split)))))
         pictures = np.repeat(values, len(shown), axis=0)
-        found[name] = Rankings(ranks[0], ranks[1], pictures, seconds, passes, importance)
+        found[name] = RankedExplanation(ranks[0], ranks[1], pictures, seconds, passes, importance)
     return found
 
 
@@ -164,18 +163,17 @@ Measured = tuple[Importance, float, float]  # with seconds, and passes for each 
 
 
 def _averaged(
-    explained: Explained,
+    model: TrainedModel,
     names: Sequence[ExplainerName],
     base: Explainer,
     generators: _Generators,
 ) -> dict[str, Measured]:
     """Return the mean absolute importance that explainers of decisions give held-out examples."""
-    model = explained.model
     if model.held_out is None:
         raise Skipped("an explanation of the function needs held-out examples; there are none")
     inputs, labels = model.held_out
     with torch.no_grad():
-        outputs = in_passes(lambda part, _: model(part), inputs, labels, rows=rows_per_pass(inputs))
+        outputs = in_chunks(lambda part, _: model(part), inputs, labels, rows=rows_per_pass(inputs))
     targets = outputs.argmax(1)  # of a regression the only output
     return {
         one.name.name: (mean_absolute(one.importance), one.seconds, one.passes)
@@ -184,10 +182,10 @@ def _averaged(
 
 
 def _measured(
-    explained: Explained, names: Sequence[ExplainerName], base: ExplainerOfFunction, seed: int
+    model: TrainedModel, names: Sequence[ExplainerName], base: ExplainerOfFunction, seed: int
 ) -> dict[str, Measured]:
     """Return what an explainer of the function measures, for each way to aggregate it."""
-    model, family = explained.model, names[0].family
+    family = names[0].family
     generator = torch.Generator().manual_seed(seed_of(seed, family))
     begun = time.perf_counter()
     with model.counting() as counted:
@@ -203,9 +201,9 @@ def _measured(
     return found
 
 
-def _block_size(explained: Explained, split: Split, device: torch.device) -> int:
+def _block_size(model: TrainedModel, split: Split, device: torch.device) -> int:
     """Return how many examples are explained at once: whole passes, so that draws stay the same."""
-    sample = explained.seen(torch.from_numpy(split.inputs[:1]).to(device))
+    sample = model.seen(torch.from_numpy(split.inputs[:1]).to(device))
     return rows_per_pass(sample) * BLOCKS
 
 
@@ -233,11 +231,13 @@ def _among_present(
 
 def _known(
     data: Data, known: tuple[NDArray[np.float32], NDArray[np.float32]], shown: Sequence[int]
-) -> Rankings:
+) -> RankedExplanation:
     """Rank the known answer of the data."""
     splits = zip((data.train, data.test), known, strict=True)
     ranks = [rank(_among_present(v, data, s, slice(0, len(s)))) for s, v in splits]
-    return Rankings(ranks[0], ranks[1], np.asarray(known[1][list(shown)], dtype=np.float32))
+    return RankedExplanation(
+        ranks[0], ranks[1], np.asarray(known[1][list(shown)], dtype=np.float32)
+    )
 
 
 def gallery_examples(data: Data, count: int) -> list[int]:

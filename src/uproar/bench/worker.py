@@ -14,17 +14,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from uproar.bench.base_model import Answers, answers_of, facts_of, luck_of
+from uproar.bench.base_model import Predictions, chance_p_value, facts_of, predictions_of
 from uproar.bench.device import keep_freed_memory
-from uproar.bench.experiments import Settings
+from uproar.bench.experiments import Experiments
 from uproar.bench.explaining import FUNCTION, GALLERY, explain, gallery_examples
 from uproar.bench.refits import without_each
 from uproar.dataset import PARTS, Data
 from uproar.models.learner import Fitted, Learner
-from uproar.models.view import HELD_OUT, Explained, as_trained
+from uproar.models.trained import TrainedModel
+from uproar.models.view import HELD_OUT, view_of
 from uproar.plan.job import ALL, Job, ranking_cell
 from uproar.plan.plan import Plan
-from uproar.protocols.experiment import Scores, Setting, arms
+from uproar.protocols.experiment import Experiment, Scores, arms
 from uproar.protocols.leakage import mask_only
 from uproar.protocols.no_retrain import no_retrain
 from uproar.protocols.ranks import Ranking
@@ -40,7 +41,7 @@ Retrained = Callable[..., Scores]
 
 
 @dataclass(frozen=True)
-class Workbench:
+class Worker:
     """Computes the outcomes of jobs.
 
     ``once`` trains the models of retrain-once; it is the ``learner``, unless that cannot train.
@@ -97,11 +98,11 @@ class Workbench:
         }
 
     @cached_property
-    def _settings(self) -> Settings:
-        return Settings(self.plan.spec, self.data, self.learner, self.store, self.device)
+    def _settings(self) -> Experiments:
+        return Experiments(self.plan.spec, self.data, self.learner, self.store, self.device)
 
-    def setting(self, removal: str) -> Setting:
-        """Return the setting of a removal; without one, a setting for whole inputs."""
+    def experiment(self, removal: str) -> Experiment:
+        """Return the experiment under a removal; without one, one for whole inputs."""
         return self._settings.of(removal)
 
     def ranking(self, digest: str) -> Ranking:
@@ -130,8 +131,8 @@ class Workbench:
         return self._fitted(cell, self.learner, lambda: self._fit_base(cell))
 
     def _fit_base(self, cell: Cell) -> Fitted:
-        setting, ranking = self.setting(""), self.ranking(ALL)
-        return setting.fit(arms(setting.train, ranking.train, [0.0]), [cell.fields["seed"]])
+        experiment, ranking = self.experiment(""), self.ranking(ALL)
+        return experiment.fit(arms(experiment.train, ranking.train, [0.0]), [cell.fields["seed"]])
 
     def _data(self, job: Job) -> Outcome:  # noqa: ARG002 - there is one data set
         shown = gallery_examples(self.data, self.plan.spec.gallery_examples)
@@ -143,12 +144,12 @@ class Workbench:
 
     def _base_model(self, job: Job) -> Outcome:
         fitted = self._fit_base(job.cell) if self.given is None else self.given
-        answering = self.learner.answering(fitted)
-        found: dict[str, Answers] = {
-            part: answers_of(answering, getattr(self.data, part), self.device) for part in PARTS
+        predictor = self.learner.predictor(fitted)
+        found: dict[str, Predictions] = {
+            part: predictions_of(predictor, getattr(self.data, part), self.device) for part in PARTS
         }
         values: dict[str, Any] = {part: found[part].summary() for part in PARTS}
-        values["luck"] = luck_of(self.data, found["validation"].scores)
+        values["luck"] = chance_p_value(self.data, found["validation"].scores)
         arrays: dict[str, NDArray[Any]] = {
             f"targets/{part}": found[part].targets for part in ("train", "test")
         }
@@ -190,43 +191,43 @@ class Workbench:
         passes = {name: rankings.passes for name, rankings in found.items()}
         return Outcome({"digests": digests, "gallery": shown, "passes": passes}, arrays, seconds)
 
-    def _seen(self, job: Job, *, untrained: bool) -> Explained:
+    def _seen(self, job: Job, *, untrained: bool) -> TrainedModel:
         """Return a base model as explainers see it, or one of its kind that has learned nothing."""
         assert job.base is not None
-        setting, ranking = self.setting(""), self.ranking(ALL)
+        experiment, ranking = self.experiment(""), self.ranking(ALL)
         if untrained:
-            answering = self.learner.untrained(
-                arms(setting.train, ranking.train, [0.0]),
-                setting.train_labels,
+            predictor = self.learner.untrained(
+                arms(experiment.train, ranking.train, [0.0]),
+                experiment.train_labels,
                 seed=seed_of("untrained", job.cell.fields["seed"]),
-                recipe=setting.recipe,
+                recipe=experiment.recipe,
             )
         else:
-            answering = self.learner.answering(self._base(job.base))
+            predictor = self.learner.predictor(self._base(job.base))
         refits = None if untrained else self._refits
-        return as_trained(self.data, answering, self.device, refits)
+        return view_of(self.data, predictor, self.device, refits)
 
     def _refits(self, seed: int) -> torch.Tensor:
         """Train with all features and without each, and answer to the held-out examples."""
         held_out = torch.from_numpy(self.data.validation.inputs[:HELD_OUT])
-        return without_each(self.setting(""), held_out, seed=seed)
+        return without_each(self.experiment(""), held_out, seed=seed)
 
     def _retrained(self, job: Job, protocol: Retrained) -> Outcome:
         scores = protocol(
-            self.setting(job.removal),
+            self.experiment(job.removal),
             self.ranking(job.ranking),
             fractions=job.fractions,
             seeds=job.cell.fields["seeds"],
         )
         return Outcome({}, {job.protocol: scores})
 
-    def _once_setting(self, removal: str) -> Setting:
-        return replace(self.setting(removal), learner=self.once)
+    def _once_experiment(self, removal: str) -> Experiment:
+        return replace(self.experiment(removal), learner=self.once)
 
     def _fit_once(self, job: Job) -> Fitted:
         fields = job.cell.fields
         return train_once(
-            self._once_setting(job.removal), seeds=fields["seeds"], epochs=fields["epochs"]
+            self._once_experiment(job.removal), seeds=fields["seeds"], epochs=fields["epochs"]
         )
 
     def _retrain_once_model(self, job: Job) -> Outcome:
@@ -240,7 +241,7 @@ class Workbench:
     def _retrain_once(self, job: Job) -> Outcome:
         (trained,) = (once for once in self.plan.once_jobs() if once.removal == job.removal)
         removed, kept = retrain_once(
-            self._once_setting(job.removal),
+            self._once_experiment(job.removal),
             self._fitted(trained.cell, self.once, lambda: self._fit_once(trained)),
             self.ranking(job.ranking),
             fractions=job.fractions,
@@ -250,7 +251,7 @@ class Workbench:
     def _no_retrain(self, job: Job) -> Outcome:
         assert job.base is not None
         scores = no_retrain(
-            self.setting(job.removal),
+            self.experiment(job.removal),
             self._base(job.base),
             self.ranking(job.ranking),
             fractions=job.fractions,

@@ -34,12 +34,12 @@ def rows_per_pass(inputs: Tensor, *, chunk_bytes: int = CHUNK_BYTES) -> int:
     return min(MOST_ROWS, max(1, chunk_bytes // example_bytes))
 
 
-def in_passes(
+def in_chunks(
     attribute: Callable[[Tensor, Tensor], Tensor], inputs: Tensor, targets: Tensor, *, rows: int
 ) -> Tensor:
     """Return the attribution of all inputs, at most ``rows`` of them at once.
 
-    >>> in_passes(lambda part, targets: part + len(part), torch.zeros(5), torch.zeros(5), rows=3)
+    >>> in_chunks(lambda part, targets: part + len(part), torch.zeros(5), torch.zeros(5), rows=3)
     tensor([3., 3., 3., 2., 2.])
     """
     starts = range(0, len(inputs), rows)

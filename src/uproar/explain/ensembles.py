@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from uproar.explain.chunks import in_passes
+from uproar.explain.chunks import in_chunks
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def noisy_moments(
         count = min(together, samples - first)
         noise = torch.stack([_normal(inputs, generator) for _ in range(count)])
         points = (inputs + deviation * noise).flatten(0, 1)  # (count * examples, *input_shape)
-        attributions = in_passes(attribute, points, targets.repeat(count), rows=rows)
+        attributions = in_chunks(attribute, points, targets.repeat(count), rows=rows)
         for sample in attributions.view(count, *inputs.shape):
             moments = Moments.of(sample) if moments is None else moments.updated(sample)
     if moments is None:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from uproar.explain import ENSEMBLES
 from uproar.explain.aggregation import aggregate
-from uproar.explain.chunks import CHUNK_BYTES, in_passes, rows_per_pass
+from uproar.explain.chunks import CHUNK_BYTES, in_chunks, rows_per_pass
 from uproar.explain.ensembles import Moments, mean, noisy_moments
 from uproar.explain.importance import ExplainerOfFunction
 from uproar.explain.names import ExplainerName
@@ -27,7 +27,7 @@ GeneratorFor = Callable[[str], torch.Generator]
 
 
 @dataclass(frozen=True)
-class Explained:
+class Explanation:
     """What one explainer says of all examples, and what it would have cost alone."""
 
     name: ExplainerName
@@ -45,7 +45,7 @@ def explain_family(
     generator_for: GeneratorFor,
     *,
     chunk_bytes: int = CHUNK_BYTES,
-) -> Iterator[Explained]:
+) -> Iterator[Explanation]:
     """Yield the importance of every named member of one family, the plain members first.
 
     Members without an ensemble share one pass over the inputs; SmoothGrad, SmoothGrad-Squared and
@@ -89,10 +89,10 @@ def explain_family(
     plain = [name for name in names if not name.ensemble]
     noisy = [name for name in names if name.ensemble]
 
-    def explained() -> Iterator[Explained]:
+    def explained() -> Iterator[Explanation]:
         caller = partial(_caller, explainer, family, model, names[0].entry().draws == "shared")
         if plain:
-            attribute = partial(in_passes, caller(generator_for(f"{family} plain")), rows=rows)
+            attribute = partial(in_chunks, caller(generator_for(f"{family} plain")), rows=rows)
             yield from _explained(
                 plain, lambda *block: Moments.of(attribute(*block)), model, inputs, targets
             )
@@ -124,7 +124,7 @@ def _explained(
     model: TrainedModel,
     inputs: Tensor,
     targets: Tensor,
-) -> Iterator[Explained]:
+) -> Iterator[Explanation]:
     """Run the shared passes block by block, and reduce and aggregate them for every name."""
     feature_shape = model.shape_of_features(inputs)
     groups = None if model.groups is None else model.groups.cpu().numpy()
@@ -149,7 +149,7 @@ def _explained(
             )
             seconds[position] += _now(inputs) - begun
     for name, values, spent in zip(names, importance, seconds, strict=True):
-        yield Explained(name, values, float(spent), examples / max(1, len(inputs)))
+        yield Explanation(name, values, float(spent), examples / max(1, len(inputs)))
 
 
 def _reduction(name: ExplainerName) -> Callable[[Moments], Tensor]:

@@ -24,9 +24,9 @@ from uproar.models.randomness import seeded
 from uproar.models.training.ways import (
     Factory,
     TorchLearner,
-    Way,
-    check_way,
-    choose_way,
+    Training,
+    check_training,
+    choose_training,
     initialise,
 )
 from uproar.registry import find
@@ -80,7 +80,7 @@ def choose(
         chosen = _of_estimator(model, data)
     else:
         chosen = _of_trained(model, data, recipe, device)
-    if training not in {"auto", chosen.learner.way}:
+    if training not in {"auto", chosen.learner.training}:
         raise UproarError(
             f"training {training!r} is for modules that are trained from scratch; use 'auto'"
         )
@@ -199,11 +199,11 @@ def _of_trained(model: Any, data: Data, recipe: Recipe, device: torch.device) ->
     given = copy.deepcopy(model).to(device)
     module = adapted(given, form_of(given, sample, outputs=data.outputs, task=data.task))
     frozen = FrozenLearner(module, data.outputs)
-    way, why = choose_way(lambda: module, sample, labels, recipe)
-    if way == "dense":  # which would train from scratch
-        way, why = "stacked", "parameters stacked and trained under vmap"
-    once = FineTunedLearner(module, way)
-    notes = (note, f"retrain-once fine-tunes copies of it: {once.way} ({why})")
+    training, why = choose_training(lambda: module, sample, labels, recipe)
+    if training == "dense":  # which would train from scratch
+        training, why = "stacked", "parameters stacked and trained under vmap"
+    once = FineTunedLearner(module, training)
+    notes = (note, f"retrain-once fine-tunes copies of it: {once.training} ({why})")
     return Chosen(frozen, once, module_digest(model), notes, frozen.given())
 
 
@@ -211,7 +211,7 @@ def _try(frozen: FrozenLearner, data: Data, device: torch.device) -> None:
     """Ask a function about a few examples: it may be a factory that lacks a parameter."""
     sample = _sample(data, device)[0][:2]
     try:
-        frozen.answering(frozen.given())(sample)
+        frozen.predictor(frozen.given())(sample)
     except UproarError:
         raise
     # Whatever code of somebody else raises, it does so because it was given these inputs.
@@ -233,14 +233,14 @@ def _of_factory(
     if form not in {"logits", "values"}:
         factory = partial(_adapted, factory, form)
         notes = (f"the model answers with {form}: taken as such",)
-    way: Way
+    chosen: Training
     if recipe.optimiser == "least-squares" or training == "auto":
-        way, why = choose_way(factory, sample, labels, recipe)
-        notes = (*notes, f"training: {way} ({why})")
+        chosen, why = choose_training(factory, sample, labels, recipe)
+        notes = (*notes, f"training: {chosen} ({why})")
     else:
-        check_way(training, factory, sample, labels)
-        way = training  # type: ignore[assignment]
-    learner = TorchLearner(factory, way, device)
+        check_training(training, factory, sample, labels)
+        chosen = training  # type: ignore[assignment]
+    learner = TorchLearner(factory, chosen, device)
     return Chosen(learner, learner, module_digest(initialise(factory, 0)), notes)
 
 

@@ -24,7 +24,7 @@ Predict = Callable[[NDArray[Any]], Any]
 
 
 @dataclass(frozen=True)
-class AnsweringFunction:
+class FunctionPredictor:
     """A function of arrays as a function of tensors, which has no gradients.
 
     ``predict`` maps inputs (rows, *input_shape) to (rows, outputs), an array or a tensor; a
@@ -65,7 +65,7 @@ class FrozenLearner:
     :param answers: how many outputs: the number of classes, or 1 for a regression.
 
     >>> learner = FrozenLearner(lambda inputs: inputs * 2, answers=2)
-    >>> learner.answering(learner.given())(torch.ones(1, 2))
+    >>> learner.predictor(learner.given())(torch.ones(1, 2))
     tensor([[2., 2.]])
     """
 
@@ -73,7 +73,7 @@ class FrozenLearner:
     answers: int
 
     @property
-    def way(self) -> str:
+    def training(self) -> str:
         """How groups of arms are trained."""
         return "frozen"
 
@@ -85,7 +85,7 @@ class FrozenLearner:
     def given(self) -> list[Any]:
         """Return the model itself, in place of what fitting would have made."""
         if not isinstance(self.model, nn.Module):
-            return [AnsweringFunction(self.model, self.answers)]
+            return [FunctionPredictor(self.model, self.answers)]
         return [copy.deepcopy(self.model).eval().requires_grad_(requires_grad=False)]
 
     def fit(
@@ -130,10 +130,10 @@ class FrozenLearner:
         """Return every model ``times`` times, side by side."""
         return [model for model in fitted for _ in range(times)]
 
-    def answering(self, fitted: list[Any]) -> nn.Module | AnsweringFunction:
+    def predictor(self, fitted: list[Any]) -> nn.Module | FunctionPredictor:
         """Return the model as a module, or as a function of tensors."""
-        answering: nn.Module | AnsweringFunction = fitted[0]
-        return answering
+        predictor: nn.Module | FunctionPredictor = fitted[0]
+        return predictor
 
     def untrained(
         self,
@@ -170,20 +170,20 @@ class FineTunedLearner:
     Seeds fix the order of the data and what dropout draws, and not the initial weights.
 
     :param module: left as it is.
-    :param way: ``stacked``, all arms at once under ``vmap``, or ``sequential``.
+    :param training: ``stacked``, all arms at once under ``vmap``, or ``sequential``.
 
-    >>> learner = FineTunedLearner(nn.Linear(2, 2), way="stacked")
+    >>> learner = FineTunedLearner(nn.Linear(2, 2), training="stacked")
     >>> learner.size(learner.given())
     1
     """
 
     module: nn.Module
-    way: Literal["stacked", "sequential"]
+    training: Literal["stacked", "sequential"]
 
     @property
     def parallel(self) -> bool:
         """Whether fitting uses all processors by itself."""
-        return self.way == "sequential"
+        return self.training == "sequential"
 
     def given(self) -> dict[str, Tensor]:
         """Return the module as it was given: its state, as that of a single arm."""
@@ -212,7 +212,7 @@ class FineTunedLearner:
         """What trains from scratch, where new modules are copies of this one."""
         state = self.module.state_dict()
         device = next((value.device for value in state.values()), CPU)
-        return TorchLearner(partial(copy.deepcopy, self.module), self.way, device)
+        return TorchLearner(partial(copy.deepcopy, self.module), self.training, device)
 
     def outputs(
         self, fitted: dict[str, Tensor], batches: Batches
@@ -228,9 +228,9 @@ class FineTunedLearner:
         """Return every model ``times`` times, side by side."""
         return self._copies.repeated(fitted, times)
 
-    def answering(self, fitted: dict[str, Tensor]) -> nn.Module:
+    def predictor(self, fitted: dict[str, Tensor]) -> nn.Module:
         """Return the first model, with frozen parameters and in evaluation mode."""
-        return self._copies.answering(fitted)
+        return self._copies.predictor(fitted)
 
     def untrained(
         self,

@@ -13,7 +13,7 @@ from uproar.models.training.batches import Batches
 from uproar.types import Recipe
 
 Fitted = Any  # stacked states of modules, a list of estimators: only their learner looks inside
-Answering = nn.Module | Callable[[Tensor], Tensor]
+Predictor = nn.Module | Callable[[Tensor], Tensor]
 
 
 @runtime_checkable
@@ -25,7 +25,7 @@ class Learner(Protocol):
     """
 
     @property
-    def way(self) -> str:
+    def training(self) -> str:
         """How groups of arms are trained."""
         ...
 
@@ -61,7 +61,7 @@ class Learner(Protocol):
         """Return every fitted model ``times`` times, copies side by side."""
         ...
 
-    def answering(self, fitted: Fitted) -> Answering:
+    def predictor(self, fitted: Fitted) -> Predictor:
         """Return the first fitted model: inputs (rows, *input_shape) to (rows, outputs)."""
         ...
 
@@ -72,7 +72,7 @@ class Learner(Protocol):
         *,
         seed: int,
         recipe: Recipe,
-    ) -> Answering:
+    ) -> Predictor:
         """Return a model that has learned nothing of the labels: a control for explainers.
 
         A module with new initial weights; an estimator, which has none, is fitted to the labels in

@@ -21,6 +21,10 @@ class Passes:
     examples: int = 0
 
 
+def _as_they_are(inputs: Tensor) -> Tensor:
+    return inputs
+
+
 @dataclass(frozen=True)
 class TrainedModel:
     """A trained model with frozen parameters, in evaluation mode.
@@ -44,7 +48,8 @@ class TrainedModel:
     inputs and labels that the model was not trained on, for explanations of the whole function:
     int64 classes, or float32 values of a regression. ``refits`` trains anew, with a seed, with all
     features and then without each of them, and returns the answers to the held-out inputs,
-    (1 + features, examples, outputs); None where the model cannot be trained.
+    (1 + features, examples, outputs); None where the model cannot be trained. ``seen`` makes what
+    the model takes of the inputs of the data: text is embedded.
     """
 
     module: nn.Module | Callable[[Tensor], Tensor]
@@ -58,6 +63,7 @@ class TrainedModel:
     held_out: tuple[Tensor, Tensor] | None = None
     background: Tensor | None = None
     refits: Callable[[int], Tensor] | None = None
+    seen: Callable[[Tensor], Tensor] = _as_they_are
     passes: Passes = field(default_factory=Passes, compare=False, repr=False)
 
     def __call__(

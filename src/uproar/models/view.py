@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -11,21 +11,13 @@ from torch import Tensor, nn
 
 from uproar.dataset import Data
 from uproar.models.embedded import OnEmbeddings
-from uproar.models.learner import Answering
+from uproar.models.learner import Predictor
 from uproar.models.trained import TrainedModel
 from uproar.seeding import generator_of
 
 HELD_OUT = 1000  # validation examples at most that explanations of the function are made from
 BACKGROUND = 1000  # training examples at most that explanations compare with
 Refits = Callable[[int], Tensor]
-
-
-@dataclass(frozen=True)
-class Explained:
-    """A base model as explainers see it, and how inputs become what they see."""
-
-    model: TrainedModel
-    seen: Callable[[Tensor], Tensor] = field(default=lambda inputs: inputs)
 
 
 @dataclass(frozen=True)
@@ -36,29 +28,27 @@ class OnIds:
     [[2, 4]]
     """
 
-    answering: Answering
+    predictor: Predictor
 
     def __call__(self, ids: Tensor) -> Tensor:
         """Return the answers."""
-        return self.answering(ids.round().long())
+        return self.predictor(ids.round().long())
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") or name == "answering":
+        if name.startswith("__") or name == "predictor":
             raise AttributeError(name)
-        return getattr(self.answering, name)
+        return getattr(self.predictor, name)
 
 
-def as_trained(
-    data: Data, answering: Answering, device: torch.device, refits: Refits | None = None
-) -> Explained:
+def view_of(
+    data: Data, predictor: Predictor, device: torch.device, refits: Refits | None = None
+) -> TrainedModel:
     """Return a fitted model as explainers see it: text through its embedding.
 
     :param refits: see :class:`uproar.models.trained.TrainedModel`.
     """
-    explained = _as_trained(data, answering, device)
-    background = explained.seen(_background(data, device))
-    model = replace(explained.model, background=background, refits=refits)
-    return replace(explained, model=model)
+    model = _view_of(data, predictor, device)
+    return replace(model, background=model.seen(_background(data, device)), refits=refits)
 
 
 def _background(data: Data, device: torch.device) -> Tensor:
@@ -68,17 +58,17 @@ def _background(data: Data, device: torch.device) -> Tensor:
     return torch.from_numpy(data.train.inputs[chosen]).to(device)
 
 
-def _as_trained(data: Data, answering: Answering, device: torch.device) -> Explained:
+def _view_of(data: Data, predictor: Predictor, device: torch.device) -> TrainedModel:
     if data.kind == "text":
-        if isinstance(answering, nn.Module):
-            return _embedded(data, answering, device)
-        return _on_ids(data, answering, device)
+        if isinstance(predictor, nn.Module):
+            return _embedded(data, predictor, device)
+        return _on_ids(data, predictor, device)
     train = torch.from_numpy(data.train.inputs)
     low, high = train.amin(0), train.amax(0)
     if data.value_range is not None:
         low, high = (torch.full(data.input_shape, value) for value in data.value_range)
-    model = TrainedModel(
-        module=answering,
+    return TrainedModel(
+        module=predictor,
         # Where there is no black, zero is the training mean, once standardised.
         black=(low if data.value_range else torch.zeros(data.input_shape)).to(device),
         mean=train.mean(0).to(device),
@@ -89,17 +79,16 @@ def _as_trained(data: Data, answering: Answering, device: torch.device) -> Expla
         feature_shape=data.feature_shape,
         held_out=_held_out(data, device),
     )
-    return Explained(model)
 
 
-def _embedded(data: Data, module: nn.Module, device: torch.device) -> Explained:
+def _embedded(data: Data, module: nn.Module, device: torch.device) -> TrainedModel:
     assert data.vocabulary is not None, "text has a vocabulary"
     sample = torch.from_numpy(data.train.inputs[:HELD_OUT]).to(device)
     wrapped = OnEmbeddings(module, sample[:2])
     held_out = _held_out(data, device)
     if held_out is not None:
         held_out = wrapped.embed(held_out[0]), held_out[1]
-    model = TrainedModel(
+    return TrainedModel(
         module=wrapped,
         black=wrapped.of_token(data.vocabulary.mask),
         mean=wrapped.mean(sample, without=data.vocabulary.special),
@@ -108,17 +97,17 @@ def _embedded(data: Data, module: nn.Module, device: torch.device) -> Explained:
         kind="text",
         feature_shape=data.feature_shape,
         held_out=held_out,
+        seen=wrapped.embed,
     )
-    return Explained(model, wrapped.embed)
 
 
-def _on_ids(data: Data, answering: Answering, device: torch.device) -> Explained:
+def _on_ids(data: Data, predictor: Predictor, device: torch.device) -> TrainedModel:
     """Return a function of token ids as explainers see it: ids as floats, to be covered."""
     assert data.vocabulary is not None, "text has a vocabulary"
     mask = torch.full(data.input_shape, float(data.vocabulary.mask), device=device)
     held_out = _held_out(data, device)
-    model = TrainedModel(
-        module=OnIds(answering),
+    return TrainedModel(
+        module=OnIds(predictor),
         black=mask,
         mean=mask,
         spread=torch.zeros_like(mask),  # noise would make other words of ids
@@ -127,8 +116,8 @@ def _on_ids(data: Data, answering: Answering, device: torch.device) -> Explained
         kind="table",
         feature_shape=data.feature_shape,
         held_out=None if held_out is None else (held_out[0].float(), held_out[1]),
+        seen=torch.Tensor.float,
     )
-    return Explained(model, torch.Tensor.float)
 
 
 def _groups(data: Data, device: torch.device) -> Tensor | None:

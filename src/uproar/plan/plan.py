@@ -76,7 +76,7 @@ class Plan:
         return self.spec.model_digest or self.spec.model
 
     @cached_property
-    def _setting(self) -> dict[str, Any]:
+    def _trained_on(self) -> dict[str, Any]:
         """Everything that every training depends on."""
         spec = self.spec
         data: dict[str, Any] = {"digest": spec.data_digest}
@@ -91,7 +91,7 @@ class Plan:
     def data_job(self) -> Job:
         """Return the job that says what the report shows of the data."""
         fields = {
-            "data": self._setting["data"],
+            "data": self._trained_on["data"],
             "gallery": self.spec.gallery_examples,
             "version": 2,
         }
@@ -105,7 +105,7 @@ class Plan:
                 Cell(
                     "base-model",
                     {
-                        **self._setting,
+                        **self._trained_on,
                         "seed": seed_of(
                             "base-model", self._data, self._model, self.spec.seed, base
                         ),
@@ -161,7 +161,7 @@ class Plan:
 
     def _once_job(self, removal: str) -> Job:
         fields = {
-            **self._setting,
+            **self._trained_on,
             "removal": self._removal(removal),
             "seeds": self.seeds,
             "epochs": self.spec.retrain_once_epochs,
@@ -233,7 +233,7 @@ class Plan:
             fields["base"] = self.base_jobs[base].cell.key
             fields["removal"] = self._removal(removal)
         else:
-            fields |= self._setting | {"seeds": seeds}
+            fields |= self._trained_on | {"seeds": seeds}
             if removal:
                 fields["removal"] = self._removal(removal)
             trainings = len(seeds) * len(fractions)

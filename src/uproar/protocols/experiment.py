@@ -15,7 +15,7 @@ from torch import Tensor
 from uproar.dataset import Data, Split
 from uproar.models.learner import Fitted, Learner
 from uproar.models.scoring import example_scores
-from uproar.models.training.batches import Batches, Ranked, SharedInputs
+from uproar.models.training.batches import Batches, RemovedByRank, SharedInputs
 from uproar.protocols.ranks import Ranks
 from uproar.remove.removal import Imputer, Removal
 from uproar.types import Recipe
@@ -27,7 +27,7 @@ Scores = (
 
 
 @dataclass(frozen=True)
-class Setting:
+class Experiment:
     """One data set under one removal, and the model that is trained on it again and again."""
 
     train: SharedInputs
@@ -52,7 +52,7 @@ class Setting:
 
 def arms(
     shared: SharedInputs, ranks: Ranks, fractions: Sequence[float], *, keep: bool = False
-) -> Ranked:
+) -> RemovedByRank:
     """Return one arm per fraction, which removes that share of each example's features.
 
     The most important are removed; with ``keep`` they are what stays.
@@ -69,9 +69,9 @@ def arms(
     device = shared.inputs.device
     if any(isinstance(number, Tensor) for number in gone):
         number_of = torch.stack([torch.as_tensor(number) for number in gone]).to(device)
-        return Ranked(shared, torch.from_numpy(flat).to(device), number_of)
+        return RemovedByRank(shared, torch.from_numpy(flat).to(device), number_of)
     whole = tuple(int(number) for number in gone)
-    return Ranked(shared, torch.from_numpy(flat).to(device), whole)
+    return RemovedByRank(shared, torch.from_numpy(flat).to(device), whole)
 
 
 def prepare(
@@ -82,7 +82,7 @@ def prepare(
     recipe: Recipe,
     device: torch.device,
     generator: np.random.Generator,
-) -> Setting:
+) -> Experiment:
     """Put a data set and what its removal fills in on a device, once for all arms.
 
     :param removal: fitted on the training inputs.
@@ -101,7 +101,7 @@ def prepare(
             present=None if present is None else _tensor(present.reshape(len(split), -1), device),
         )
 
-    setting = Setting(
+    experiment = Experiment(
         train=shared(data.train),
         test=shared(data.test),
         train_labels=torch.from_numpy(data.train.labels).to(device),
@@ -109,13 +109,13 @@ def prepare(
         learner=learner,
         recipe=recipe,
     )
-    return refilled(setting, data, removal, generator=generator)
+    return refilled(experiment, data, removal, generator=generator)
 
 
 def refilled(
-    setting: Setting, data: Data, removal: Removal, *, generator: np.random.Generator
-) -> Setting:
-    """Return the setting under another removal; both share the inputs."""
+    experiment: Experiment, data: Data, removal: Removal, *, generator: np.random.Generator
+) -> Experiment:
+    """Return the experiment under another removal; both share the inputs."""
 
     def filled(shared: SharedInputs, split: Split) -> SharedInputs:
         fill = removal.values(split.inputs, generator)
@@ -124,9 +124,9 @@ def refilled(
         return replace(shared, fill=flat, impute=impute)
 
     return replace(
-        setting,
-        train=filled(setting.train, data.train),
-        test=filled(setting.test, data.test),
+        experiment,
+        train=filled(experiment.train, data.train),
+        test=filled(experiment.test, data.test),
     )
 
 

@@ -8,13 +8,13 @@ from dataclasses import replace
 import torch
 
 from uproar.models.training.batches import SharedInputs
-from uproar.protocols.experiment import Scores, Setting
+from uproar.protocols.experiment import Experiment, Scores
 from uproar.protocols.ranks import Ranking
 from uproar.protocols.roar import roar
 
 
 def mask_only(
-    setting: Setting, ranking: Ranking, *, fractions: Sequence[float], seeds: Sequence[int]
+    experiment: Experiment, ranking: Ranking, *, fractions: Sequence[float], seeds: Sequence[int]
 ) -> Scores:
     """Train on the removed mask alone and return what is classified correctly.
 
@@ -28,14 +28,14 @@ def mask_only(
 
     Rong et al. 2022, arXiv 2202.00449 (class information leakage).
 
-    >>> from uproar.testing import toy_setting, known_ranking
-    >>> setting, data = toy_setting("hooker-toy")
+    >>> from uproar.testing import toy_experiment, known_ranking
+    >>> experiment, data = toy_experiment("hooker-toy")
     >>> ranking = known_ranking(data, "true-ranking")
-    >>> correct = mask_only(setting, ranking, fractions=[0.5], seeds=[0])
+    >>> correct = mask_only(experiment, ranking, fractions=[0.5], seeds=[0])
     >>> bool(abs(correct.mean() - data.majority_rate) < 0.05)  # one mask for all: nothing leaks
     True
     """
-    masks = replace(setting, train=_ones(setting.train), test=_ones(setting.test))
+    masks = replace(experiment, train=_ones(experiment.train), test=_ones(experiment.test))
     return roar(masks, ranking, fractions=fractions, seeds=seeds)
 
 

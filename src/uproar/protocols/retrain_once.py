@@ -7,12 +7,12 @@ from dataclasses import replace
 
 from uproar.models.learner import Fitted
 from uproar.models.training.batches import RandomlyRemoved
-from uproar.protocols.experiment import Scores, Setting
+from uproar.protocols.experiment import Experiment, Scores
 from uproar.protocols.no_retrain import no_retrain
 from uproar.protocols.ranks import Ranking
 
 
-def train_once(setting: Setting, *, seeds: Sequence[int], epochs: int) -> Fitted:
+def train_once(experiment: Experiment, *, seeds: Sequence[int], epochs: int) -> Fitted:
     """Train one explanation-agnostic model per repeat and return their stacked states.
 
     In every batch each example loses each feature with probability u, where u ~ U(0, 1) is drawn
@@ -26,17 +26,17 @@ def train_once(setting: Setting, *, seeds: Sequence[int], epochs: int) -> Fitted
 
     Jethani et al. 2021, arXiv 2103.01890 (EVAL-X); Madsen et al. 2024, arXiv 2310.07819.
 
-    >>> from uproar.testing import toy_setting
-    >>> setting, _ = toy_setting("hooker-toy", optimiser="adam")
-    >>> setting.learner.size(train_once(setting, seeds=[0, 1], epochs=1))
+    >>> from uproar.testing import toy_experiment
+    >>> experiment, _ = toy_experiment("hooker-toy", optimiser="adam")
+    >>> experiment.learner.size(train_once(experiment, seeds=[0, 1], epochs=1))
     2
     """
-    recipe = replace(setting.recipe, epochs=epochs)
-    return setting.fit(RandomlyRemoved(setting.train, len(seeds)), seeds, recipe)
+    recipe = replace(experiment.recipe, epochs=epochs)
+    return experiment.fit(RandomlyRemoved(experiment.train, len(seeds)), seeds, recipe)
 
 
 def retrain_once(
-    setting: Setting,
+    experiment: Experiment,
     fitted: Fitted,
     ranking: Ranking,
     *,
@@ -54,14 +54,14 @@ def retrain_once(
     Jethani et al. 2021, arXiv 2103.01890. An explanation that encodes the label in the shape of
     its mask is punished less than it should be (Puli et al. 2024, arXiv 2411.02664).
 
-    >>> from uproar.testing import toy_setting, known_ranking
-    >>> setting, data = toy_setting("hooker-toy", optimiser="adam")
-    >>> states = train_once(setting, seeds=[0], epochs=1)
+    >>> from uproar.testing import toy_experiment, known_ranking
+    >>> experiment, data = toy_experiment("hooker-toy", optimiser="adam")
+    >>> states = train_once(experiment, seeds=[0], epochs=1)
     >>> ranking = known_ranking(data, "true-ranking")
-    >>> removed, kept = retrain_once(setting, states, ranking, fractions=[0.0, 1.0])
+    >>> removed, kept = retrain_once(experiment, states, ranking, fractions=[0.0, 1.0])
     >>> bool((removed[0] == kept[1]).all())  # to remove nothing is to keep everything
     True
     """
-    removed = no_retrain(setting, fitted, ranking, fractions=fractions)
-    kept = no_retrain(setting, fitted, ranking, fractions=fractions, keep=True)
+    removed = no_retrain(experiment, fitted, ranking, fractions=fractions)
+    kept = no_retrain(experiment, fitted, ranking, fractions=fractions, keep=True)
     return removed, kept

@@ -19,12 +19,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from uproar.protocols.experiment import Scores, Setting, arms
+from uproar.protocols.experiment import Experiment, Scores, arms
 from uproar.protocols.ranks import Ranking
 
 
 def roar(
-    setting: Setting, ranking: Ranking, *, fractions: Sequence[float], seeds: Sequence[int]
+    experiment: Experiment, ranking: Ranking, *, fractions: Sequence[float], seeds: Sequence[int]
 ) -> Scores:
     """Remove the most important features, retrain, and return what is still answered well.
 
@@ -42,18 +42,18 @@ def roar(
 
     Hooker et al. 2019, arXiv 1806.10758.
 
-    >>> from uproar.testing import toy_setting, known_ranking
-    >>> setting, data = toy_setting("hooker-toy")
-    >>> correct = roar(setting, known_ranking(data, "true-ranking"),
+    >>> from uproar.testing import toy_experiment, known_ranking
+    >>> experiment, data = toy_experiment("hooker-toy")
+    >>> correct = roar(experiment, known_ranking(data, "true-ranking"),
     ...                fractions=[3 / 16, 4 / 16], seeds=[0])
     >>> [bool(accuracy > 0.9) for accuracy in correct.mean((1, 2))]  # a cliff at the fourth column
     [True, False]
     """
-    return _retrain(setting, ranking, fractions, seeds, keep=False)
+    return _retrain(experiment, ranking, fractions, seeds, keep=False)
 
 
 def kar(
-    setting: Setting, ranking: Ranking, *, fractions: Sequence[float], seeds: Sequence[int]
+    experiment: Experiment, ranking: Ranking, *, fractions: Sequence[float], seeds: Sequence[int]
 ) -> Scores:
     """Keep only the most important features, retrain, and return what is answered well.
 
@@ -62,18 +62,18 @@ def kar(
 
     Hooker et al. 2019, arXiv 1806.10758.
 
-    >>> from uproar.testing import toy_setting, known_ranking
-    >>> setting, data = toy_setting("hooker-toy")
-    >>> correct = kar(setting, known_ranking(data, "true-ranking"),
+    >>> from uproar.testing import toy_experiment, known_ranking
+    >>> experiment, data = toy_experiment("hooker-toy")
+    >>> correct = kar(experiment, known_ranking(data, "true-ranking"),
     ...               fractions=[4 / 16, 5 / 16], seeds=[0])
     >>> bool(correct.mean() > 0.8)  # four informative columns, and one that cancels the nuisance
     True
     """
-    return _retrain(setting, ranking, fractions, seeds, keep=True)
+    return _retrain(experiment, ranking, fractions, seeds, keep=True)
 
 
 def _retrain(
-    setting: Setting,
+    experiment: Experiment,
     ranking: Ranking,
     fractions: Sequence[float],
     seeds: Sequence[int],
@@ -84,7 +84,7 @@ def _retrain(
     # Repeats outermost: the arms of a repeat sit side by side and share their batches' order.
     fractions_of_arms = [fraction for _ in seeds for fraction in fractions]
     seeds_of_arms = [seed for seed in seeds for _ in fractions]
-    train = arms(setting.train, ranking.train, fractions_of_arms, keep=keep)
-    test = arms(setting.test, ranking.test, fractions_of_arms, keep=keep)
-    scores = setting.scores(setting.fit(train, seeds_of_arms), test)
+    train = arms(experiment.train, ranking.train, fractions_of_arms, keep=keep)
+    test = arms(experiment.test, ranking.test, fractions_of_arms, keep=keep)
+    scores = experiment.scores(experiment.fit(train, seeds_of_arms), test)
     return scores.reshape(len(seeds), len(fractions), -1).swapaxes(0, 1)

@@ -1,5 +1,5 @@
 from .explainers import check_explainer as check_explainer
 from .toys import LAYOUTS as LAYOUTS
 from .toys import known_ranking as known_ranking
+from .toys import toy_experiment as toy_experiment
 from .toys import toy_model as toy_model
-from .toys import toy_setting as toy_setting

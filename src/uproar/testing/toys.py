@@ -14,8 +14,8 @@ from uproar.dataset import Data
 from uproar.models import MODELS
 from uproar.models.randomness import seeded
 from uproar.models.trained import TrainedModel
-from uproar.models.training.ways import TorchLearner, choose_way
-from uproar.protocols.experiment import Setting, prepare
+from uproar.models.training.ways import TorchLearner, choose_training
+from uproar.protocols.experiment import Experiment, prepare
 from uproar.protocols.ranks import Ranking
 from uproar.ranking import rank
 from uproar.registry import find
@@ -72,42 +72,42 @@ def toy_model(layout: str, *, examples: int = 4) -> tuple[TrainedModel, Tensor, 
     return model, inputs, torch.arange(examples) % 3
 
 
-def toy_setting(
+def toy_experiment(
     name: str,
     *,
     seed: int = 0,
     model: str = "linear",
     optimiser: Literal["adam", "sgd", "least-squares"] = "least-squares",
-) -> tuple[Setting, Data]:
+) -> tuple[Experiment, Data]:
     """Return a data set under mean removal, ready for any protocol, and the data set itself.
 
     :param name: a registered data set.
     :param seed: what the data are drawn or split by.
     :param model: a registered model.
 
-    >>> setting, data = toy_setting("hooker-toy")
-    >>> setting.train.features, len(data.test)
+    >>> experiment, data = toy_experiment("hooker-toy")
+    >>> experiment.train.features, len(data.test)
     (16, 5000)
     """
     data = load(name, seed=seed)
     factory = partial(find(model, MODELS, "model").load(), data)
     sample = torch.from_numpy(data.train.inputs[:2]), torch.from_numpy(data.train.labels[:2])
-    way, _ = choose_way(factory, *sample)
-    setting = prepare(
+    training, _ = choose_training(factory, *sample)
+    experiment = prepare(
         data,
         mean(data),
-        learner=TorchLearner(factory, way),
+        learner=TorchLearner(factory, training),
         recipe=Recipe(optimiser=optimiser),
         device=torch.device("cpu"),
         generator=generator_of("toy", name, seed),
     )
-    return setting, data
+    return experiment, data
 
 
 def known_ranking(data: Data, name: str) -> Ranking:
     """Return a ranking that comes with known-answer data.
 
-    >>> _, data = toy_setting("hooker-toy")
+    >>> _, data = toy_experiment("hooker-toy")
     >>> sorted(known_ranking(data, "true-ranking").test.values[0][:4].tolist())
     [0, 1, 2, 3]
     """

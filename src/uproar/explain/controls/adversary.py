@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from uproar.explain.chunks import in_passes, rows_per_pass
+from uproar.explain.chunks import in_chunks, rows_per_pass
 from uproar.models.trained import TrainedModel
 from uproar.types import Skipped
 
@@ -73,4 +73,4 @@ def _messages(model: TrainedModel, inputs: Tensor, targets: Tensor) -> tuple[Ten
 @torch.no_grad()
 def _outputs(model: TrainedModel, inputs: Tensor) -> Tensor:
     none = inputs.new_empty(len(inputs))
-    return in_passes(lambda part, _: model(part), inputs, none, rows=rows_per_pass(inputs))
+    return in_chunks(lambda part, _: model(part), inputs, none, rows=rows_per_pass(inputs))

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from uproar.explain.chunks import in_passes, rows_per_pass
+from uproar.explain.chunks import in_chunks, rows_per_pass
 from uproar.explain.family import explain_family
 from uproar.explain.names import check_like, parse
 from uproar.models.trained import Passes, TrainedModel
@@ -125,7 +125,7 @@ def _maps(model: TrainedModel, like: str, axes: int) -> list[Tensor]:
     model = replace(model, passes=Passes())
     with torch.no_grad():
         none = inputs.new_empty(len(inputs))
-        outputs = in_passes(lambda part, _: model(part), inputs, none, rows=rows_per_pass(inputs))
+        outputs = in_chunks(lambda part, _: model(part), inputs, none, rows=rows_per_pass(inputs))
     (explained,) = explain_family(
         name.load(),
         [name],

@@ -31,10 +31,10 @@ class Impurity:
 
     Breiman 2001, doi 10.1023/A:1010933404324.
 
-    >>> from uproar.models.estimators.learner import AnsweringEstimator
+    >>> from uproar.models.estimators.learner import EstimatorPredictor
     >>> from sklearn.tree import DecisionTreeClassifier
     >>> tree = DecisionTreeClassifier().fit([[0, 5], [1, 5]], [0, 1])
-    >>> model = TrainedModel(AnsweringEstimator(tree, (0, 1), 2), *[torch.zeros(2)] * 3, 1)
+    >>> model = TrainedModel(EstimatorPredictor(tree, (0, 1), 2), *[torch.zeros(2)] * 3, 1)
     >>> Impurity().measure(model, torch.Generator()).values
     array([1., 0.])
     """
@@ -68,11 +68,11 @@ class Gain:
 
     Friedman 2001, doi 10.1214/aos/1013203451; Chen and Guestrin 2016, arXiv 1603.02754.
 
-    >>> from uproar.models.estimators.learner import AnsweringEstimator
+    >>> from uproar.models.estimators.learner import EstimatorPredictor
     >>> from xgboost import XGBRegressor
     >>> grown = XGBRegressor(n_estimators=1, max_depth=1, reg_lambda=0.0, base_score=2.0)
     >>> grown = grown.fit(np.array([[0, 5], [0, 5], [1, 5], [1, 5]]), np.array([0, 0, 4, 4]))
-    >>> model = TrainedModel(AnsweringEstimator(grown, (), 0), *[torch.zeros(2)] * 3, 1)
+    >>> model = TrainedModel(EstimatorPredictor(grown, (), 0), *[torch.zeros(2)] * 3, 1)
     >>> Gain().measure(model, torch.Generator()).values  # 2 · 2² on either side
     array([16.,  0.])
     """

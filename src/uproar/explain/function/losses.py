@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from uproar.explain.chunks import in_passes, rows_per_pass
+from uproar.explain.chunks import in_chunks, rows_per_pass
 from uproar.explain.parameters import LOSSES
 from uproar.models.trained import TrainedModel
 from uproar.types import Skipped
@@ -116,4 +116,4 @@ def outputs_of(model: TrainedModel, inputs: Float[Tensor, "examples *shape"]) ->
     """Return the outputs for all inputs, in passes of bounded memory."""
     # Copies, since models of others may write to what they are handed.
     rows = rows_for(model, inputs)
-    return in_passes(lambda part, _: model(part.clone()), inputs, inputs, rows=rows)
+    return in_chunks(lambda part, _: model(part.clone()), inputs, inputs, rows=rows)

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from uproar.explain.chunks import in_passes, rows_per_pass
+from uproar.explain.chunks import in_chunks, rows_per_pass
 from uproar.explain.gradients.attention_weights import AttentionWeights
 from uproar.models.trained import TrainedModel
 from uproar.types import Skipped
@@ -151,7 +151,7 @@ def _of_tokens(
 
     # As many rows as also bound the weights of a head, of which there are more than inputs.
     rows = min(rows_per_pass(inputs), rows_per_pass(inputs.new_empty(0, tokens, tokens)))
-    return in_passes(of_part, inputs, targets, rows=rows)
+    return in_chunks(of_part, inputs, targets, rows=rows)
 
 
 def _check(seen: AttentionWeights, model: TrainedModel) -> None:

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from uproar.explain.chunks import in_passes, rows_per_pass, sum_along
+from uproar.explain.chunks import in_chunks, rows_per_pass, sum_along
 from uproar.explain.coalitions import (
     MASK_ENTRIES,
     examples_at_once,
@@ -129,7 +129,7 @@ def layerwise_relevance(
         method = LRP(with_rules(model, None))
         return once_each("LRP", method, part, wanted)
 
-    return in_passes(relevance, inputs, targets, rows=rows_per_pass(inputs))
+    return in_chunks(relevance, inputs, targets, rows=rows_per_pass(inputs))
 
 
 @dataclass(frozen=True)
@@ -186,7 +186,7 @@ class ShapleySampling:
 
         with torch.no_grad():
             rows = examples_at_once(model, inputs, self.permutations * features)
-            values = in_passes(importance, inputs, targets, rows=rows)
+            values = in_chunks(importance, inputs, targets, rows=rows)
         return model.spread_over_values(values, inputs)
 
     def _importance(

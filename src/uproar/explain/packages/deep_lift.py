@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from uproar.explain.chunks import in_passes, rows_per_pass
+from uproar.explain.chunks import in_chunks, rows_per_pass
 from uproar.explain.packages.calls import background_of
 from uproar.explain.packages.captum_support import as_baseline, once_each, private_copy
 from uproar.explain.parameters import BASELINES
@@ -145,7 +145,7 @@ def _contributions(
         _check_completeness(found.flatten(1), whole - without)
         return found
 
-    return in_passes(contributions, torch.arange(len(inputs)), targets, rows=_rows(inputs))
+    return in_chunks(contributions, torch.arange(len(inputs)), targets, rows=_rows(inputs))
 
 
 def _rows(inputs: Tensor) -> int:

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
-from uproar.explain.chunks import in_passes, rows_per_pass
+from uproar.explain.chunks import in_chunks, rows_per_pass
 from uproar.explain.family import Explainer
 from uproar.explain.importance import ExplainerOfFunction, Importance
 from uproar.explain.packages.given_captum import of_captum, of_captum_made_by
@@ -94,7 +94,7 @@ class OnArrays:
         @torch.no_grad()
         def predict(values: NDArray[Any]) -> NDArray[np.float32]:
             rows = torch.as_tensor(np.asarray(values), dtype=inputs.dtype, device=inputs.device)
-            outputs = in_passes(lambda part, _: model(part), rows, rows, rows=rows_per_pass(inputs))
+            outputs = in_chunks(lambda part, _: model(part), rows, rows, rows=rows_per_pass(inputs))
             return outputs.float().cpu().numpy()
 
         drawn = torch.randint(2**62, (), generator=generator, device=generator.device)

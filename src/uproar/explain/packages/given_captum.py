@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from uproar.explain.chunks import in_passes, rows_per_pass
+from uproar.explain.chunks import in_chunks, rows_per_pass
 from uproar.explain.packages.calls import seeded_and_quiet
 from uproar.explain.packages.captum_binding import (
     bound_to,
@@ -78,7 +78,7 @@ class CaptumExplainer:
             random = _drawn(inputs.device) != before
         if not random:
             rest = inputs[1:], targets[1:]
-            whole = in_passes(explain, *rest, rows=rows_per_pass(inputs)) if len(rest[0]) else first
+            whole = in_chunks(explain, *rest, rows=rows_per_pass(inputs)) if len(rest[0]) else first
             return torch.cat([first, whole]) if len(rest[0]) else first
         found = [first]
         for at in range(1, len(inputs)):

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from uproar.explain.chunks import in_passes, rows_per_pass
+from uproar.explain.chunks import in_chunks, rows_per_pass
 from uproar.explain.coalitions import rows_per_forward
 from uproar.explain.gradients.gradients import guided_backpropagation
 from uproar.explain.packages.at_layer import AUTO, at_layer
@@ -132,7 +132,7 @@ class LayerGradientXActivation:
             return (output * slope).sum(1)
 
         return upsampled(
-            in_passes(maps, inputs, targets, rows=rows_per_pass(inputs)), model, inputs
+            in_chunks(maps, inputs, targets, rows=rows_per_pass(inputs)), model, inputs
         )
 
 
@@ -204,7 +204,7 @@ class LayerConductance:
             return total
 
         return upsampled(
-            in_passes(maps, inputs, targets, rows=rows_per_pass(inputs)), model, inputs
+            in_chunks(maps, inputs, targets, rows=rows_per_pass(inputs)), model, inputs
         )
 
 
@@ -221,4 +221,4 @@ def _grad_cam(
         weights = slope.flatten(2).mean(2).view(*slope.shape[:2], *[1] * (slope.ndim - 2))
         return (weights * output).sum(1).relu()
 
-    return in_passes(maps, inputs, targets, rows=rows_per_pass(inputs))
+    return in_chunks(maps, inputs, targets, rows=rows_per_pass(inputs))

@@ -29,7 +29,7 @@ SMALLEST = 64  # pixels on a side, below which quickshift finds one superpixel o
 ALL_EXAMPLES = 1000  # of training: as many as there are at most
 
 # One example and its target to the importance of the features.
-Explained = Callable[[Tensor, Tensor], NDArray[np.float64]]
+ExplainBlock = Callable[[Tensor, Tensor], NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class LimePackage:
             return importance.view(inputs.shape)
         return model.spread_over_values(importance, inputs)
 
-    def _explainer(self, model: TrainedModel, inputs: Tensor, seed: int) -> Explained:
+    def _explainer(self, model: TrainedModel, inputs: Tensor, seed: int) -> ExplainBlock:
         if model.kind == "image":
             return self._of_image(model, Pictures.of(model, inputs), seed)
         # Ids of tokens have no spread: there are no ids between them to draw.
@@ -110,7 +110,7 @@ class LimePackage:
             return self._of_text(model, seed)
         return self._of_table(model, inputs, seed)
 
-    def _of_table(self, model: TrainedModel, inputs: Tensor, seed: int) -> Explained:
+    def _of_table(self, model: TrainedModel, inputs: Tensor, seed: int) -> ExplainBlock:
         tabular = quietly_imported("lime.lime_tabular", "lime")
         rows = background_of(model, ALL_EXAMPLES).flatten(1)
         every = torch.arange(rows.shape[1], device=rows.device)
@@ -139,7 +139,7 @@ class LimePackage:
 
         return explained
 
-    def _of_text(self, model: TrainedModel, seed: int) -> Explained:
+    def _of_text(self, model: TrainedModel, seed: int) -> ExplainBlock:
         text = quietly_imported("lime.lime_text", "lime")
 
         def explained(one: Tensor, target: Tensor) -> NDArray[np.float64]:
@@ -169,7 +169,7 @@ class LimePackage:
 
         return explained
 
-    def _of_image(self, model: TrainedModel, pictures: Pictures, seed: int) -> Explained:
+    def _of_image(self, model: TrainedModel, pictures: Pictures, seed: int) -> ExplainBlock:
         image = quietly_imported("lime.lime_image", "lime")
         small = min(pictures.shape[-2:]) < SMALLEST
         squares = self.superpixels == "squares" or (self.superpixels == "auto" and small)

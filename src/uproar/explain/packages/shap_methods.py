@@ -22,7 +22,7 @@ from uproar.explain.packages.calls import (
 )
 from uproar.models.trained import TrainedModel
 
-Answers = Callable[[NDArray[Any]], NDArray[np.float64]]  # to coalitions, (coalitions, players)
+Predictions = Callable[[NDArray[Any]], NDArray[np.float64]]  # to coalitions, (coalitions, players)
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class ShapKernel:
         # What is not False stands for a way to choose features.
         chosen = f"num_features({self.kept})" if self.kept else False
 
-        def values_of(answers: Answers, players: int, seed: int) -> NDArray[Any]:
+        def values_of(answers: Predictions, players: int, seed: int) -> NDArray[Any]:
             del seed  # it draws from the global generator
             nobody, all_of_them = np.zeros((1, players)), np.ones((1, players))
             explainer = shap.KernelExplainer(answers, nobody)
@@ -130,7 +130,7 @@ class ShapPermutation:
         """
         shap = quietly_imported("shap", "shap")
 
-        def values_of(answers: Answers, players: int, seed: int) -> NDArray[Any]:
+        def values_of(answers: Predictions, players: int, seed: int) -> NDArray[Any]:
             # Coalitions are their own masked inputs, of which the package knows how to make one
             # from the one before.
             nobody = shap.maskers.Independent(np.zeros((1, players)), max_samples=1)
@@ -148,7 +148,7 @@ def _by_coalitions(
     targets: Tensor,
     generator: torch.Generator,
     background: int,
-    values_of: Callable[[Answers, int, int], NDArray[Any]],
+    values_of: Callable[[Predictions, int, int], NDArray[Any]],
 ) -> Tensor:
     """Explain examples one by one, each with the same seed, by what coalitions are worth."""
     seed, feature = seed_from(generator), model.feature_of_value(inputs)

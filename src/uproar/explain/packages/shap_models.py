@@ -39,9 +39,9 @@ class ShapTree:
     Lundberg et al. 2020, arXiv 1905.04610.
 
     >>> from sklearn.tree import DecisionTreeRegressor
-    >>> from uproar.models.estimators.learner import AnsweringEstimator
+    >>> from uproar.models.estimators.learner import EstimatorPredictor
     >>> tree = DecisionTreeRegressor().fit([[0.0], [1.0]], [0.0, 4.0])
-    >>> model = TrainedModel(AnsweringEstimator(tree, (), 0), *[torch.zeros(1)] * 3, 1)
+    >>> model = TrainedModel(EstimatorPredictor(tree, (), 0), *[torch.zeros(1)] * 3, 1)
     >>> ShapTree()(model, torch.tensor([[0.0], [1.0]]), torch.tensor([0, 0]), torch.Generator())
     tensor([[-2.],
             [ 2.]])

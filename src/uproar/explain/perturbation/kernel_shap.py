@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from uproar.explain.chunks import in_passes
+from uproar.explain.chunks import in_chunks
 from uproar.explain.coalitions import (
     differs,
     examples_at_once,
@@ -94,7 +94,7 @@ class KernelShap:
 
         with torch.no_grad():
             rows = examples_at_once(model, inputs, len(kept))
-            found = in_passes(importance, inputs, targets, rows=rows)
+            found = in_chunks(importance, inputs, targets, rows=rows)
         return model.spread_over_values(found.to(inputs.dtype), inputs)
 
     def _background(self, model: TrainedModel) -> Tensor | None:

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from uproar.explain.chunks import in_passes
+from uproar.explain.chunks import in_chunks
 from uproar.explain.coalitions import (
     examples_at_once,
     explained_outputs,
@@ -134,7 +134,7 @@ class Lime:
             )
             return ridge(kept.double(), outputs.double().T, weights).T
 
-        found = in_passes(
+        found = in_chunks(
             importance, inputs, targets, rows=examples_at_once(model, inputs, self.perturbations)
         )
         return found[:, segment] / torch.bincount(segment)[segment]
@@ -167,4 +167,4 @@ class Lime:
             return ridge(design, answers[..., None], kernel(distances, width))[..., 0]
 
         together = max(1, ENTRIES // (self.perturbations * len(table.sizes)))
-        return in_passes(importance, inputs, targets, rows=together)
+        return in_chunks(importance, inputs, targets, rows=together)

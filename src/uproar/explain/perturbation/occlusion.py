@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from uproar.explain.chunks import in_passes
+from uproar.explain.chunks import in_chunks
 from uproar.explain.coalitions import (
     MASK_ENTRIES,
     explained_outputs,
@@ -84,7 +84,7 @@ class Occlusion:
             return self._importance(model, part, wanted)
 
         with torch.no_grad():
-            falls = in_passes(importance, inputs, targets, rows=rows_per_forward(model, inputs))
+            falls = in_chunks(importance, inputs, targets, rows=rows_per_forward(model, inputs))
         return model.spread_over_values(falls, inputs)
 
     def _importance(self, model: TrainedModel, inputs: Tensor, targets: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from uproar.explain.chunks import in_passes
+from uproar.explain.chunks import in_chunks
 from uproar.explain.coalitions import MASK_ENTRIES, mixed_outputs, rows_per_forward
 from uproar.explain.parameters import BASELINES
 from uproar.models.trained import TrainedModel
@@ -91,7 +91,7 @@ class Rise:
             return self._importance(model, part, wanted, masks)
 
         with torch.no_grad():
-            found = in_passes(importance, inputs, targets, rows=rows_per_forward(model, inputs))
+            found = in_chunks(importance, inputs, targets, rows=rows_per_forward(model, inputs))
         return model.spread_over_values(found.to(inputs.dtype), inputs)
 
     def _importance(

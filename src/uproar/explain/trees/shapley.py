@@ -43,13 +43,13 @@ def tree_shap(
 
     Lundberg et al. 2020, arXiv 1905.04610.
 
-    >>> from uproar.models.estimators.learner import AnsweringEstimator
+    >>> from uproar.models.estimators.learner import EstimatorPredictor
     >>> from xgboost import XGBRegressor
     >>> column = np.array([[0.0], [0.0], [1.0], [1.0]])
     >>> grown = XGBRegressor(n_estimators=1, learning_rate=1.0, reg_lambda=0.0, max_depth=1)
     >>> grown = grown.fit(column, np.array([0.0, 0.0, 4.0, 4.0]))
-    >>> answering = AnsweringEstimator(grown, classes=(), outputs=0)
-    >>> model = TrainedModel(answering, *[torch.zeros(1)] * 3, feature_axes=1)
+    >>> predictor = EstimatorPredictor(grown, classes=(), outputs=0)
+    >>> model = TrainedModel(predictor, *[torch.zeros(1)] * 3, feature_axes=1)
     >>> tree_shap(model, torch.tensor([[0.0], [1.0]]), torch.tensor([0, 0]), torch.Generator())
     tensor([[-2.],
             [ 2.]])
@@ -80,10 +80,10 @@ def saabas(
     Saabas 2014, blog.datadive.net/interpreting-random-forests.
 
     >>> from sklearn.tree import DecisionTreeRegressor
-    >>> from uproar.models.estimators.learner import AnsweringEstimator
+    >>> from uproar.models.estimators.learner import EstimatorPredictor
     >>> inputs = torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
     >>> tree = DecisionTreeRegressor().fit(inputs.numpy(), [0.0, 0.0, 4.0, 8.0])
-    >>> model = TrainedModel(AnsweringEstimator(tree, (), 0), *[torch.zeros(2)] * 3, 1)
+    >>> model = TrainedModel(EstimatorPredictor(tree, (), 0), *[torch.zeros(2)] * 3, 1)
     >>> saabas(model, inputs[3:], torch.tensor([0]), torch.Generator())  # 3 to 6 to 8
     tensor([[3., 2.]])
     """

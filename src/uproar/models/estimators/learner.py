@@ -28,7 +28,7 @@ from uproar.types import Recipe, UproarError
 
 
 @dataclass(frozen=True)
-class AnsweringEstimator:
+class EstimatorPredictor:
     """A fitted estimator as a function of tensors, which has no gradients.
 
     ``outputs`` is the number of classes, 0 for a regression; ``classes`` has those that the
@@ -60,10 +60,10 @@ class EstimatorLearner:
     :param processes: how many arms at once; as many as there are processors, when 0.
 
     >>> from sklearn.linear_model import Ridge
-    >>> from uproar.models.training.batches import Ranked, SharedInputs
+    >>> from uproar.models.training.batches import RemovedByRank, SharedInputs
     >>> inputs = torch.tensor([[0.0], [1.0], [2.0]])
     >>> ranks = torch.zeros(3, 1, dtype=torch.uint8)
-    >>> batches = Ranked(SharedInputs(inputs, torch.zeros(1, 1), 1, (1,)), ranks, (0, 1))
+    >>> batches = RemovedByRank(SharedInputs(inputs, torch.zeros(1, 1), 1, (1,)), ranks, (0, 1))
     >>> learner = EstimatorLearner(Ridge(alpha=0.0), classes=0, processes=1)
     >>> fitted = learner.fit(batches, torch.tensor([1.0, 3.0, 5.0]), seeds=[0, 0], recipe=Recipe())
     >>> learner.outputs(fitted, batches)[..., 0].round(decimals=4)
@@ -76,7 +76,7 @@ class EstimatorLearner:
     processes: int = 0
 
     @property
-    def way(self) -> str:
+    def training(self) -> str:
         """How groups of arms are trained."""
         return "processes"
 
@@ -137,9 +137,9 @@ class EstimatorLearner:
         """Return every fitted estimator ``times`` times, side by side."""
         return [one for one in fitted for _ in range(times)]
 
-    def answering(self, fitted: list[FittedEstimator]) -> AnsweringEstimator:
+    def predictor(self, fitted: list[FittedEstimator]) -> EstimatorPredictor:
         """Return the first fitted estimator as a function of tensors."""
-        return AnsweringEstimator(fitted[0].estimator, fitted[0].classes, self.classes)
+        return EstimatorPredictor(fitted[0].estimator, fitted[0].classes, self.classes)
 
     def untrained(
         self,
@@ -148,11 +148,11 @@ class EstimatorLearner:
         *,
         seed: int,
         recipe: Recipe,
-    ) -> AnsweringEstimator:
+    ) -> EstimatorPredictor:
         """Return an estimator that was fitted to the labels in random order."""
         order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
         shuffled = labels.cpu()[order]
-        return self.answering(self.fit(batches, shuffled, seeds=[seed], recipe=recipe))
+        return self.predictor(self.fit(batches, shuffled, seeds=[seed], recipe=recipe))
 
     def to_arrays(self, fitted: list[FittedEstimator]) -> dict[str, NDArray[Any]]:
         """Return nothing: only code could bring an estimator back."""

@@ -157,7 +157,7 @@ class Batches(Protocol):
 
 
 @dataclass(frozen=True)
-class Ranked(MappedOnPickling):
+class RemovedByRank(MappedOnPickling):
     """Every arm removes the features of the smallest ranks of each example.
 
     ``counts`` says how many: one number for each arm, or one for each arm and example. The mask

@@ -20,7 +20,7 @@ from uproar.models.training.sequential import fit_sequential, score_sequential
 from uproar.models.training.stacked import fit_stacked, refusal, score_stacked
 from uproar.types import Recipe, UproarError
 
-Way = Literal["dense", "stacked", "sequential"]
+Training = Literal["dense", "stacked", "sequential"]
 Factory = Callable[[], nn.Module]
 Labels = Int[Tensor, "examples"] | Float[Tensor, "examples"]
 
@@ -44,12 +44,12 @@ def initialise(factory: Factory, seed: int) -> nn.Module:
     return module
 
 
-def choose_way(
+def choose_training(
     factory: Factory,
     sample: Shaped[Tensor, "examples *shape"],
     labels: Labels,
     recipe: Recipe = PLAIN,
-) -> tuple[Way, str]:
+) -> tuple[Training, str]:
     """Return how groups of this model are trained fastest on the sample's device, and why.
 
     On a CPU stacking pays where all that one arm computes in a batch stays in the cache.
@@ -69,22 +69,22 @@ def choose_way(
     return "stacked", "parameters stacked and trained under vmap"
 
 
-def check_way(
-    way: str, factory: Factory, sample: Shaped[Tensor, "examples *shape"], labels: Labels
+def check_training(
+    training: str, factory: Factory, sample: Shaped[Tensor, "examples *shape"], labels: Labels
 ) -> None:
     """Refuse a way of training that was asked for and that the model cannot be trained in.
 
     :raises UproarError: with the reason.
     """
     module = initialise(factory, 0).to(sample.device)
-    if way not in get_args(Way):
-        raise UproarError(f"training {way!r} is no way to train a torch module; use 'auto'")
-    if way == "dense" and not _is_dense(module, sample):
+    if training not in get_args(Training):
+        raise UproarError(f"training {training!r} is no way to train a torch module; use 'auto'")
+    if training == "dense" and not _is_dense(module, sample):
         raise UproarError(
             "training 'dense' needs a torch.nn.Sequential of Flatten, Linear and ReLU layers "
             "alone; use 'auto'"
         )
-    reason = refusal(module, sample[:2], labels[:2]) if way == "stacked" else None
+    reason = refusal(module, sample[:2], labels[:2]) if training == "stacked" else None
     if reason is not None:
         raise UproarError(f"training 'stacked' is not possible: {reason}; use 'auto'")
 
@@ -106,7 +106,7 @@ def fit_many(
     *,
     recipe: Recipe,
     seeds: Sequence[int],
-    way: Way,
+    training: Training,
 ) -> dict[str, Tensor]:
     """Train one model per arm, from scratch, and return their states stacked.
 
@@ -124,18 +124,20 @@ def fit_many(
     if recipe.optimiser == "least-squares":
         return fit_least_squares(module, batches, labels, seeds=seeds)
     states = [{n: v.clone() for n, v in by_seed[seed].state_dict().items()} for seed in seeds]
-    fit = {"dense": fit_dense, "stacked": fit_stacked, "sequential": fit_sequential}[way]
+    fit = {"dense": fit_dense, "stacked": fit_stacked, "sequential": fit_sequential}[training]
     return fit(module, states, batches, labels, recipe=recipe, seeds=seeds)
 
 
 def score_many(
-    factory: Factory, state: Mapping[str, Tensor], batches: Batches, *, way: Way
+    factory: Factory, state: Mapping[str, Tensor], batches: Batches, *, training: Training
 ) -> Float[Tensor, "arms examples outputs"]:
     """Return what every arm's model answers to every example of its own inputs.
 
     :param state: what :func:`fit_many` returned.
     """
-    score = {"dense": score_dense, "stacked": score_stacked, "sequential": score_sequential}[way]
+    score = {"dense": score_dense, "stacked": score_stacked, "sequential": score_sequential}[
+        training
+    ]
     module = initialise(factory, 0).to(batches.shared.inputs.device)
     return score(module, state, batches)
 
@@ -148,25 +150,27 @@ class TorchLearner:
     """
 
     factory: Factory
-    way: Way
+    training: Training
     device: torch.device = CPU
 
     @property
     def parallel(self) -> bool:
         """Whether cells should run one after another."""
-        return self.way == "sequential" or self.device.type != "cpu"
+        return self.training == "sequential" or self.device.type != "cpu"
 
     def fit(
         self, batches: Batches, labels: Labels, *, seeds: Sequence[int], recipe: Recipe
     ) -> dict[str, Tensor]:
         """Train one module per arm; see :func:`fit_many`."""
-        return fit_many(self.factory, batches, labels, recipe=recipe, seeds=seeds, way=self.way)
+        return fit_many(
+            self.factory, batches, labels, recipe=recipe, seeds=seeds, training=self.training
+        )
 
     def outputs(
         self, fitted: Mapping[str, Tensor], batches: Batches
     ) -> Float[Tensor, "arms examples outputs"]:
         """Return the outputs; see :func:`score_many`."""
-        return score_many(self.factory, fitted, batches, way=self.way)
+        return score_many(self.factory, fitted, batches, training=self.training)
 
     def size(self, fitted: Mapping[str, Tensor]) -> int:
         """Return the number of arms in a stacked state."""
@@ -176,7 +180,7 @@ class TorchLearner:
         """Repeat every state ``times`` times."""
         return {name: value.repeat_interleave(times, 0) for name, value in fitted.items()}
 
-    def answering(self, fitted: Mapping[str, Tensor]) -> nn.Module:
+    def predictor(self, fitted: Mapping[str, Tensor]) -> nn.Module:
         """Return the first module, its parameters frozen, in evaluation mode."""
         module = initialise(self.factory, 0).to(self.device)
         module.load_state_dict({name: value[0] for name, value in fitted.items()})

@@ -306,6 +306,7 @@ def test_an_error_of_the_consumer_stops_the_workers(tmp_path):
 
 def test_an_error_of_the_cells_stops_the_workers(tmp_path, monkeypatch):
     monkeypatch.setattr(executors, "GRACE_SECONDS", 300)
+
     def cells():
         yield from cells_of(1)
         raise LookupError("of the grid")

@@ -54,7 +54,7 @@ def without_torch(*arguments):
         [sys.executable, "-c", WITHOUT_TORCH, *map(str, arguments)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=600,
         check=False,
     )
     assert ended.returncode == 0, ended.stderr
@@ -99,7 +99,7 @@ def test_importing_the_package_needs_nothing_heavy():
         "import sys, uproar; dir(uproar); "
         "assert not {'torch', 'numpy', 'pandas', 'pydantic', 'rich'} & set(sys.modules)"
     )
-    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=600)
 
 
 @pytest.mark.slow
@@ -303,11 +303,11 @@ def test_an_interrupt_leaves_a_store_that_the_same_command_continues(uproar, tmp
         stderr=subprocess.PIPE,
         text=True,
     )
-    deadline = time.monotonic() + 60
-    while not list(out.glob("store/cells/explain/*")) and time.monotonic() < deadline:
+    while not list(out.glob("store/cells/explain/*")):
+        assert started.poll() is None, "it ended before anything was explained"
         time.sleep(0.05)
     started.send_signal(signal.SIGINT)
-    _, errors = started.communicate(timeout=30)
+    _, errors = started.communicate(timeout=600)
     assert started.returncode == 130
     assert f"interrupted; what is finished is kept in {out}, and the same command goes on" in errors
     assert "Traceback" not in errors

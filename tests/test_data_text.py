@@ -56,7 +56,7 @@ def test_words_and_punctuation_of_any_script(text: str, expected: str) -> None:
     assert words_of(text) == expected.split()
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.text(max_size=40))
 def test_no_letter_is_lost(text: str) -> None:
     found = words_of(text)

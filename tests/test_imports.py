@@ -14,7 +14,7 @@ def loaded_after(*names: str) -> set[str]:
         f"print(*(name for name in {heavy!r} if name in sys.modules))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=600
     )
     return set(done.stdout.split())
 

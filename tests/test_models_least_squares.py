@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 import oracles
+import training_oracles
 from small_data import factory, importances, ranked, small
 from uproar.models.training.batches import RandomlyRemoved
 from uproar.models.training.ways import fit_many
@@ -35,7 +36,7 @@ def test_weights_are_those_of_lstsq(layout: str, ranking: str) -> None:
     fill = batches.shared.fill.numpy().reshape(-1, *data.input_shape)
     for arm, fraction in enumerate((0.0, 0.5, 1.0)):
         inputs = oracles.degraded(data.train.inputs, importance, fill, fraction=fraction)
-        expected = oracles.least_squares(inputs, data.train.labels, 3)
+        expected = training_oracles.least_squares(inputs, data.train.labels, 3)
         assert state["1.weight"][arm].numpy() == pytest.approx(expected[:-1].T, abs=1e-5)
         assert state["1.bias"][arm].numpy() == pytest.approx(expected[-1], abs=1e-5)
         assert state["1.weight"].dtype == torch.float32
@@ -72,7 +73,7 @@ def test_values_are_fitted_as_they_are() -> None:
     degraded = oracles.degraded(
         data.train.inputs, importance, np.full((1, 6), 0.25, np.float32), fraction=0.5
     )
-    expected = oracles.least_squares(degraded, labels.numpy(), 1)
+    expected = training_oracles.least_squares(degraded, labels.numpy(), 1)
     assert state["0.weight"][1].numpy() == pytest.approx(expected[:-1].T, abs=1e-5)
     assert state["0.bias"][1].numpy() == pytest.approx(expected[-1], abs=1e-5)
 
@@ -105,5 +106,5 @@ def test_what_batches_draw_is_drawn_once_by_the_seed_of_the_arm() -> None:
     assert not torch.equal(state["1.weight"][0], state["1.weight"][1])
     everything = torch.arange(len(labels))[None]
     drawn = batches.batch(slice(1), everything, [torch.Generator().manual_seed(2)])[0].numpy()
-    expected = oracles.least_squares(drawn, data.train.labels, 3)
+    expected = training_oracles.least_squares(drawn, data.train.labels, 3)
     assert state["1.weight"][1].numpy() == pytest.approx(expected[:-1].T, abs=1e-5)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-import oracles
+import training_oracles
 from uproar.models.training.loss import mean_loss
 from uproar.models.training.optimisers import module_optimiser, without_decay
 from uproar.models.training.schedule import (
@@ -38,7 +38,7 @@ def test_rates_are_those_of_the_formula(schedule: str) -> None:
     recipe = Recipe(learning_rate=0.3, schedule=schedule)
     for steps in (1, 7, 90, 100):
         for step in range(steps):
-            expected = 0.3 * oracles.rate(schedule, step, steps)
+            expected = 0.3 * training_oracles.rate(schedule, step, steps)
             assert learning_rate(recipe, step, steps) == pytest.approx(expected)
 
 
@@ -105,9 +105,9 @@ def test_losses_are_those_of_the_formulas(smoothing: float) -> None:
     recipe = Recipe(label_smoothing=smoothing)
     outputs, classes = torch.randn(5, 4), torch.tensor([0, 3, 1, 1, 2])
     torch.testing.assert_close(
-        mean_loss(outputs, classes, recipe), oracles.loss(outputs, classes, smoothing)
+        mean_loss(outputs, classes, recipe), training_oracles.loss(outputs, classes, smoothing)
     )
     value, wanted = torch.randn(5, 1), torch.randn(5)
     torch.testing.assert_close(
-        mean_loss(value, wanted, recipe), oracles.loss(value, wanted, smoothing)
+        mean_loss(value, wanted, recipe), training_oracles.loss(value, wanted, smoothing)
     )

@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import nn
 
-import oracles
+import training_oracles
 from small_data import Branching, Recurrent
 from uproar.models.randomness import draws_random_numbers
 from uproar.models.training import sequential, stacked
@@ -206,7 +206,9 @@ def test_all_ways_train_what_the_plain_loop_trains(
     for arm, seed in enumerate(SEEDS):
         torch.manual_seed(seed)
         alone, inputs = MODULES[what][0](), degraded(group, arm)
-        expected = oracles.trained(alone, inputs, labels.numpy(), seed=seed, **asdict(recipe))
+        expected = training_oracles.trained(
+            alone, inputs, labels.numpy(), seed=seed, **asdict(recipe)
+        )
         assert set(trained) == set(expected)
         for name, value in expected.items():
             assert trained[name].dtype == value.dtype
@@ -232,7 +234,9 @@ def test_classes_and_values_in_every_way(training: str, task: str, recipe: Recip
     for arm, seed in enumerate(SEEDS):
         torch.manual_seed(seed)
         alone, inputs = case[0](), degraded(group, arm)
-        expected = oracles.trained(alone, inputs, labels.numpy(), seed=seed, **asdict(recipe))
+        expected = training_oracles.trained(
+            alone, inputs, labels.numpy(), seed=seed, **asdict(recipe)
+        )
         for name, value in expected.items():
             torch.testing.assert_close(trained[name][arm], value, **CLOSE)
         torch.testing.assert_close(answers[arm], alone(torch.tensor(inputs)).detach(), **CLOSE)

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 import oracles
+import training_oracles
 from small_data import factory, importances, ranked, small
 from uproar.models.training import dense, sequential
 from uproar.models.training.dense import Buffer, Workspace, dense_layers
@@ -60,7 +61,7 @@ def expected(model: str, recipe: Recipe, *, fill_each: bool = False) -> list[dic
         torch.manual_seed(seed)
         module = factory(model, data)()
         labels = data.train.labels
-        states.append(oracles.trained(module, inputs, labels, seed=seed, **asdict(recipe)))
+        states.append(training_oracles.trained(module, inputs, labels, seed=seed, **asdict(recipe)))
     return states
 
 

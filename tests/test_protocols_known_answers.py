@@ -14,7 +14,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-import oracles
+import training_oracles
 from uproar.protocols.experiment import arms
 from uproar.protocols.no_retrain import no_retrain
 from uproar.protocols.roar import roar
@@ -136,6 +136,6 @@ def test_accuracies_of_one_draw_are_those_of_numpy(name: str, order: str) -> Non
         train, test = data.train.inputs.copy(), data.test.inputs.copy()
         for column in columns[:k]:
             train[:, column] = test[:, column] = fill[column]
-        weights = oracles.least_squares(train, data.train.labels, 2)
-        theirs = oracles.least_squares_correct(weights, test, data.test.labels)
+        weights = training_oracles.least_squares(train, data.train.labels, 2)
+        theirs = training_oracles.least_squares_correct(weights, test, data.test.labels)
         assert (ours != theirs).mean() < 0.002  # scores that tie but for rounding

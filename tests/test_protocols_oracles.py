@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import oracles
+import training_oracles
 from small_data import experiment, factory, importances, ranking, small
 from uproar.dataset import Data
 from uproar.protocols.experiment import Experiment, arms
@@ -49,9 +50,9 @@ def retrained(
     """Train one module in the plain loop and return what it gets right."""
     torch.manual_seed(seed)
     module = factory(model, data)()
-    state = oracles.trained(module, train, data.train.labels, seed=seed, **asdict(ADAM))
+    state = training_oracles.trained(module, train, data.train.labels, seed=seed, **asdict(ADAM))
     module.load_state_dict(state)
-    return oracles.correct(module, test, data.test.labels)
+    return training_oracles.correct(module, test, data.test.labels)
 
 
 @pytest.mark.parametrize("removal", ["mean", "zero", "noise"])
@@ -64,8 +65,8 @@ def test_retraining_by_least_squares(protocol, keep: bool, layout: str, removal:
     assert correct.shape == (5, 2, 40)
     for fraction, by_repeat in zip(FRACTIONS, correct, strict=True):
         train, test = inputs_of(data, subject, fraction, keep=keep)
-        weights = oracles.least_squares(train, data.train.labels, 3)
-        expected = oracles.least_squares_correct(weights, test, data.test.labels)
+        weights = training_oracles.least_squares(train, data.train.labels, 3)
+        expected = training_oracles.least_squares_correct(weights, test, data.test.labels)
         for one in by_repeat:  # the closed form has no seed
             assert (one == expected).all()
 
@@ -114,7 +115,7 @@ def test_no_retrain_asks_the_given_models(removal: str, keep: bool) -> None:
         for model, one in enumerate(by_model):
             module = factory("mlp", data)()
             module.load_state_dict({name: value[model] for name, value in states.items()})
-            assert (one == oracles.correct(module, test, data.test.labels)).all()
+            assert (one == training_oracles.correct(module, test, data.test.labels)).all()
 
 
 def test_retrain_once_is_no_retrain_of_removing_and_of_keeping() -> None:
@@ -137,7 +138,7 @@ def test_train_once_is_the_plain_loop_with_masks_drawn_for_every_batch() -> None
         module = factory("mlp", data)()
         update = torch.optim.Adam(module.parameters(), ADAM.learning_rate)
         draws = torch.Generator().manual_seed(seed)
-        order = oracles.data_order(len(inputs), ADAM.batch_size, epochs, seed)
+        order = training_oracles.data_order(len(inputs), ADAM.batch_size, epochs, seed)
         for step, batch in enumerate(order):
             uniform = torch.rand(len(batch), 1 + data.features, generator=draws)
             removed = uniform[:, 1:] < uniform[:, :1]

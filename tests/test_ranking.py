@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from fractions import Fraction
 from itertools import pairwise
 
@@ -165,6 +166,7 @@ def test_nan_has_no_rank() -> None:
     )
 
 
+@pytest.mark.skipif("typechecked" not in sys.modules, reason="conftest.py was left out")
 def test_shapes_are_checked_in_tests() -> None:
     with pytest.raises(TypeCheckError):
         removed_mask(np.array([[0.5, 1.0]]), 0.5)  # ranks are unsigned integers

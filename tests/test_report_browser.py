@@ -92,7 +92,7 @@ def opened(browser: Browser, path: Path, *, width: int = 1280) -> Opened:
 
     page.on("dialog", note)
     page.goto(path.as_uri())
-    page.wait_for_selector("html[data-ready]", timeout=30_000)
+    page.wait_for_selector("html[data-ready]", timeout=120_000)
     return result
 
 
@@ -137,7 +137,7 @@ def test_hovering_a_curve_shows_its_label(browser: Browser, plain: Path) -> None
     chart.scroll_into_view_if_needed()
     chart.locator(".scatterlayer .trace .point").nth(3).hover(force=True)
     label = chart.locator(".hoverlayer .hovertext")
-    label.wait_for(timeout=5_000)
+    label.wait_for(timeout=60_000)
     said = str(label.first.text_content())
     assert all(word in said for word in ("fraction", "accuracy", "95 % interval", "repeats 5"))
     tab.assert_quiet()

@@ -35,7 +35,7 @@ def squares(run) -> dict[int, int]:
 
 
 def wait_for(condition) -> None:
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 300  # of a run that hangs
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.005)
@@ -195,9 +195,10 @@ def test_a_store_that_cannot_be_written_stops_the_run(tmp_path):
         list(local(cells_of(50), square, store=Store(tmp_path / "file"), workers=2))
 
 
-def test_cells_in_work_get_the_chance_to_finish(tmp_path):
+def test_cells_in_work_get_the_chance_to_finish(tmp_path, monkeypatch):
     """One worker raises, the other is in the middle of a cell and is waited for."""
-    store, both = Store(tmp_path), threading.Barrier(2, timeout=5)
+    monkeypatch.setattr(executors, "GRACE_SECONDS", 300)
+    store, both = Store(tmp_path), threading.Barrier(2, timeout=300)
 
     def work(cell: Cell) -> Outcome:
         both.wait()
@@ -214,7 +215,7 @@ def test_cells_in_work_get_the_chance_to_finish(tmp_path):
 def test_cells_that_do_not_leave_are_abandoned_without_a_trace(tmp_path, monkeypatch):
     monkeypatch.setattr(executor, "GRACE_SECONDS", 0.05)
     monkeypatch.setattr(executor, "LEAVE_SECONDS", 0.05)
-    store, both, release = Store(tmp_path), threading.Barrier(2, timeout=5), threading.Event()
+    store, both, release = Store(tmp_path), threading.Barrier(2, timeout=300), threading.Event()
 
     def work(cell: Cell) -> Outcome:
         both.wait()
@@ -227,11 +228,9 @@ def test_cells_that_do_not_leave_are_abandoned_without_a_trace(tmp_path, monkeyp
         return square(cell)
 
     before = threading.active_count()
-    began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         list(local(cells_of(2), work, store=store, workers=2))
-    assert time.monotonic() - began < 2
-    assert threading.active_count() == before + 1
+    wait_for(lambda: threading.active_count() == before + 1)  # the one that nothing has released
     release.set()
     wait_for(lambda: threading.active_count() == before)
     assert contents(store) == {}
@@ -240,10 +239,13 @@ def test_cells_that_do_not_leave_are_abandoned_without_a_trace(tmp_path, monkeyp
 def test_threads_that_are_told_to_leave_do(tmp_path, monkeypatch, capfd):
     """A training loop returns to the interpreter at every step, and is left there."""
     monkeypatch.setattr(executor, "GRACE_SECONDS", 0.05)
+    monkeypatch.setattr(executor, "LEAVE_SECONDS", 300)
     before, left = threading.active_count(), []
+    both = threading.Barrier(2, timeout=300, action=lambda: signal.raise_signal(signal.SIGINT))
 
     def work(cell: Cell) -> Outcome:
         try:
+            both.wait()
             while True:
                 time.sleep(0.001)
         except Exception:
@@ -251,11 +253,8 @@ def test_threads_that_are_told_to_leave_do(tmp_path, monkeypatch, capfd):
         finally:
             left.append(cell)
 
-    timer = threading.Timer(0.1, signal.raise_signal, [signal.SIGINT])
-    timer.start()
     with pytest.raises(KeyboardInterrupt):
         list(local(cells_of(9), work, store=Store(tmp_path), workers=2))
-    timer.join()
     assert threading.active_count() == before
     assert set(left) == set(cells_of(2))
     assert contents(Store(tmp_path)) == {}
@@ -276,7 +275,8 @@ def test_cells_are_taken_lazily(tmp_path):
     run.close()
 
 
-def test_closing_the_iterator_stops_the_workers(tmp_path):
+def test_closing_the_iterator_stops_the_workers(tmp_path, monkeypatch):
+    monkeypatch.setattr(executors, "GRACE_SECONDS", 300)
     started, before = [], threading.active_count()
 
     def work(cell: Cell) -> Outcome:
@@ -304,7 +304,9 @@ def test_an_error_of_the_consumer_stops_the_workers(tmp_path):
     wait_for(lambda: threading.active_count() == before)
 
 
-def test_an_error_of_the_cells_stops_the_workers(tmp_path):
+def test_an_error_of_the_cells_stops_the_workers(tmp_path, monkeypatch):
+    monkeypatch.setattr(executors, "GRACE_SECONDS", 300)
+
     def cells():
         yield from cells_of(1)
         raise LookupError("of the grid")
@@ -340,7 +342,7 @@ def work(cell):
         sys.stdout.write("computing\\n")
         sys.stdout.flush()
         # Minutes in C, without the interpreter's lock: nothing can interrupt it.
-        hashlib.pbkdf2_hmac("sha256", b"", b"", 10**9)
+        hashlib.pbkdf2_hmac("sha256", b"", b"", 2 * 10**9)
     return Outcome({"square": cell.fields["number"] ** 2})
 
 cells = (Cell("square", {"number": number}) for number in range(10))
@@ -360,9 +362,7 @@ def test_ctrl_c_returns_at_once_and_leaves_a_usable_store(tmp_path):
     )
     assert [process.stdout.readline() for _ in range(2)] == ["computing\n"] * 2
     process.send_signal(signal.SIGINT)
-    began = time.monotonic()
-    _, stderr = process.communicate(timeout=20)
-    assert time.monotonic() - began < 3
+    _, stderr = process.communicate(timeout=60)  # where the cells would take much longer
     assert process.returncode == -signal.SIGINT
     assert stderr.endswith("KeyboardInterrupt\n")
     store = Store(tmp_path)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -68,7 +68,7 @@ def assert_same(first: Outcome, second: Outcome) -> None:
         assert array.tobytes() == second.arrays[name].tobytes()
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=150)
+@settings(max_examples=150)
 @given(
     st.dictionaries(st.text(), VALUES, max_size=4),
     ARRAYS,

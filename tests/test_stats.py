@@ -267,7 +267,7 @@ def test_level_changes_intervals_and_verdicts() -> None:
     assert not (narrow["verdict"] == "indistinguishable from random").any()
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 999), st.integers(1, 2), st.integers(1, 4))
 def test_table_holds_together(seed, base_models, repeats) -> None:
     gains = some_gains(3, (base_models, repeats, 12), seed)

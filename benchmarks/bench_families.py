@@ -177,7 +177,7 @@ def main() -> None:
 
 
 # Captum tells on every call that it registers hooks; that is no fault of the measurement.
-warnings.filterwarnings("ignore", message="Experiment backward hooks on ReLU activations")
+warnings.filterwarnings("ignore", message="Setting backward hooks on ReLU activations")
 warnings.filterwarnings("ignore", message="Input Tensor 0 did not already require gradients")
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from uproar.models.trained import TrainedModel
 SAMPLES, NOISE, STEPS = 4, 0.2, 6
 SHAPES = [(7,), (1, 6, 6), (3, 6, 6), (2, 9)]
 
-pytestmark = pytest.mark.filterwarnings("ignore:Experiment backward hooks on ReLU:UserWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:Setting backward hooks on ReLU:UserWarning")
 
 
 def make(shape: tuple[int, ...], examples: int) -> tuple[TrainedModel, Tensor, Tensor]:

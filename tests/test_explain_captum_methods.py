@@ -32,7 +32,7 @@ from uproar.registry import Entry
 from uproar.types import Kind, Skipped
 
 SMALL = {"references": 3, "permutations": 2, "steps": 3}
-hooking = pytest.mark.filterwarnings("ignore:Experiment :UserWarning")
+hooking = pytest.mark.filterwarnings("ignore:Setting :UserWarning")
 
 
 def frozen(*layers: nn.Module) -> nn.Module:
@@ -517,10 +517,10 @@ def test_memory_is_bounded(entry: Entry, monkeypatch: pytest.MonkeyPatch) -> Non
     model, inputs, targets = problem(layout)
     whole = call(small(entry), model, inputs, targets)
     most, sizes = 3, []
-    for module in ("captum_methods", "deep_lift", "layers", "passes"):
+    for module in ("packages.captum_methods", "packages.deep_lift", "packages.layers", "chunks"):
         target = f"uproar.explain.{module}.rows_per_pass"
         monkeypatch.setattr(target, lambda _, **__: most)
-    for module in ("layers", "coalitions"):
+    for module in ("packages.layers", "coalitions"):
         target = f"uproar.explain.{module}.rows_per_forward"
         monkeypatch.setattr(target, lambda *_, **__: most)
     handle = model.network.register_forward_pre_hook(lambda _, given: sizes.append(len(given[0])))

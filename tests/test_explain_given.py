@@ -31,7 +31,7 @@ from uproar.models.forms import adapted
 from uproar.models.trained import TrainedModel
 from uproar.types import Skipped, UproarError
 
-pytestmark = pytest.mark.filterwarnings("ignore:Experiment :UserWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:Setting :UserWarning")
 
 
 def call(thing: Any, model: TrainedModel, inputs: Tensor, targets: Tensor) -> Tensor:

@@ -344,7 +344,7 @@ class Pooling(nn.Module):
 
 @every
 @pytest.mark.parametrize(
-    ("answering", "message"),
+    ("predictor", "message"),
     [
         (nn.Linear(6, 3), "attention among the 6 features, .* one token; Linear computes none"),
         (Pooling(), "Pooling computes none"),

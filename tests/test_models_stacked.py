@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import cache
 
 import numpy as np
 import pytest
@@ -192,25 +193,34 @@ def material(case: Case) -> tuple[nn.Module, list[dict], Ranked, torch.Tensor]:
     return made[SEEDS[0]], states, batches(shape, ids=task == "tokens"), labels
 
 
+@cache
+def trained_alone(what: str, recipe: Recipe) -> list[tuple[dict[str, torch.Tensor], torch.Tensor]]:
+    """Return the parameters and the answers of each arm, trained by the plain loop."""
+    group, labels = material(MODULES[what])[2:]
+    found = []
+    for arm, seed in enumerate(SEEDS):
+        torch.manual_seed(seed)
+        alone, inputs = MODULES[what][0](), degraded(group, arm)
+        options = {"seed": seed, **asdict(recipe)}
+        state = training_oracles.trained(alone, inputs, labels.numpy(), **options)
+        with torch.no_grad():
+            found.append((state, alone.eval()(torch.tensor(inputs))))
+    return found
+
+
+@pytest.mark.parametrize("what", MODULES)
 @pytest.mark.parametrize("recipe", [SGD, PAPER], ids=["sgd", "paper"])
 @pytest.mark.parametrize("way", ["stacked", "sequential"])
-@pytest.mark.parametrize("what", MODULES)
 def test_all_ways_train_what_the_plain_loop_trains(what: str, way: str, recipe: Recipe) -> None:
     module, states, group, labels = material(MODULES[what])
     trained = FIT[way](module, states, group, labels, recipe=recipe, seeds=SEEDS)
     answers = SCORE[way](module, trained, group)
-    for arm, seed in enumerate(SEEDS):
-        torch.manual_seed(seed)
-        alone, inputs = MODULES[what][0](), degraded(group, arm)
-        expected = training_oracles.trained(
-            alone, inputs, labels.numpy(), seed=seed, **asdict(recipe)
-        )
+    for arm, (expected, answered) in enumerate(trained_alone(what, recipe)):
         assert set(trained) == set(expected)
         for name, value in expected.items():
             assert trained[name].dtype == value.dtype
             torch.testing.assert_close(trained[name][arm], value, **CLOSE)
-        with torch.no_grad():
-            torch.testing.assert_close(answers[arm], alone.eval()(torch.tensor(inputs)), **CLOSE)
+        torch.testing.assert_close(answers[arm], answered, **CLOSE)
 
 
 @pytest.mark.parametrize("way", ["dense", "stacked", "sequential"])

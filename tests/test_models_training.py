@@ -8,6 +8,7 @@ group up to rounding, and not bit for bit.
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import cache
 
 import numpy as np
 import pytest
@@ -47,6 +48,7 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sequential.os, "cpu_count", lambda: 1)
 
 
+@cache
 def expected(model: str, recipe: Recipe, *, fill_each: bool = False) -> list[dict]:
     data = small("grey")
     importance, _ = importances(data)

@@ -51,6 +51,7 @@ def test_a_residual_network_is_explained(tmp_path):
     assert result.base_accuracy[0] > 0.3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("data", [entry.name for entry in DATA])
 def test_every_data_set(data, tmp_path, capsys, monkeypatch):
     names = "random,grad,true-ranking" if "toy" in data else "random,grad"
@@ -73,6 +74,7 @@ def test_every_data_set(data, tmp_path, capsys, monkeypatch):
 OTHER_REMOVALS = [entry for entry in REMOVALS if entry.data_kinds != ("text",)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("entry", OTHER_REMOVALS, ids=lambda entry: entry.name)
 def test_every_removal_alone(entry, tmp_path):
     removal = entry.name
@@ -83,6 +85,7 @@ def test_every_removal_alone(entry, tmp_path):
     assert set(result.table.query("protocol == 'roar'")["removal"]) == {removal}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "protocols", [*(entry.name for entry in PROTOCOLS), "roar,mask-only", "retrain-once,no-retrain"]
 )

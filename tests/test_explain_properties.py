@@ -74,6 +74,7 @@ def python_state(seed: int, act: Callable[[], Tensor]) -> tuple[object, Tensor]:
     return after, found
 
 
+@pytest.mark.slow
 @at_home
 def test_nothing_is_changed_and_a_generator_decides(entry: Entry, case: Case) -> None:
     """The same generator gives the same values, another one others where there are draws."""
@@ -93,6 +94,7 @@ def test_nothing_is_changed_and_a_generator_decides(entry: Entry, case: Case) ->
         assert torch.equal(first, other)
 
 
+@pytest.mark.slow
 @every_entry
 def test_what_draws_says_so(entry: Entry) -> None:
     differ = [
@@ -102,6 +104,7 @@ def test_what_draws_says_so(entry: Entry) -> None:
     assert any(differ) == bool(entry.draws)
 
 
+@pytest.mark.slow
 @every_entry
 def test_what_is_signed_says_so(entry: Entry) -> None:
     least = min(explained(small(entry), made(case)).importance.min() for case in homes(entry))
@@ -111,6 +114,7 @@ def test_what_is_signed_says_so(entry: Entry) -> None:
 # --- how many at once -----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @with_shared_draws
 def test_examples_alone_are_explained_as_together(entry: Entry, case: Case) -> None:
     whole = attribution(small(entry), made(case))
@@ -119,6 +123,7 @@ def test_examples_alone_are_explained_as_together(entry: Entry, case: Case) -> N
         close(alone[0], whole[example])
 
 
+@pytest.mark.slow
 @with_shared_draws
 def test_chunks_of_any_size_give_the_same(
     entry: Entry, case: Case, monkeypatch: pytest.MonkeyPatch
@@ -157,6 +162,7 @@ AT_MOST = {
 }
 
 
+@pytest.mark.slow
 @at_home
 def test_passes_are_as_many_as_predicted(entry: Entry, case: Case) -> None:
     whole = made(case)

@@ -208,6 +208,7 @@ def trained_alone(what: str, recipe: Recipe) -> list[tuple[dict[str, torch.Tenso
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", MODULES)
 @pytest.mark.parametrize("recipe", [SGD, PAPER], ids=["sgd", "paper"])
 @pytest.mark.parametrize("way", ["stacked", "sequential"])
@@ -282,6 +283,7 @@ def test_arms_of_a_seed_share_their_dropout_and_repeats_do_not(make, way: str) -
     assert any(not torch.allclose(value[0], value[1]) for value in trained.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["batch norm", "dropout", "convolutions"])
 def test_the_sizes_of_groups_change_nothing_but_rounding(
     what: str, monkeypatch: pytest.MonkeyPatch

@@ -70,6 +70,7 @@ def fitted(model: str, recipe: Recipe, way: str, *, fill_each: bool = False) -> 
     return fit_many(factory(model, data), batches, labels, recipe=recipe, seeds=SEEDS, way=way)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
 @pytest.mark.parametrize(("model", "way"), WAYS)
 def test_all_ways_train_what_the_plain_loop_trains(model: str, way: str, recipe: Recipe) -> None:

@@ -1,5 +1,5 @@
 # `make demo` and `make test` do all of their own set-up. PYTHON=... chooses the interpreter.
-.PHONY: demo test check bench clean
+.PHONY: demo test check quick bench clean
 
 SUPPORTED = import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 PYTHON ?= $(shell for python in python3 python3.11 python3.12 python3.13; do \
@@ -18,6 +18,10 @@ check: .venv/installed-test
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python -m pytest -n auto -m "not slow"
+
+# make quick FILE=tests/test_ranking.py
+quick: .venv/installed-test
+	$(BIN)/python -m pytest $(FILE)
 
 bench: .venv/installed-test
 	$(BIN)/python benchmarks/run.py

@@ -81,6 +81,29 @@ def homes(entry: Entry) -> list[Case]:
     return list(found.values())
 
 
+def chosen(entry: Entry) -> list[Case]:
+    """Return few cases in which an entry meets all that can differ, claimed and not.
+
+    Those are every layout of data, text as ids and as vectors, every kind of model, and
+    regression: an explainer sees one of each, and no pair of them.
+    """
+    both = [[case for case in CASES if claims(entry, case) is wanted] for wanted in (True, False)]
+    return [case for cases in both for case in _covering(cases)]
+
+
+def _covering(cases: list[Case]) -> list[Case]:
+    """Take the case that adds most, again and again, until there is nothing left to add."""
+    left, found = set().union(*map(_met, cases)), []
+    while left:
+        found.append(max(cases, key=lambda case: len(left & _met(case))))
+        left -= _met(found[-1])
+    return found
+
+
+def _met(case: Case) -> set[object]:
+    return {("layout", case.data), ("kinds", *sorted(case.kinds)), case.model, case.regression}
+
+
 def every_home() -> Iterator[tuple[Entry, Case]]:
     """Yield all entries with their homes."""
     for entry in EXPLAINERS:

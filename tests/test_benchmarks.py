@@ -12,6 +12,7 @@ from uproar.explain import EXPLAINERS
 FOLDER = str(Path(__file__).parents[1] / "benchmarks")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("explainer", ["input-x-grad", "pfi", "guided-ig"])
 def test_a_row_of_the_benchmark(explainer: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(FOLDER)

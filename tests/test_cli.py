@@ -119,6 +119,7 @@ def test_run_prints_the_leaderboard_and_says_where_the_report_is(uproar, tmp_pat
     assert set(FILES) | {"store"} == {path.name for path in (tmp_path / "runs/digits").iterdir()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", [80, 100, 150])
 def test_the_verdict_is_legible_on_narrow_terminals(uproar, columns):
     out = finished("digits")
@@ -186,6 +187,7 @@ def test_running_a_finished_run_again_changes_nothing_and_needs_no_torch(tmp_pat
     assert (content(out), stamps(out)) == before
 
 
+@pytest.mark.slow
 def test_report_rebuilds_everything_from_the_store_without_torch(tmp_path):
     out = copied("digits", tmp_path)
     before = content(out)
@@ -211,6 +213,7 @@ def test_status_counts_cells_before_during_and_after(uproar, tmp_path):
     assert "holds no run" in ended.errors
 
 
+@pytest.mark.slow
 def test_status_needs_no_torch():
     assert "store: " in without_torch("status", finished("digits"))
 

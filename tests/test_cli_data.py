@@ -147,6 +147,7 @@ def test_a_spec_where_data_stand_and_the_same_again(uproar):
     assert stamps(Path("runs")) == before[1]
 
 
+@pytest.mark.slow
 def test_other_content_under_the_same_name_is_noticed(uproar):
     flags = ("--target", "y", "--drop", "price", *FAST)
     first = finished(uproar("run", table(), *flags), "runs/table")
@@ -164,6 +165,7 @@ def test_other_content_under_the_same_name_is_noticed(uproar):
     assert finished(ended, "runs/table").spec.data_digest == first.spec.data_digest
 
 
+@pytest.mark.slow
 def test_other_code_of_the_model_is_noticed(uproar, monkeypatch):
     code = (
         "from torch import nn\n\ndef factory(data):\n    return nn.Sequential(nn.Linear({}, 2))\n"

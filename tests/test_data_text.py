@@ -56,6 +56,7 @@ def test_words_and_punctuation_of_any_script(text: str, expected: str) -> None:
     assert words_of(text) == expected.split()
 
 
+@pytest.mark.slow
 @settings(max_examples=50)
 @given(st.text(max_size=40))
 def test_no_letter_is_lost(text: str) -> None:

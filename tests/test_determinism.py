@@ -49,6 +49,7 @@ def test_the_number_of_processes_changes_nothing_where_models_train_one_by_one(
     assert_same(tmp_path / "one", tmp_path / "two")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "spec"), [("tumours", TUMOURS), ("toy", TOY)])
 def test_another_seed_gives_other_numbers(name, spec, tmp_path):
     again = run({**spec, "seed": 1}, tmp_path / "run").table
@@ -67,6 +68,7 @@ def test_the_numbers_of_an_explainer_do_not_depend_on_its_company(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_more_repeats_keep_the_first_ones(tmp_path):
     more = run({**TUMOURS, "repeats": 3}, tmp_path / "run").table
     few = pd.read_parquet(finished("tumours") / "results.parquet")

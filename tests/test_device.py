@@ -27,6 +27,7 @@ print(faults())
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other libraries keep in other ways")
 def test_memory_of_a_pass_need_not_be_had_of_the_system_again() -> None:
     done = subprocess.run(

@@ -97,6 +97,7 @@ def test_tables_and_callables(tmp_path):
     assert (tmp_path / "report.html").is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("channels", [1, 3])
 def test_images(channels, tmp_path):
     result = small(
@@ -179,6 +180,7 @@ def test_the_same_call_again_only_reads(tmp_path):
     assert stamps(tmp_path) == before
 
 
+@pytest.mark.slow
 def test_a_model_that_cannot_be_stacked_is_trained_one_by_one(tmp_path):
     lines = []
     result = small(
@@ -242,6 +244,7 @@ class Positive(nn.Module):
         return inputs[:, :1] * self.sign
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "expected"),
     [
@@ -259,6 +262,7 @@ def test_objects_have_the_explainers_that_fit_them(model, expected, tmp_path):
     assert expected < set(result.leaderboard()["explainer"])
 
 
+@pytest.mark.slow
 def test_an_estimator_has_its_explainers_for_data_of_a_name_too(tmp_path):
     options = {"protocols": ["no-retrain"], "fractions": [0.5], "repeats": 1, "quiet": True}
     result = evaluate(TREE, "hooker-toy", out=tmp_path, log=silent, **options)

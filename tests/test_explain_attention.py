@@ -370,6 +370,7 @@ def test_a_text_of_padding_alone_gets_nothing() -> None:
         assert importance[1:].any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["eager", "sdpa"])
 def test_a_published_classifier_has_the_weights_that_it_returns(way: str) -> None:
     transformers = pytest.importorskip("transformers")

@@ -109,6 +109,7 @@ def test_scale_and_shift_of_columns_change_nothing() -> None:
     np.testing.assert_allclose(found.p_values, expected.p_values, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_true_nulls_are_rejected_as_often_as_they_should_be() -> None:
     """Columns that the label does not depend on, and that are correlated with those it does."""
     nulls = np.array([1.0, -0.5, 0.0, 0.0])

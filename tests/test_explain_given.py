@@ -362,6 +362,7 @@ def by_magnitude(predict: Any, inputs: Any, targets: Any, generator: Any) -> Any
     return np.abs(inputs)
 
 
+@pytest.mark.slow
 def test_all_of_them_in_one_evaluation(tmp_path: Any) -> None:
     inputs = np.random.default_rng(0).standard_normal((600, 6)).astype(np.float32)
     labels = (inputs[:, 0] + inputs[:, 1] > 0).astype(int)

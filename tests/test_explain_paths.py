@@ -262,6 +262,7 @@ def test_expected_gradients_against_a_loop_over_the_same_draws(layout: str) -> N
         np.testing.assert_allclose(one.ravel(), expected, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_expected_gradients_are_complete_in_expectation_and_those_of_captum() -> None:
     model, inputs, targets = make("table", examples=3)
     assert model.background is not None

@@ -180,6 +180,7 @@ def test_true_nulls_are_rejected_as_often_as_they_should_be() -> None:
     assert 0.02 <= rate <= 0.09
 
 
+@pytest.mark.slow
 def test_a_test_over_repeats_rejects_a_third_of_true_nulls() -> None:
     """The same data as above: repeats say how sure the shuffling is, not the examples."""
     p_values = []

@@ -75,6 +75,7 @@ def python_state(seed: int, act: Callable[[], Tensor]) -> tuple[object, Tensor]:
     return after, found
 
 
+@pytest.mark.slow
 @at_home
 def test_nothing_is_changed_and_a_generator_decides(entry: Entry, case: Case) -> None:
     """The same generator gives the same values, another one others where there are draws."""
@@ -94,6 +95,7 @@ def test_nothing_is_changed_and_a_generator_decides(entry: Entry, case: Case) ->
         assert torch.equal(first, other)
 
 
+@pytest.mark.slow
 @every_entry
 def test_what_draws_says_so(entry: Entry) -> None:
     differ = [
@@ -103,6 +105,7 @@ def test_what_draws_says_so(entry: Entry) -> None:
     assert any(differ) == bool(entry.draws)
 
 
+@pytest.mark.slow
 @every_entry
 def test_what_is_signed_says_so(entry: Entry) -> None:
     least = min(explained(small(entry), made(case)).importance.min() for case in homes(entry))
@@ -112,6 +115,7 @@ def test_what_is_signed_says_so(entry: Entry) -> None:
 # --- how many at once -----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @with_shared_draws
 def test_examples_alone_are_explained_as_together(entry: Entry, case: Case) -> None:
     whole = attribution(small(entry), made(case))
@@ -120,6 +124,7 @@ def test_examples_alone_are_explained_as_together(entry: Entry, case: Case) -> N
         close(alone[0], whole[example])
 
 
+@pytest.mark.slow
 @with_shared_draws
 def test_chunks_of_any_size_give_the_same(
     entry: Entry, case: Case, monkeypatch: pytest.MonkeyPatch
@@ -158,6 +163,7 @@ AT_MOST = {
 }
 
 
+@pytest.mark.slow
 @at_home
 def test_passes_are_as_many_as_predicted(entry: Entry, case: Case) -> None:
     whole = made(case)

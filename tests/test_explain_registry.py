@@ -53,6 +53,7 @@ def test_importance_is_finite_repeatable_and_of_the_features_shape(name: str, la
     assert np.array_equal(first, explained(name, made(case), seed=1).importance) != stochastic
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", testing.LAYOUTS)
 @pytest.mark.parametrize("entry", EXPLAINERS, ids=lambda entry: entry.name)
 def test_explainer_passes_the_public_check(entry: Entry, layout: str) -> None:

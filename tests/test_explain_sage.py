@@ -83,6 +83,7 @@ def test_it_is_the_loop_over_orders(
         np.testing.assert_allclose(found.errors, errors, rtol=1e-7, atol=1e-12)
 
 
+@pytest.mark.slow
 @every
 def test_inputs_that_are_equal_are_asked_about_once(
     layout: str, monkeypatch: pytest.MonkeyPatch
@@ -129,6 +130,7 @@ def test_the_closed_form() -> None:
     assert (found.errors < 0.1 * expected).all()
 
 
+@pytest.mark.slow
 def test_true_nulls_are_rejected_as_often_as_they_should_be() -> None:
     """Of independent columns: a column that is correlated with others has no null of its own."""
     nulls, explainer = np.array([1.0, -0.5, 0.0, 0.0]), Sage(1, 300, 0.0)

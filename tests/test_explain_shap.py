@@ -110,6 +110,7 @@ def test_kernel_is_a_direct_call(kept: int) -> None:
     assert (np.count_nonzero(found, axis=1) == (kept or 12)).all()
 
 
+@pytest.mark.slow
 def test_permutation_is_a_direct_call() -> None:
     module = dense()
     found = explained(ShapPermutation(3, BACKGROUND), trained(module))

@@ -63,6 +63,7 @@ def hostile(tmp_path_factory) -> Result:
     )
 
 
+@pytest.mark.slow
 def test_names_do_no_harm_in_the_page(hostile):
     page = (hostile.out / "report.html").read_text(encoding="utf-8")
     assert SCRIPT not in page
@@ -113,6 +114,7 @@ def test_the_terminal_prints_names_as_they_are(hostile, capsys, monkeypatch):
     assert hostile.out.name in ended.output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["with space", "ü☃", "a'b\"c", "[red]out[/red]", "-dash", "a;b&c$d"]
 )

@@ -71,6 +71,7 @@ def data(folder: str) -> Data:
     return from_texts(TRAIN, name="films", seed=0, tokenizer=tokenizer_of(folder))
 
 
+@pytest.mark.slow
 def test_texts_are_encoded_as_the_model_expects(folder: str, data: Data) -> None:
     tokenizer = tokenizer_of(folder)
     assert tokenizer.longest == LONGEST

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import cache
 
 import numpy as np
 import pytest
@@ -194,27 +195,37 @@ def material(case: Case) -> tuple[nn.Module, list[dict], RemovedByRank, torch.Te
     return made[SEEDS[0]], states, batches(shape, ids=task == "tokens"), labels
 
 
+@cache
+def trained_alone(what: str, recipe: Recipe) -> list[tuple[dict[str, torch.Tensor], torch.Tensor]]:
+    """Return the parameters and the answers of each arm, trained by the plain loop."""
+    group, labels = material(MODULES[what])[2:]
+    found = []
+    for arm, seed in enumerate(SEEDS):
+        torch.manual_seed(seed)
+        alone, inputs = MODULES[what][0](), degraded(group, arm)
+        options = {"seed": seed, **asdict(recipe)}
+        state = training_oracles.trained(alone, inputs, labels.numpy(), **options)
+        with torch.no_grad():
+            found.append((state, alone.eval()(torch.tensor(inputs))))
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", MODULES)
 @pytest.mark.parametrize("recipe", [SGD, PAPER], ids=["sgd", "paper"])
 @pytest.mark.parametrize("training", ["stacked", "sequential"])
-@pytest.mark.parametrize("what", MODULES)
 def test_all_ways_train_what_the_plain_loop_trains(
     what: str, training: str, recipe: Recipe
 ) -> None:
     module, states, group, labels = material(MODULES[what])
     trained = FIT[training](module, states, group, labels, recipe=recipe, seeds=SEEDS)
     answers = SCORE[training](module, trained, group)
-    for arm, seed in enumerate(SEEDS):
-        torch.manual_seed(seed)
-        alone, inputs = MODULES[what][0](), degraded(group, arm)
-        expected = training_oracles.trained(
-            alone, inputs, labels.numpy(), seed=seed, **asdict(recipe)
-        )
+    for arm, (expected, answered) in enumerate(trained_alone(what, recipe)):
         assert set(trained) == set(expected)
         for name, value in expected.items():
             assert trained[name].dtype == value.dtype
             torch.testing.assert_close(trained[name][arm], value, **CLOSE)
-        with torch.no_grad():
-            torch.testing.assert_close(answers[arm], alone.eval()(torch.tensor(inputs)), **CLOSE)
+        torch.testing.assert_close(answers[arm], answered, **CLOSE)
 
 
 @pytest.mark.parametrize("training", ["dense", "stacked", "sequential"])
@@ -276,6 +287,7 @@ def test_arms_of_a_seed_share_their_dropout_and_repeats_do_not(make, training: s
     assert any(not torch.allclose(value[0], value[1]) for value in trained.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["batch norm", "dropout", "convolutions"])
 def test_the_sizes_of_groups_change_nothing_but_rounding(
     what: str, monkeypatch: pytest.MonkeyPatch

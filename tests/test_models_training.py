@@ -8,6 +8,7 @@ group up to rounding, and not bit for bit.
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import cache
 
 import numpy as np
 import pytest
@@ -51,6 +52,7 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sequential.os, "cpu_count", lambda: 1)
 
 
+@cache
 def expected(model: str, recipe: Recipe, *, fill_each: bool = False) -> list[dict]:
     data = small("grey")
     importance, _ = importances(data)
@@ -74,6 +76,7 @@ def fitted(model: str, recipe: Recipe, training: str, *, fill_each: bool = False
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
 @pytest.mark.parametrize(("model", "training"), WAYS)
 def test_all_ways_train_what_the_plain_loop_trains(

@@ -98,6 +98,7 @@ def test_the_content_of_the_page(result):
     assert list(content.detectable) == ["roar", "kar", "retrain-once", "no-retrain"]
 
 
+@pytest.mark.slow
 def test_the_content_tells_what_explaining_took_and_was_predicted_to_take():
     result = Result.read(finished("function"))
     content = content_of(result)

@@ -71,6 +71,7 @@ def test_retraining_by_least_squares(protocol, keep: bool, layout: str, removal:
             assert (one == expected).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("model", "training"), [("mlp", "dense"), ("cnn", "stacked")])
 @pytest.mark.parametrize("removal", ["mean", "noise"])
 @protocols

@@ -38,6 +38,7 @@ def test_no_word_of_classification_is_left(kind: Kind) -> None:
     assert "true -2.00" in " ".join(said.split())
 
 
+@pytest.mark.slow
 def test_classification_does_not_speak_of_r_squared() -> None:
     page = render(make_content())
     assert "R²" not in visible(page)

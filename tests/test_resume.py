@@ -202,6 +202,7 @@ def test_damage_is_reported_without_a_run(tmp_path, capsys, monkeypatch):
     assert "the run is not finished" in page
 
 
+@pytest.mark.slow
 def test_a_full_disk_ends_in_one_line_and_keeps_what_is_finished(tmp_path, capsys, monkeypatch):
     given, out = spec_file(TUMOURS, tmp_path), tmp_path / "out"
     left, flush = [12], os.fsync
@@ -309,6 +310,7 @@ def test_in_python_a_full_disk_is_a_store_error(tmp_path, monkeypatch):
         benchmark(TUMOURS, tmp_path / "out").run()
 
 
+@pytest.mark.slow
 def test_an_interrupt_in_python_reaches_the_caller_and_keeps_what_is_finished(
     tmp_path, monkeypatch
 ):

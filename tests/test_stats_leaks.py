@@ -91,6 +91,7 @@ def masks(name: str, worlds: int, seed: int) -> list[dict[str, np.ndarray]]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "majority"), [("classes", 0.5), ("values", 0.0)])
 @pytest.mark.parametrize("margin", [0.0, 0.05])
 def test_what_random_masks_tell_is_no_leak(name, majority, margin) -> None:
@@ -120,6 +121,7 @@ def test_what_a_mask_tells_beyond_random_masks_is_a_leak(dtype) -> None:
     assert found.drop(columns="leaks").equals(alone.drop(columns="leaks"))
 
 
+@pytest.mark.slow
 def test_both_bars_follow_the_definition() -> None:
     random = generator(2)
     for seed in range(60):

@@ -143,6 +143,7 @@ def test_protocols_with_and_without_repeats_resample_the_same_examples() -> None
 # Error rates: noise of repeats, of examples, of both; and what the plain bootstrap would do
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("repeats", "noise"),
     [
@@ -166,6 +167,7 @@ def test_false_positives_with_base_models() -> None:
     assert (p_values(gains) <= 0.05).mean() <= 0.07
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("degrees", [1000, 3])
 @pytest.mark.parametrize("repeats", [1, 5])
 def test_false_positives_with_squared_errors(degrees, repeats) -> None:
@@ -189,6 +191,7 @@ def test_plain_bootstrap_errs_more_often() -> None:
     assert ((low > 0) | (high < 0)).mean() > 0.1
 
 
+@pytest.mark.slow
 def test_smallest_detectable_gain_is_found_in_four_of_five_runs() -> None:
     noise = {"repeat": 0.1, "example": 1.0, "both": 0.1}
     gains = simulated(1200, (1, 5, 60), **noise)

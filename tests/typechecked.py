@@ -1,35 +1,52 @@
-"""The type checker that the tests put on every function of the science, when it is imported."""
+"""The type checker that the tests put on the functions of the science, when it is imported."""
 
 from __future__ import annotations
 
+import ast
 import sys
 from collections.abc import Sequence
 from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from threading import Lock
 from types import ModuleType
 
 from beartype import BeartypeConf, beartype
-from jaxtyping import install_import_hook
+from jaxtyping import jaxtyped
 
-# Not the statistics, which check the shapes they are given themselves, in words of their own.
-SCIENCE = "bench.explaining bench.refits data explain models protocols ranking remove"
+# Not the statistics and scores, which check shapes themselves, in words of their own.
+PARTS = "bench.explaining bench.refits data explain models protocols ranking remove"
+SCIENCE = tuple(f"uproar.{part}" for part in PARTS.split())
 OWN_WORDS = "uproar.models.scoring"
 
 # An int will do where a float is asked for, as type checkers see it too.
-checked = beartype(conf=BeartypeConf(is_pep484_tower=True))
+checked = jaxtyped(typechecker=beartype(conf=BeartypeConf(is_pep484_tower=True)))
 
 # Python 3.11 fails now and then when two threads of a run parse at once (SystemError: AST
-# constructor recursion depth mismatch), and the hook parses whatever a run imports.
+# constructor recursion depth mismatch).
 _parsing = Lock()
 
 
-class OneAtATime(Loader):
-    """Loads what jaxtyping's hook would, and parses one module at a time.
+class CheckedFinder(MetaPathFinder):
+    """Finds the modules of the science, and has their functions checked.
 
-    The hook's own way looks up bytecode under another name for as long as a module is executed:
-    every package that the module imports is then compiled anew, PyTorch among them.
+    Not jaxtyping's own hook: that looks up bytecode under another name for as long as a module is
+    executed, so that every package which the module imports is compiled anew, PyTorch among them.
     """
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        science = any(fullname == name or fullname.startswith(f"{name}.") for name in SCIENCE)
+        if not science or fullname == OWN_WORDS:
+            return None
+        spec = PathFinder.find_spec(fullname, path, target)
+        if spec is not None and isinstance(spec.loader, SourceFileLoader):
+            spec.loader = CheckedLoader(spec.loader)
+        return spec
+
+
+class CheckedLoader(Loader):
+    """Executes a module whose functions and classes are decorated."""
 
     def __init__(self, loader: SourceFileLoader) -> None:
         self.loader = loader
@@ -37,7 +54,10 @@ class OneAtATime(Loader):
     def exec_module(self, module: ModuleType) -> None:
         path = self.loader.path
         with _parsing:
-            code = self.loader.source_to_code(self.loader.get_data(path), path)
+            tree = ast.parse(self.loader.get_data(path), path)
+            _Decorated().visit(tree)
+            code = compile(tree, path, "exec", dont_inherit=True)
+        module.__dict__["__checked__"] = checked
         exec(code, module.__dict__)
 
     def get_source(self, name: str) -> str | None:
@@ -45,26 +65,26 @@ class OneAtATime(Loader):
         return self.loader.get_source(name)
 
 
-class CheckedFinder(MetaPathFinder):
-    """Finds the modules of the science, for which jaxtyping's hook asks."""
+class _Decorated(ast.NodeVisitor):
+    """Decorates what stands in modules and classes.
 
-    def __init__(self, hook: MetaPathFinder) -> None:
-        self.hook = hook
+    Functions within functions are left out: they would be compiled anew whenever the outer one is
+    called, at every step of a training.
+    """
 
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        if fullname == OWN_WORDS:
-            return None
-        spec = self.hook.find_spec(fullname, path, target)
-        if spec is not None:
-            spec.loader = OneAtATime(spec.loader)
-        return spec
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
+        if node.name != "__torch_function__":  # PyTorch asks it about every operation
+            node.decorator_list.append(_decorator(node))
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> None:
+        node.decorator_list.insert(0, _decorator(node))
+        self.generic_visit(node)
+
+
+def _decorator(node: ast.stmt) -> ast.expr:
+    return ast.copy_location(ast.Name("__checked__", ast.Load()), node)
 
 
 def check_the_science() -> None:
     """Check shapes and types of all calls in the science, once it is imported."""
-    manager = install_import_hook(
-        [f"uproar.{module}" for module in SCIENCE.split()], "typechecked.checked"
-    )
-    sys.meta_path[sys.meta_path.index(manager.hook)] = CheckedFinder(manager.hook)
+    sys.meta_path.insert(0, CheckedFinder())

@@ -103,7 +103,7 @@ def spearman_agreement(
     :param first: explainer -> goodness, larger is better.
     :param first_draws: the bootstrap behind it (:class:`uproar.stats.verdicts.Comparison`), one
         column an explainer; drawn with equal generators on both sides, as rows are taken as pairs.
-        Without draws the interval is NaN. The interval is pulled towards 0, as redrawing adds noise.
+        Without draws the interval is NaN; it is pulled towards 0, as redrawing adds noise.
     :raises ValueError: when only one side has draws, or their numbers differ.
 
     >>> spearman_agreement({"a": 1.0, "b": 2.0, "c": 3.0}, {"a": 3.0, "b": 2.0, "c": 1.0}).rho

@@ -17,17 +17,15 @@ import pandas as pd
 
 from uproar.bench.benchmark import Benchmark
 from uproar.plan.spec import Spec
+from uproar.report.verdicts import verdict_called
 from uproar.results.result import Result
+from uproar.stats.verdicts import ALIKE, BETTER, WORSE
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
 
 PAGE = Path(__file__).parents[1] / "docs" / "findings.md"
-VERDICTS = {
-    "better than random": "#1b7f4d",
-    "indistinguishable from random": "#8a8f98",
-    "worse than random": "#b3372f",
-}
+COLOURS = {BETTER: "#1b7f4d", ALIKE: "#8a8f98", WORSE: "#b3372f"}
 PROTOCOLS = ("retrain-once", "roar", "kar")
 
 
@@ -56,14 +54,18 @@ def table_of(result: Result) -> str:
                 f"`{name}`",
                 {"local": "decisions", "global": "function"}[row["scope"]],
                 "0" if name == "random" else shown,
-                row["retrain-once verdict"] or "the reference",
-                row["roar verdict"] or "the reference",
+                _phrase(row["retrain-once verdict"]),
+                _phrase(row["roar verdict"]),
                 f"{row['mask_only_accuracy']:.2f}",
                 f"{row['passes']:,.0f}",
                 f"{row['explain_seconds']:,.{0 if row['explain_seconds'] >= 10 else 2}f}",
             ]
         )
     return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+
+
+def _phrase(verdict: str) -> str:
+    return verdict_called(verdict).phrase if verdict else "the reference"
 
 
 def put_into_page(name: str, table: str) -> None:
@@ -82,7 +84,7 @@ def picture_of(result: Result, path: Path) -> None:
     board = board[board["retrain_once_gain"].notna()].iloc[::-1]
     figure, axes = plt.subplots(figsize=(7.5, 1 + 0.24 * len(board)), layout="constrained")
     places = np.arange(len(board))
-    for verdict, colour in VERDICTS.items():
+    for verdict, colour in COLOURS.items():
         chosen = (board["retrain-once verdict"] == verdict).to_numpy()
         if not chosen.any():
             continue
@@ -93,7 +95,7 @@ def picture_of(result: Result, path: Path) -> None:
         ]
         axes.errorbar(
             rows["retrain_once_gain"], places[chosen], xerr=reach, fmt="o", ms=4, lw=1.2,
-            color=colour, label=verdict,
+            color=colour, label=verdict_called(verdict).phrase,
         )  # fmt: skip
     axes.axvline(0, color="black", lw=0.8)
     of_function = [" (function)" if scope == "global" else "" for scope in board["scope"]]

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from report_galleries import make_gallery
+from uproar.protocols import best_first, known
 from uproar.report.content import ReportContent
 from uproar.types import Kind, Task
 
@@ -82,6 +83,7 @@ def make_content(
             "base_models": 1,
             "training": "adam, 30 epochs",
         },
+        protocols=_protocols(judged),
         leaderboard=_leaderboard(explainers),
         gains=gains,
         curves=_curves(explainers, removals, protocols, task),
@@ -102,6 +104,33 @@ def make_content(
         notes=("1 damaged outcome was computed again: cell 3f2a91",),
         provenance={"uproar": "0.1.0", "torch": "2.13.0", "device": "cpu", "seed": "0"},
         timings=_timings(explainers),
+    )
+
+
+def _protocols(judged: Sequence[str]) -> pd.DataFrame:
+    """Return the records of the built-in protocols, as a run would give them."""
+    order = [protocol.name for protocol in best_first()]
+    return pd.DataFrame(
+        [
+            {
+                "protocol": protocol.name,
+                "short": protocol.short,
+                "meaning": protocol.meaning.replace("{score}", "accuracy"),
+                "gain": protocol.gain,
+                "question": protocol.question,
+                "compared": protocol.compared,
+                "reads_own_masks": protocol.reads_own_masks,
+                "ordering": order.index(protocol.name) if protocol.compared else len(order),
+                "curve": curve.name,
+                "direction": curve.direction,
+                "keeps": curve.keeps,
+                "title": curve.title,
+                "reading": curve.reading,
+            }
+            for protocol in known()
+            if protocol.name in judged or not protocol.compared
+            for curve in protocol.curves
+        ]
     )
 
 
@@ -133,10 +162,10 @@ def _gain(name: str, protocol: str) -> float:
 def _verdict(name: str, protocol: str) -> str:
     gain = _gain(name, protocol)
     if protocol == "roar" and leaks(name):
-        return "withheld: mask leaks"
+        return "withheld"
     if abs(gain) < 0.02:
-        return "indistinguishable from random"
-    return "better than random" if gain > 0 else "worse than random"
+        return "alike"
+    return "better" if gain > 0 else "worse"
 
 
 def _gains(

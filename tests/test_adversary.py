@@ -24,7 +24,7 @@ from kinds import BagOfWords, Brightness, verdicts
 from small_runs import run
 from uproar import Result
 from uproar.dataset import Data
-from uproar.stats.gains import BETTER, WITHHELD
+from uproar.stats.verdicts import BETTER, WITHHELD
 
 SEED = 0
 LARGE_STEPS: dict[str, Any] = {"learning_rate": 0.05, "batch_size": 250}

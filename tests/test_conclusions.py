@@ -9,12 +9,13 @@ import pandas as pd
 import pytest
 
 from uproar.plan.spec import Spec
-from uproar.protocols import CURVES
-from uproar.results.conclusions import COMPARED, Conclusions, conclude
+from uproar.protocols import compared
+from uproar.results.conclusions import Conclusions, conclude
 from uproar.results.curves import Evidence
 
 EXAMPLES, REPEATS = 100, 3
 INNER = (0.25, 0.75)
+COMPARED = {p.name: {curve.name for curve in p.curves} for p in compared()}
 SPEC = Spec.from_mapping({"explainers": "good,bad,leaky,random", "callables": "good,bad,leaky"})
 
 
@@ -49,10 +50,9 @@ def found(**changes: object) -> Evidence:
     }
     lower, higher = answers(0.9, 0.1), answers(0.1, 0.9)
     ends = {
-        (name, "mean"): lower if direction == "lower" else higher
-        for curves in CURVES.values()
-        for name, direction in curves.items()
-        if name != "mask-only"
+        (curve.name, "mean"): lower if curve.direction == "lower" else higher
+        for protocol in compared()
+        for curve in protocol.curves
     }
     values = {"inner": INNER, "scores": scores, "ends": ends}
     return Evidence(**(values | changes))
@@ -89,15 +89,14 @@ def test_verdicts_of_retraining_are_withheld_where_the_mask_leaks() -> None:
     verdicts = concluded().gains.pivot_table(
         index="protocol", columns="explainer", values="verdict", aggfunc="first"
     )
-    better, worse = "better than random", "worse than random"
-    assert verdicts["good"].to_dict() == dict.fromkeys(COMPARED, better)
-    assert verdicts["bad"].to_dict() == dict.fromkeys(COMPARED, worse)
+    assert verdicts["good"].to_dict() == dict.fromkeys(COMPARED, "better")
+    assert verdicts["bad"].to_dict() == dict.fromkeys(COMPARED, "worse")
     assert verdicts["random"].to_dict() == dict.fromkeys(COMPARED, "reference")
     assert verdicts["leaky"].to_dict() == {
-        "roar": "withheld: mask leaks",
-        "kar": "withheld: mask leaks",
-        "retrain-once": better,
-        "no-retrain": better,
+        "roar": "withheld",
+        "kar": "withheld",
+        "retrain-once": "better",
+        "no-retrain": "better",
     }
 
 
@@ -110,7 +109,7 @@ def test_leaks_are_listed_for_every_explainer_and_fraction() -> None:
 
 def test_curves_hold_the_shared_ends() -> None:
     table = concluded().curves
-    assert set(table["protocol"]) == {name for c in CURVES.values() for name in c} - {"mask-only"}
+    assert set(table["protocol"]) == set().union(*COMPARED.values())
     one = table.query("protocol == 'kar' and explainer == 'good'")
     assert one["fraction"].tolist() == [0.0, 0.25, 0.75, 1.0]
     assert one["value"].tolist() == [0.1, 0.7, 0.9, 0.9]
@@ -222,7 +221,7 @@ def test_what_was_not_run_is_left_out(curves: tuple[str, ...]) -> None:
             ends={key: everything.ends[key] for key in wanted},
         )
     )
-    protocols = [name for name, parts in COMPARED.items() if set(parts) <= set(curves)]
+    protocols = [name for name, parts in COMPARED.items() if parts <= set(curves)]
     assert conclusions.gains["protocol"].unique().tolist() == protocols
     assert conclusions.leaks.empty
     assert list(conclusions.detectable) == protocols
@@ -233,7 +232,7 @@ def test_what_was_not_run_is_left_out(curves: tuple[str, ...]) -> None:
     columns = ["protocol", "explainer", "gain", "low", "high", "p_holm"]
     same = whole.gains[whole.gains["protocol"].isin(protocols)].reset_index(drop=True)
     pd.testing.assert_frame_equal(conclusions.gains[columns], same[columns])
-    assert "withheld: mask leaks" not in set(conclusions.gains["verdict"])
+    assert "withheld" not in set(conclusions.gains["verdict"])
     assert Conclusions.from_json(conclusions.to_json()).to_json() == conclusions.to_json()
 
 
@@ -268,9 +267,9 @@ def test_conclusions_of_real_scores() -> None:
     attainable = 0.375 * (0.6 + 0.5) + 0.25 * (0.2 + 0.5)
     assert gains.loc["good", "normalised"] == pytest.approx(0.30625 / attainable)
     assert gains["verdict"].to_dict() == {
-        "good": "better than random",
-        "bad": "worse than random",
-        "leaky": "withheld: mask leaks",
+        "good": "better",
+        "bad": "worse",
+        "leaky": "withheld",
         "random": "reference",
     }
     told = conclusions.leaks.loc[conclusions.leaks["leaks"].astype(bool)]

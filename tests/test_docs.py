@@ -19,6 +19,7 @@ from typer.main import get_command
 
 import test_explain_conformance as suite
 import test_explain_registry as conformance
+import test_protocols_conformance as protocol_conformance
 import test_remove as removal_conformance
 import uproar
 from uproar.bench.checks import fitting_removals
@@ -185,8 +186,7 @@ def test_contributions_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
             "model": added["uproar.models"].name,
             "explainers": [explainer.name],
             "removals": [added["uproar.remove"].name],
-            # A new protocol is only complete with steps that are no code blocks.
-            "protocols": ["roar", "retrain-once"],
+            "protocols": ["roar", "retrain-once", added["uproar.protocols"].name],
             "fractions": [0.5],
             "repeats": 1,
             "retrain_once_epochs": 2,
@@ -196,7 +196,14 @@ def test_contributions_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert result.complete
     assert not result.failed
     assert not result.skipped
-    assert set(result.leaderboard()["explainer"]) == {explainer.name, "random"}
+    board = result.leaderboard().set_index("explainer")
+    assert set(board.index) == {explainer.name, "random"}
+    assert board["keep_least_gain"].notna().all()
+    for test in (
+        protocol_conformance.test_the_ends_are_the_same_for_all_rankings,
+        protocol_conformance.test_repeats_are_paired_by_their_seeds,
+    ):
+        test(added["uproar.protocols"].name)
 
 
 @pytest.fixture

@@ -89,7 +89,7 @@ def test_tables_and_callables(tmp_path):
     result = small(tmp_path, table(), explainers={"truth": first_column, "grad": None})
     board = result.leaderboard().set_index("explainer")
     assert board.index[0] == "truth"
-    assert board.loc["truth", "verdict"] == "better than random"
+    assert board.loc["truth", "verdict"] == "better"
     assert set(board.index) == {"truth", "grad", "random"}
     assert set(result.table["data"]) == {"python:mine"}
     assert result.failed == ()

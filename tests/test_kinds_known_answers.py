@@ -21,7 +21,7 @@ from kinds import Brightness, Gallery, measured, verdicts
 from small_runs import run
 from uproar import Recipe, Result
 from uproar.data import load
-from uproar.stats.gains import BETTER, SAME, WORSE
+from uproar.stats.verdicts import ALIKE, BETTER, WORSE
 
 TRUE, INVERTED, AGAIN = "true-ranking", "inverted-ranking", "random:draw=1"
 PROTOCOLS = ("roar", "kar", "retrain-once", "no-retrain")
@@ -97,7 +97,7 @@ def test_random_is_indistinguishable_from_another_draw_of_random(ran: Ran) -> No
     assert (gains["p_value"] > 0.05 / (len(PLANTED) * len(PROTOCOLS))).all()
     if not ran.planted.model.startswith("kinds:"):
         # What is drawn for models of one's own depends on their code, compiled by this Python.
-        assert verdicts(ran.result, AGAIN) == dict.fromkeys(PROTOCOLS, SAME)
+        assert verdicts(ran.result, AGAIN) == dict.fromkeys(PROTOCOLS, ALIKE)
 
 
 @pytest.mark.slow

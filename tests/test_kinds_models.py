@@ -33,7 +33,7 @@ from kinds import images, measured, series, table, verdicts
 from small_runs import stamps
 from uproar import Recipe, Result
 from uproar.cli.show import _counts
-from uproar.stats.gains import BETTER
+from uproar.stats.verdicts import BETTER
 
 PROTOCOLS = ("roar", "kar", "retrain-once", "no-retrain")
 
@@ -238,7 +238,9 @@ def test_a_trained_module_is_judged_by_what_needs_no_training_from_scratch(tmp_p
     assert result.complete
     assert verdicts(result, "pfi") == dict.fromkeys(("retrain-once", "no-retrain"), BETTER)
     assert lines[0].startswith("the model is trained already: ROAR, KAR and mask-only")
-    assert lines[1].startswith("retrain-once fine-tunes copies of it: stacked (parameters stacked")
+    assert lines[1].startswith(
+        "copies of it are fine-tuned for retrain-once: stacked (parameters stacked"
+    )
     assert_skipped(result, RETRAINING)
     # What was handed in is what was explained, and it is as it was.
     with torch.no_grad():

@@ -237,7 +237,7 @@ def test_trained_models_of_the_users(module):
     assert isinstance(found.once, FineTunedLearner)
     assert found.given is not None
     assert "is trained already: ROAR, KAR and mask-only" in found.notes[0]
-    assert found.notes[1].startswith("retrain-once fine-tunes copies of it: stacked")
+    assert found.notes[1].startswith("copies of it are fine-tuned for retrain-once: stacked")
     function = chosen(f"{name}:predict")
     assert function.learner is function.once
     assert isinstance(function.learner, FrozenLearner)

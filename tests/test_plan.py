@@ -135,9 +135,8 @@ def test_a_raised_version_changes_the_keys_that_rest_on_it(
     registry: str, name: str, kinds: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = keys(plan())
-    monkeypatch.setattr(
-        uproar.plan.plan, registry, raised(getattr(uproar.plan.plan, registry), name)
-    )
+    module = uproar.protocols if registry == "PROTOCOLS" else uproar.plan.plan
+    monkeypatch.setattr(module, registry, raised(getattr(module, registry), name))
     after = keys(plan())
     assert {job[0] for job in before if before[job] != after[job]} == kinds
 

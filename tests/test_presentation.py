@@ -9,7 +9,8 @@ import pytest
 
 from small_runs import TUMOURS, finished, run
 from uproar.results.conclusions import Conclusions
-from uproar.results.content import command_of, content_of, figure, latex
+from uproar.results.content import command_of, content_of
+from uproar.results.paper import figure, latex
 from uproar.results.result import Result
 from uproar.types import UproarError
 

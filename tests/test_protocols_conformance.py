@@ -1,20 +1,19 @@
-"""What every registered protocol must do; a new entry needs one line in ``RUN``."""
+"""What every registered protocol must do, called as its record says."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 
 from small_data import CLASSES, experiment, ranking, small
 from uproar.dataset import Data, Split
-from uproar.protocols import CURVES, PROTOCOLS
+from uproar.protocols import PROTOCOLS, find_protocol
 from uproar.protocols.experiment import Experiment, arms
 from uproar.protocols.leakage import mask_only
-from uproar.protocols.no_retrain import no_retrain
 from uproar.protocols.ranks import Ranking
-from uproar.protocols.retrain_once import retrain_once, train_once
+from uproar.protocols.retrain_once import train_once
 from uproar.protocols.roar import kar, roar
 from uproar.ranking import rank
 from uproar.stats.leaks import leaking, leaks
@@ -23,31 +22,25 @@ from uproar.types import Recipe
 RECIPE = Recipe(learning_rate=0.01, epochs=4, batch_size=32)
 SEEDS = (3, 4)
 Curves = dict[str, np.ndarray]
-Run = Callable[[Experiment, Ranking, Sequence[float], Sequence[int]], Curves]
 
 
-def run_no_retrain(
-    subject: Experiment, ranks: Ranking, fractions: Sequence[float], seeds: Sequence[int]
+def measured(
+    name: str, subject: Experiment, ranks: Ranking, fractions: Sequence[float], seeds: Sequence[int]
 ) -> Curves:
-    states = subject.fit(arms(subject.train, ranks.train, [0] * len(seeds)), seeds)
-    return {"no-retrain": no_retrain(subject, states, ranks, fractions=fractions)}
+    """Return the curves of a protocol, asking models that are trained as its record says."""
+    protocol = find_protocol(name)
+    measure = protocol.load()
+    if protocol.asks == "retraining":
+        found = measure(subject, ranks, fractions=fractions, seeds=seeds)
+    else:
+        if protocol.asks == "once":
+            asked = train_once(subject, seeds=seeds, epochs=4)
+        else:
+            asked = subject.fit(arms(subject.train, ranks.train, [0] * len(seeds)), seeds)
+        found = measure(subject, asked, ranks, fractions=fractions)
+    return dict(protocol.by_curve(found))
 
 
-def run_retrain_once(
-    subject: Experiment, ranks: Ranking, fractions: Sequence[float], seeds: Sequence[int]
-) -> Curves:
-    states = train_once(subject, seeds=seeds, epochs=4)
-    removed, kept = retrain_once(subject, states, ranks, fractions=fractions)
-    return {"retrain-once-removed": removed, "retrain-once-kept": kept}
-
-
-RUN: dict[str, Run] = {
-    "roar": lambda s, r, f, seeds: {"roar": roar(s, r, fractions=f, seeds=seeds)},
-    "kar": lambda s, r, f, seeds: {"kar": kar(s, r, fractions=f, seeds=seeds)},
-    "mask-only": lambda s, r, f, seeds: {"mask-only": mask_only(s, r, fractions=f, seeds=seeds)},
-    "retrain-once": run_retrain_once,
-    "no-retrain": run_no_retrain,
-}
 every = pytest.mark.parametrize("name", [entry.name for entry in PROTOCOLS])
 
 
@@ -55,8 +48,8 @@ every = pytest.mark.parametrize("name", [entry.name for entry in PROTOCOLS])
 @pytest.mark.parametrize("layout", ["table", "grey", "colour"])
 def test_curves_have_their_names_shape_and_type(name: str, layout: str) -> None:
     data = small(layout)
-    curves = RUN[name](experiment(data, recipe=RECIPE), ranking(data), (0.0, 0.5, 1.0), SEEDS)
-    assert set(curves) == set(CURVES[name])
+    curves = measured(name, experiment(data, recipe=RECIPE), ranking(data), (0.0, 0.5, 1.0), SEEDS)
+    assert set(curves) == {curve.name for curve in find_protocol(name).curves}
     for correct in curves.values():
         assert correct.shape == (3, 2, len(data.test))
         assert correct.dtype == bool
@@ -68,8 +61,8 @@ def test_a_protocol_repeats_itself_and_does_not_change_its_arguments(name: str) 
     subject, ranks = experiment(data, recipe=RECIPE, removal="noise"), ranking(data)
     parts = (ranks.train.values, ranks.test.values)
     before = [subject.train.inputs.clone(), subject.train.fill.clone(), *map(np.copy, parts)]
-    first = RUN[name](subject, ranks, (0.5,), SEEDS)
-    again = RUN[name](subject, ranks, (0.5,), SEEDS)
+    first = measured(name, subject, ranks, (0.5,), SEEDS)
+    again = measured(name, subject, ranks, (0.5,), SEEDS)
     after = [subject.train.inputs, subject.train.fill, *parts]
     assert all((first[curve] == again[curve]).all() for curve in first)
     assert all((x == y).all() for x, y in zip(before, after, strict=True))
@@ -80,15 +73,15 @@ def test_a_protocol_repeats_itself_and_does_not_change_its_arguments(name: str) 
 def test_a_fraction_outside_0_to_1_is_refused(name: str, fraction: float) -> None:
     data = small("grey")
     with pytest.raises(ValueError, match=rf"^fraction must lie in \[0, 1\], got {fraction}$"):
-        RUN[name](experiment(data, recipe=RECIPE), ranking(data), (0.5, fraction), SEEDS)
+        measured(name, experiment(data, recipe=RECIPE), ranking(data), (0.5, fraction), SEEDS)
 
 
 @every
 def test_the_ends_are_the_same_for_all_rankings(name: str) -> None:
     data = small("grey")
     subject = experiment(data, recipe=RECIPE)
-    one = RUN[name](subject, ranking(data, seed=0), (0.0, 0.5, 1.0), SEEDS)
-    other = RUN[name](subject, ranking(data, seed=1), (0.0, 0.5, 1.0), SEEDS)
+    one = measured(name, subject, ranking(data, seed=0), (0.0, 0.5, 1.0), SEEDS)
+    other = measured(name, subject, ranking(data, seed=1), (0.0, 0.5, 1.0), SEEDS)
     for curve in one:
         assert (one[curve][0] == other[curve][0]).all()
         assert (one[curve][2] == other[curve][2]).all()
@@ -101,7 +94,7 @@ def test_nothing_removed_is_everything_kept_and_the_other_way_round() -> None:
     removing = roar(subject, ranks, fractions=(0.0, 1.0), seeds=SEEDS)
     keeping = kar(subject, ranks, fractions=(1.0, 0.0), seeds=SEEDS)
     assert (removing == keeping).all()
-    curves = run_retrain_once(subject, ranks, (0.0, 1.0), SEEDS)
+    curves = measured("retrain-once", subject, ranks, (0.0, 1.0), SEEDS)
     assert (curves["retrain-once-removed"] == curves["retrain-once-kept"][::-1]).all()
 
 
@@ -109,15 +102,15 @@ def test_with_nothing_removed_the_model_is_trained_and_asked_as_it_is() -> None:
     data = small("grey")
     subject, ranks = experiment(data, recipe=RECIPE), ranking(data)
     clean = roar(subject, ranks, fractions=(0.0,), seeds=SEEDS)
-    assert (clean == run_no_retrain(subject, ranks, (0.0,), SEEDS)["no-retrain"]).all()
+    assert (clean == measured("no-retrain", subject, ranks, (0.0,), SEEDS)["no-retrain"]).all()
     assert clean.mean() > 0.7
 
 
 @every
 def test_with_everything_removed_all_answers_are_one_class(name: str) -> None:
     data = small("grey")
-    where = 0.0 if CURVES[name] == {"kar": "higher"} else 1.0
-    curves = RUN[name](experiment(data, recipe=RECIPE), ranking(data), (where,), SEEDS)
+    where = 0.0 if find_protocol(name).curves[0].keeps else 1.0
+    curves = measured(name, experiment(data, recipe=RECIPE), ranking(data), (where,), SEEDS)
     classes = [data.test.labels == label for label in range(CLASSES)]
     correct = next(iter(curves.values()))[0]
     for one in correct:
@@ -128,8 +121,8 @@ def test_with_everything_removed_all_answers_are_one_class(name: str) -> None:
 def test_repeats_are_paired_by_their_seeds(name: str) -> None:
     data = small("grey")
     subject, ranks = experiment(data, recipe=RECIPE), ranking(data)
-    both = RUN[name](subject, ranks, (0.25, 0.5), (3, 4))
-    swapped = RUN[name](subject, ranks, (0.5, 0.25), (4, 3))
+    both = measured(name, subject, ranks, (0.25, 0.5), (3, 4))
+    swapped = measured(name, subject, ranks, (0.5, 0.25), (4, 3))
     for curve, correct in both.items():
         # The same models in other places of the group: equal but for rounding.
         assert (correct != swapped[curve][::-1, ::-1]).mean() < 0.01
@@ -172,7 +165,3 @@ def test_an_explainer_that_encodes_the_label_is_found_out_by_its_mask() -> None:
     assert leaking(table) == {"adversary"}
     # Plain ROAR takes the label in the mask for information left in the inputs.
     assert roar(subject, coded(data), fractions=(1 / 3,), seeds=SEEDS).mean() > 0.97
-
-
-def test_every_protocol_is_run_here_and_has_curves() -> None:
-    assert list(RUN) == [entry.name for entry in PROTOCOLS] == list(CURVES)

@@ -16,7 +16,9 @@ from uproar.data import DATA
 from uproar.explain import AGGREGATIONS, ENSEMBLES, EXPLAINERS
 from uproar.models import MODELS
 from uproar.plan.defaults import MODEL_OF_KIND, defaults, removal_of
-from uproar.protocols import CURVES, PROTOCOLS
+from uproar.plan.spec import Spec
+from uproar.protocols import PROTOCOLS
+from uproar.protocols.protocol import Asks, Protocol
 from uproar.registry import Entry, find
 from uproar.remove import REMOVALS
 from uproar.types import Kind, Source
@@ -98,17 +100,40 @@ def test_what_has_the_parameters_of_registered_objects_is_registered(what: str) 
 
 
 @pytest.mark.parametrize("entry", PROTOCOLS, ids=lambda entry: entry.name)
-def test_a_protocol_declares_what_tables_print(entry: Entry) -> None:
+def test_a_protocol_declares_what_tables_print(entry: Protocol) -> None:
     documentation = inspect.getdoc(entry.load()) or ""
     assert entry.paper in documentation
     assert ">>>" in documentation
-    assert entry.kind in {"information", "reliance", "control"}
-    directions = set(CURVES[entry.name].values())
-    assert entry.direction == (directions.pop() if len(directions) == 1 else "both")
+    assert entry.curves
+    assert isinstance(getattr(Spec(), entry.repeats), int)
+
+
+CALLED: dict[Asks, str] = {
+    "retraining": "experiment ranking fractions seeds",
+    "once": "experiment fitted ranking fractions",
+    "base model": "experiment fitted ranking fractions",
+}
+
+
+@pytest.mark.parametrize("entry", PROTOCOLS, ids=lambda entry: entry.name)
+def test_a_protocol_is_called_as_its_record_says(entry: Protocol) -> None:
+    called = inspect.signature(entry.load()).parameters.values()
+    asked = [one.name for one in called if one.default is inspect.Parameter.empty]
+    assert asked == CALLED[entry.asks].split()
+
+
+@pytest.mark.parametrize("entry", PROTOCOLS, ids=lambda entry: entry.name)
+def test_what_is_compared_depends_on_the_removal_and_has_ends(entry: Protocol) -> None:
+    if entry.compared:
+        assert entry.removals == "each"
+    if entry.ends:
+        serving = find(entry.ends, PROTOCOLS, "protocol")
+        assert (serving.compared, serving.ends, serving.asks) == (True, "", entry.asks)
+        assert len(serving.curves) == len(entry.curves)
 
 
 def test_curves_have_names_of_their_own() -> None:
-    names = [name for curves in CURVES.values() for name in curves]
+    names = [curve.name for protocol in PROTOCOLS for curve in protocol.curves]
     assert len(set(names)) == len(names)
 
 

@@ -10,7 +10,7 @@ import pytest
 from uproar.plan.job import ALL, Job
 from uproar.plan.plan import Plan
 from uproar.plan.spec import Spec
-from uproar.protocols import CURVES
+from uproar.protocols import find_protocol, known
 from uproar.results.curves import COLUMNS, curves, evidence, tidy
 from uproar.run.cell import Outcome
 
@@ -36,12 +36,13 @@ def outcomes(
     """Answer every curve: one example more is right at each further fraction and repeat."""
     found = {}
     for job in filter(keep, subject.prospective_jobs()):
-        if job.protocol not in CURVES:
+        if not job.protocol:
             continue
         repeats = {"mask-only": 2, "no-retrain": 1}.get(job.protocol, 2)
         right = np.add.outer(np.arange(len(job.fractions)), np.arange(repeats))
         scores = (np.arange(EXAMPLES) < right[..., None]).astype(dtype)
-        found[job] = Outcome({}, dict.fromkeys(CURVES[job.protocol], scores))
+        names = [curve.name for curve in find_protocol(job.protocol).curves]
+        found[job] = Outcome({}, dict.fromkeys(names, scores))
     return found
 
 
@@ -64,7 +65,7 @@ def test_one_row_per_measurement_in_the_order_of_the_spec() -> None:
     assert not table.duplicated(list(COLUMNS[:8])).any()
     assert table["n"].eq(EXAMPLES).all()
     assert dict(table.groupby("protocol")["direction"].first()) == {
-        name: direction for by_name in CURVES.values() for name, direction in by_name.items()
+        curve.name: curve.direction for protocol in known() for curve in protocol.curves
     }
 
 
@@ -95,8 +96,8 @@ def test_rows_of_one_curve_are_those_that_were_measured() -> None:
 def test_accuracies_have_no_squared_error() -> None:
     subject = plan()
     facts = {"task": "classification", "score": "accuracy", "label_variance": None}
-    for known in ({}, {subject.data_job(): Outcome(facts)}, {subject.data_job(): Outcome({})}):
-        table = tidy(subject, outcomes(subject) | known)
+    for said in ({}, {subject.data_job(): Outcome(facts)}, {subject.data_job(): Outcome({})}):
+        table = tidy(subject, outcomes(subject) | said)
         assert set(table["score"]) == {"accuracy"}
         assert table["mse"].dtype == np.float64
         assert table["mse"].isna().all()

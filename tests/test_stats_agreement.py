@@ -18,8 +18,8 @@ from uproar.stats.agreement import (
     spearman_agreement,
     split_half,
 )
-from uproar.stats.gains import compare_with_random
 from uproar.stats.resampling import gain_draws
+from uproar.stats.verdicts import compare_with_random
 
 
 def generator(seed: int = 0) -> np.random.Generator:

@@ -10,7 +10,7 @@ import importlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from uproar.types import Kind, UproarError
 
@@ -34,7 +34,6 @@ class Entry:
     path: str
     paper: str = ""
     needs: str = "nothing"
-    direction: str = ""
     kind: str = ""
     signed: bool = False
     scope: Literal["local", "global", ""] = ""
@@ -56,6 +55,9 @@ class Entry:
         return getattr(importlib.import_module(module), attribute)
 
 
+AnyEntry = TypeVar("AnyEntry", bound=Entry)
+
+
 def is_registered(name: str, registry: Sequence[Entry]) -> bool:
     """Say whether an entry is called ``name``.
 
@@ -65,7 +67,7 @@ def is_registered(name: str, registry: Sequence[Entry]) -> bool:
     return any(entry.name == name for entry in registry)
 
 
-def find(name: str, registry: Sequence[Entry], what: str) -> Entry:
+def find(name: str, registry: Sequence[AnyEntry], what: str) -> AnyEntry:
     """Return the entry called ``name``.
 
     Raises :class:`UproarError` that lists the close names, when there is none.

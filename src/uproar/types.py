@@ -11,6 +11,7 @@ from typing import Literal
 
 Kind = Literal["image", "table", "text", "series"]
 Task = Literal["classification", "regression"]
+Direction = Literal["lower", "higher"]  # of a score, which is better
 
 
 class UproarError(Exception):

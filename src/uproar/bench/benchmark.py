@@ -79,12 +79,12 @@ class Benchmark:
         >>> import tempfile
         >>> from uproar.plan.spec import Spec
         >>> spec = Spec.from_mapping({"data": "hooker-toy", "explainers": "grad,true-ranking",
-        ...                           "protocols": "roar,mask-only", "fractions": [0.25]})
+        ...                           "protocols": 'roar,mask-only', "fractions": [0.25]})
         >>> with tempfile.TemporaryDirectory() as out:
         ...     result = Benchmark(spec, Path(out), log=lambda line: None, quiet=True).run()
         ...     board = result.leaderboard().set_index("explainer")
         >>> board.loc["true-ranking", "verdict"]
-        'better than random'
+        'better'
         """
         spec = self.spec.checked()
         finished = self._finished(spec) if spec.settled else None
@@ -201,7 +201,7 @@ class Benchmark:
         check_learned(plan, bases, worker.data)
         forget_incomplete(plan, worker.store)
         ends = plan.end_jobs()
-        early = [job for job in ends if job.protocol != "retrain-once"]
+        early = [job for job in ends if not job.asked]
         explaining = sorted(plan.explain_jobs(), key=lambda job: -job.weight)
         if worker.learner.parallel:
             # Explaining leaves processors idle that training takes by itself.
@@ -210,14 +210,11 @@ class Benchmark:
         else:
             outcomes = run([*plan.once_jobs(), *explaining, *early])
         explained = {job: outcomes[job] for job in plan.explain_jobs() if job in outcomes}
-        late = [job for job in ends if job.protocol == "retrain-once"]
+        late = [job for job in ends if job.asked]
         # Curves of a model whose training failed would only say once more that it did.
-        failed = {job.removal for job in plan.once_jobs() if job not in outcomes}
-        rest = [
-            job
-            for job in (*plan.curve_jobs(digests_of(explained)), *late)
-            if job.protocol != "retrain-once" or job.removal not in failed
-        ]
+        failed = {job.cell.key for job in plan.once_jobs() if job not in outcomes}
+        curves = (*plan.curve_jobs(digests_of(explained)), *late)
+        rest = [job for job in curves if job.asked not in failed]
         # Another process at the same store starts elsewhere in the round, and shares the work.
         start = os.getpid() % max(len(rest), 1)
         run([*rest[start:], *rest[:start]])

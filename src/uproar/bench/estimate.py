@@ -142,7 +142,6 @@ def _part_of(shared: SharedInputs, part: slice) -> SharedInputs:
 
 def _answer_bytes(plan: Plan, examples: int) -> float:
     """Return the bytes of the answers, one bit for each test example and model scored."""
-    curves = len(plan.names) * plan.spec.base_models * len(plan.inner)
-    repeats = {"roar": plan.spec.repeats, "kar": plan.spec.repeats, "no-retrain": 1}
-    repeats |= {"mask-only": plan.spec.mask_only_repeats, "retrain-once": 2 * plan.spec.repeats}
-    return curves * examples / 8 * sum(repeats[protocol] for protocol in plan.spec.protocols)
+    points = len(plan.names) * plan.spec.base_models * len(plan.inner)
+    scored = sum(len(p.curves) * max(len(plan.seeds_of(p)), 1) for p in plan.protocols)
+    return points * examples / 8 * scored

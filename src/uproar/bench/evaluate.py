@@ -11,7 +11,7 @@ from uproar.data import kind_of
 from uproar.data.checks import check
 from uproar.dataset import Data
 from uproar.plan.defaults import MODEL_OF_KIND, defaults, explainers_of, removal_of
-from uproar.plan.spec import DEFAULT_FRACTIONS, Spec
+from uproar.plan.spec import DEFAULT_FRACTIONS, DEFAULT_PROTOCOLS, Spec
 from uproar.registry import unknown
 from uproar.results.result import Result
 from uproar.types import Recipe, Source, UproarError
@@ -36,7 +36,7 @@ def evaluate(
     patch: int = 1,
     features: Literal["step", "channel-step"] = "step",
     explainers: Sequence[str] | Mapping[str, Any] | None = None,
-    protocols: Sequence[str] = ("roar", "kar", "mask-only", "retrain-once", "no-retrain"),
+    protocols: Sequence[str] = DEFAULT_PROTOCOLS,
     removals: Sequence[str] = (),
     fractions: Sequence[float] = DEFAULT_FRACTIONS,
     repeats: int = 5,
@@ -107,10 +107,10 @@ def evaluate(
     ...                                     torch.nn.Linear(16, 2)),
     ...         (inputs[:400], labels[:400]), (inputs[400:], labels[400:]),
     ...         explainers={"largest-weight": largest_weight}, fractions=[0.25],
-    ...         protocols=["roar"], out=out, log=lambda line: None, quiet=True)
+    ...         protocols=['roar'], out=out, log=lambda line: None, quiet=True)
     ...     verdicts = result.leaderboard().set_index("explainer")["verdict"]
     >>> verdicts["largest-weight"]
-    'better than random'
+    'better'
     """
     source = Source(kind, task, target, text, tuple(drop), patch=patch)
     data: Data | None = None

@@ -25,28 +25,24 @@ from uproar.models.trained import TrainedModel
 from uproar.models.view import HELD_OUT, view_of
 from uproar.plan.job import ALL, Job, ranking_cell
 from uproar.plan.plan import Plan
-from uproar.protocols.experiment import Experiment, Scores, arms
-from uproar.protocols.leakage import mask_only
-from uproar.protocols.no_retrain import no_retrain
+from uproar.protocols import find_protocol, trained_once
+from uproar.protocols.experiment import Experiment, arms
 from uproar.protocols.ranks import Ranking
-from uproar.protocols.retrain_once import retrain_once, train_once
-from uproar.protocols.roar import kar, roar
+from uproar.protocols.retrain_once import train_once
 from uproar.run.cell import Cell, Outcome
 from uproar.run.store import Store
 from uproar.seeding import seed_of
 
 STATE = "state/"
 
-Retrained = Callable[..., Scores]
-
 
 @dataclass(frozen=True)
 class Worker:
     """Computes the outcomes of jobs.
 
-    ``once`` trains the models of retrain-once; it is the ``learner``, unless that cannot train.
-    ``given`` is the base model, where it was trained before. ``explainers`` are callables that were
-    handed over in Python, by name.
+    ``once`` trains the models that are trained once for all; it is the ``learner``, unless that
+    cannot train. ``given`` is the base model, where it was trained before. ``explainers`` are
+    callables that were handed over in Python, by name.
     """
 
     plan: Plan
@@ -68,7 +64,8 @@ class Worker:
             torch.set_num_threads(1)
             keep_freed_memory()
         begun = time.perf_counter()
-        outcome = self._kinds[job.kind](job)
+        work = self._measure if job.protocol else self._kinds[job.kind]
+        outcome = work(job)
         seconds = {**outcome.seconds, "all": time.perf_counter() - begun}
         return replace(outcome, seconds=seconds, provenance=self.provenance)
 
@@ -78,12 +75,7 @@ class Worker:
             "data": self._data,
             "base-model": self._base_model,
             "explain": self._explain,
-            "retrain-once-model": self._retrain_once_model,
-            "roar": lambda job: self._retrained(job, roar),
-            "kar": lambda job: self._retrained(job, kar),
-            "mask-only": lambda job: self._retrained(job, mask_only),
-            "retrain-once": self._retrain_once,
-            "no-retrain": self._no_retrain,
+            trained_once().models: self._once_model,
         }
 
     @cached_property
@@ -212,15 +204,6 @@ class Worker:
         held_out = torch.from_numpy(self.data.validation.inputs[:HELD_OUT])
         return without_each(self.experiment(""), held_out, seed=seed)
 
-    def _retrained(self, job: Job, protocol: Retrained) -> Outcome:
-        scores = protocol(
-            self.experiment(job.removal),
-            self.ranking(job.ranking),
-            fractions=job.fractions,
-            seeds=job.cell.fields["seeds"],
-        )
-        return Outcome({}, {job.protocol: scores})
-
     def _once_experiment(self, removal: str) -> Experiment:
         return replace(self.experiment(removal), learner=self.once)
 
@@ -230,7 +213,7 @@ class Worker:
             self._once_experiment(job.removal), seeds=fields["seeds"], epochs=fields["epochs"]
         )
 
-    def _retrain_once_model(self, job: Job) -> Outcome:
+    def _once_model(self, job: Job) -> Outcome:
         fitted = self._fit_once(job)
         state = self.once.to_arrays(fitted)
         if not state:
@@ -238,22 +221,23 @@ class Worker:
                 self._kept[job.cell.key] = fitted
         return Outcome({}, {f"{STATE}{name}": array for name, array in state.items()})
 
-    def _retrain_once(self, job: Job) -> Outcome:
-        (trained,) = (once for once in self.plan.once_jobs() if once.removal == job.removal)
-        removed, kept = retrain_once(
-            self._once_experiment(job.removal),
-            self._fitted(trained.cell, self.once, lambda: self._fit_once(trained)),
-            self.ranking(job.ranking),
-            fractions=job.fractions,
-        )
-        return Outcome({}, {"retrain-once-removed": removed, "retrain-once-kept": kept})
+    def _measure(self, job: Job) -> Outcome:
+        """Return the scores of a protocol, by the names of its curves."""
+        protocol = find_protocol(job.protocol)
+        measure, ranking = protocol.load(), self.ranking(job.ranking)
+        if protocol.asks == "retraining":
+            seeds = job.cell.fields["seeds"]
+            experiment = self.experiment(job.removal)
+            found = measure(experiment, ranking, fractions=job.fractions, seeds=seeds)
+        else:
+            found = measure(*self._asked(job), ranking, fractions=job.fractions)
+        return Outcome({}, protocol.by_curve(found))
 
-    def _no_retrain(self, job: Job) -> Outcome:
-        assert job.base is not None
-        scores = no_retrain(
-            self.experiment(job.removal),
-            self._base(job.base),
-            self.ranking(job.ranking),
-            fractions=job.fractions,
-        )
-        return Outcome({}, {job.protocol: scores})
+    def _asked(self, job: Job) -> tuple[Experiment, Fitted]:
+        """Return the models that a protocol asks, and the experiment that they are asked in."""
+        if not job.asked:
+            assert job.base is not None
+            return self.experiment(job.removal), self._base(job.base)
+        (trained,) = (once for once in self.plan.once_jobs() if once.cell.key == job.asked)
+        fitted = self._fitted(trained.cell, self.once, lambda: self._fit_once(trained))
+        return self._once_experiment(job.removal), fitted

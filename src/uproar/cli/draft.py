@@ -15,6 +15,7 @@ from uproar.bench.checks import fitting_removals
 from uproar.data import DATA, kind_of
 from uproar.models import MODELS
 from uproar.plan.defaults import MODEL_OF_KIND, defaults
+from uproar.plan.spec import DEFAULT_PROTOCOLS
 from uproar.types import Kind, Recipe, Source
 
 if TYPE_CHECKING:
@@ -150,7 +151,7 @@ def _written(name: str, kind: Kind, facts: list[str], source: dict[str, Any]) ->
         f"data = {_quoted(name)}",
         f"model = {_quoted(chosen.model)}  # or {_listed(other, 9)}",
         *_wrapped("explainers", [*chosen.explainers, *chosen.rankings]),
-        'protocols = ["roar", "kar", "mask-only", "retrain-once", "no-retrain"]',
+        f"protocols = {_quoted(list(DEFAULT_PROTOCOLS))}",
         f"removals = {_quoted(list(chosen.removals))}  # of {removals}",
         "fractions = [0.1, 0.3, 0.5, 0.7, 0.9]  # shares of the features",
         "repeats = 5  # retrainings of every arm; `uproar plan` says what they cost",

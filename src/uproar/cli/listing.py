@@ -16,12 +16,15 @@ from uproar.explain.names import ExplainerName, parse
 from uproar.explain.parameters import CHOICES, least_of, text_of
 from uproar.models import MODELS
 from uproar.protocols import PROTOCOLS
+from uproar.protocols.protocol import Asks, Protocol
 from uproar.registry import Entry, find
 from uproar.remove import REMOVALS
 from uproar.types import UproarError
 
 EXAMPLE_FEATURES, EXAMPLE_OUTPUTS = 64, 10  # of which a formula of passes is worked out
 PREFIXES = (*VARIANTS, *AGGREGATIONS, *ENSEMBLES)
+
+NEEDS: dict[Asks, str] = {"retraining": "retraining", "once": "one training a repeat"}
 
 REGISTRIES: dict[str, Sequence[Entry]] = {
     "explainers": EXPLAINERS,
@@ -190,14 +193,26 @@ def _registry_table(title: str, entries: Sequence[Entry]) -> Table:
 def _columns(entries: Sequence[Entry]) -> dict[str, list[str]]:
     return {
         "name": [entry.name for entry in entries],
-        "kind": [entry.kind for entry in entries],
+        "kind": [e.question if isinstance(e, Protocol) else e.kind for e in entries],
         "what it is": [entry.summary for entry in entries],
         "data": _data_kinds(entries),
         "parameters": [_values(entry) for entry in entries],
-        "needs": [entry.needs if entry.needs != "nothing" else "" for entry in entries],
-        "better is": [entry.direction for entry in entries],
+        "needs": [_needs(entry) for entry in entries],
+        "better is": [_better(entry) for entry in entries],
         "paper": [entry.paper for entry in entries],
     }
+
+
+def _needs(entry: Entry) -> str:
+    if isinstance(entry, Protocol):
+        return NEEDS.get(entry.asks, "")
+    return entry.needs if entry.needs != "nothing" else ""
+
+
+def _better(entry: Entry) -> str:
+    """Return the direction that is better of the curves of a protocol."""
+    directions = {curve.direction for curve in getattr(entry, "curves", ())}
+    return "both" if len(directions) > 1 else "".join(directions)
 
 
 def _data_kinds(entries: Sequence[Entry]) -> list[str]:

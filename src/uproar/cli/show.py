@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import pandas as pd
 from rich.console import Console
@@ -12,13 +12,16 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from uproar.protocols import can_leak, compared, leak_control
+from uproar.protocols.protocol import Protocol
 from uproar.report.sections.outcomes import grouped
+from uproar.report.verdicts import verdict_called
 from uproar.results.result import Result
+from uproar.stats.verdicts import ALIKE, BETTER, WITHHELD, WORSE
 
-STYLES = {"better": "green", "worse": "red", "withheld": "yellow"}
-SYMBOLS = {"better": "▲", "worse": "▼", "withheld": "?", "indistinguishable": "="}
+STYLES = {BETTER: "green", WORSE: "red", WITHHELD: "yellow"}
+SYMBOLS = {BETTER: "▲", WORSE: "▼", WITHHELD: "?", ALIKE: "="}  # that every terminal has
 
-SCORES = {"roar": "ROAR", "kar": "KAR", "retrain_once": "retrain-once", "no_retrain": "no-retrain"}
 STATES = ("finished", "failed", "skipped", "missing")
 SHOWN_DAMAGE = 5
 SHOWN_SKIPS = 4
@@ -69,10 +72,10 @@ def leaderboard_tables(result: Result, removal: str, detail: Detail = "full") ->
 
     :param detail: ``short`` is without intervals, ``least`` also without what the mask tells.
     """
-    board, empty = result.leaderboard(removal), pd.Series(dtype=float)
-    columns = [name for name in SCORES if board.get(f"{name}_gain", empty).notna().any()]
-    if len(columns) > 1 and "no_retrain" in columns:
-        columns.remove("no_retrain")  # another question than that of the others
+    board = result.leaderboard(removal)
+    columns = [p for p in compared() if board[f"{p.column}_gain"].notna().any()]
+    # What the model relies on is another question; it has a say where nothing else was asked.
+    columns = [p for p in columns if p.question == "information"] or columns
     leaks = bool(board["mask_only_accuracy"].notna().any())
     titles = {"local": _title(result, removal, detail), "global": FUNCTION_TITLE}
     parts = {scope: board[board["scope"] == scope] for scope in titles}
@@ -90,7 +93,7 @@ def _table(
     result: Result,
     board: pd.DataFrame,
     title: Text,
-    columns: Sequence[str],
+    columns: Sequence[Protocol],
     detail: Detail,
     *,
     masks: bool,
@@ -99,18 +102,18 @@ def _table(
     masks = masks and detail != "least"
     table = Table(title=title, title_justify="left", caption_justify="left")
     table.add_column("explainer", no_wrap=detail != "least", overflow="fold")
-    for score in columns:
-        heading = "once" if (score, detail) == ("retrain_once", "least") else SCORES[score]
+    for protocol in columns:
+        heading = protocol.narrow if detail == "least" else protocol.short
         table.add_column(heading, justify="right", no_wrap=True)
     if masks:
-        table.add_column("mask-only", justify="right")
-    judging = SCORES.get(result.judging.replace("-", "_"), "")
-    table.add_column(f"{judging} verdict".strip(), overflow="fold")
+        table.add_column(leak_control().short, justify="right")
+    judging = [protocol.short for protocol in compared() if protocol.name == result.judging]
+    table.add_column(" ".join([*judging, "verdict"]), overflow="fold")
     for _, row in board.iterrows():
-        cells = [_gain(row, score, interval=detail == "full") for score in columns]
+        cells = [_gain(row, protocol.column, interval=detail == "full") for protocol in columns]
         if masks:
             cells.append(_number(row["mask_only_accuracy"]))
-        verdict = _verdict(str(row["verdict"]), whole=detail == "full")
+        verdict = _verdict(row["verdict"], whole=detail == "full")
         table.add_row(Text(str(row["explainer"])), *cells, verdict)
     return table
 
@@ -127,10 +130,11 @@ def _caption(result: Result, detail: Detail, *, leaks: bool) -> str:
         f"{_counted(spec.repeats, 'repeat')}, {_counted(len(spec.fractions), 'fraction')}.",
         f"Gains are in {result.score} × fraction.",
     ]
-    if detail == "least" and "retrain-once" in spec.protocols:
-        sentences.append("once is retrain-once.")
+    if detail == "least":
+        shortened = [p for p in result.plan.protocols if p.narrow != p.short]
+        sentences += [f"{protocol.narrow} is {protocol.short}." for protocol in shortened]
     if leaks:
-        sentences.append("Where the mask alone tells the label, ROAR and KAR cannot judge.")
+        sentences.append(f"Where the mask alone tells the label, {can_leak()} cannot judge.")
     if detail != "full":
         sentences.append("Intervals are in leaderboard.csv, and here on a wider terminal.")
     return " ".join(sentences)
@@ -140,18 +144,18 @@ def _counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def _verdict(verdict: str, *, whole: bool) -> Text:
-    word = verdict.split(maxsplit=1)[0].rstrip(":")
-    text = verdict if whole else verdict.removesuffix(" than random").removesuffix(" from random")
-    return Text(f"{SYMBOLS.get(word, ' ')} {text}", style=STYLES.get(word, ""))
+def _verdict(key: Any, *, whole: bool) -> Text:
+    phrase = verdict_called(key).phrase
+    text = phrase if whole else phrase.removesuffix(" than random").removesuffix(" from random")
+    return Text(f"{SYMBOLS.get(key, ' ')} {text}", style=STYLES.get(key, ""))
 
 
 def _number(value: float) -> str:
     return "" if pd.isna(value) else f"{value:.3f}"
 
 
-def _gain(row: pd.Series, score: str, *, interval: bool) -> str:
-    gain, low, high = (row[f"{score}_{column}"] for column in ("gain", "low", "high"))
+def _gain(row: pd.Series, column: str, *, interval: bool) -> str:
+    gain, low, high = (row[f"{column}_{part}"] for part in ("gain", "low", "high"))
     if pd.isna(gain):
         return ""
     return f"{gain:+.3f} ({low:+.3f}, {high:+.3f})" if interval else f"{gain:+.3f}"
@@ -189,15 +193,10 @@ def _counts(result: Result) -> dict[str, Counter[str]]:
         for member in job.members
         if states.get(job.cell.key) in {"failed", "skipped"}
     }
-    # And those of retrain-once the fate of its models.
-    trained = {job.removal: states.get(job.cell.key) for job in result.plan.once_jobs()}
-    lost = {
-        ("retrain-once", removal): state
-        for removal, state in trained.items()
-        if state in {"failed", "skipped"}
-    }
+    # And those that ask models which are trained once the fate of these.
+    lost = {key: state for key, state in states.items() if state in {"failed", "skipped"}}
     known = {
-        job.slot.key: states.get(job.cell.key) or lost.get((job.protocol, job.removal), "missing")
+        job.slot.key: states.get(job.cell.key) or lost.get(job.asked, "missing")
         for job in result.jobs
     }
     counts: dict[str, Counter[str]] = {}

@@ -203,7 +203,7 @@ def _of_trained(model: Any, data: Data, recipe: Recipe, device: torch.device) ->
     if training == "dense":  # which would train from scratch
         training, why = "stacked", "parameters stacked and trained under vmap"
     once = FineTunedLearner(module, training)
-    notes = (note, f"retrain-once fine-tunes copies of it: {once.training} ({why})")
+    notes = (note, f"copies of it are fine-tuned for retrain-once: {once.training} ({why})")
     return Chosen(frozen, once, module_digest(model), notes, frozen.given())
 
 

@@ -7,13 +7,11 @@ from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
-Scores = Bool[np.ndarray, "arms examples"] | Float[np.ndarray, "arms examples"]
-
 
 def example_scores(
     outputs: Float[Tensor, "arms examples outputs"],
     labels: Int[Tensor, "examples"] | Float[Tensor, "examples"],
-) -> Scores:
+) -> Bool[np.ndarray, "arms examples"] | Float[np.ndarray, "arms examples"]:
     """Return how well every arm's model answers each test example; 1 is best.
 
     For classes, whether the largest output is that of the label (the first of equal ones counts),

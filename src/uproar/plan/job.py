@@ -14,7 +14,11 @@ ENDS = (0.0, 1.0)
 
 @dataclass(frozen=True)
 class Job:
-    """A cell, and what it is about. ``weight`` counts epochs of training, for time estimates."""
+    """A cell, and what it is about. ``weight`` counts epochs of training, for time estimates.
+
+    ``asked`` is the key of the cell of the models that it asks, where a protocol has them trained
+    once for all explainers.
+    """
 
     cell: Cell
     weight: float
@@ -28,6 +32,7 @@ class Job:
     protocol: str = ""
     ranking: str = ""
     fractions: tuple[float, ...] = ()
+    asked: str = ""
 
     @property
     def kind(self) -> str:

@@ -18,7 +18,8 @@ from uproar.models import MODELS
 from uproar.plan.effort import Sizes
 from uproar.plan.job import ALL, ENDS, Digests, Job
 from uproar.plan.spec import Spec
-from uproar.protocols import PROTOCOLS
+from uproar.protocols import compared, find_protocol, trained_once
+from uproar.protocols.protocol import Protocol
 from uproar.registry import Entry, find
 from uproar.remove import REMOVALS
 from uproar.run.cell import Cell
@@ -58,6 +59,11 @@ class Plan:
         for name in self.names:
             families.setdefault(name.family, []).append(name)
         return families
+
+    @cached_property
+    def protocols(self) -> list[Protocol]:
+        """The protocols of the run, in the order of the spec."""
+        return [find_protocol(name) for name in self.spec.protocols]
 
     @cached_property
     def seeds(self) -> tuple[int, ...]:
@@ -154,21 +160,22 @@ class Plan:
         return epochs + self.sizes.all_passes(members) / max(self.sizes.explained, 1)
 
     def once_jobs(self) -> list[Job]:
-        """Return the trainings of the explanation-agnostic models of retrain-once."""
-        if "retrain-once" not in self.spec.protocols:
+        """Return the trainings of the explanation-agnostic models, one for each removal."""
+        if not any(protocol.asks == "once" for protocol in self.protocols):
             return []
         return [self._once_job(removal) for removal in self.spec.removals]
 
     def _once_job(self, removal: str) -> Job:
+        protocol = trained_once()
         fields = {
             **self._trained_on,
             "removal": self._removal(removal),
             "seeds": self.seeds,
             "epochs": self.spec.retrain_once_epochs,
-            "version": find("retrain-once", PROTOCOLS, "protocol").version,
+            "version": protocol.version,
         }
         return Job(
-            Cell("retrain-once-model", fields, f"retrain-once: train ({removal})"),
+            Cell(protocol.models, fields, f"{protocol.name}: train ({removal})"),
             weight=self.spec.repeats * self.spec.retrain_once_epochs,
             trainings=self.spec.repeats,
             removal=removal,
@@ -176,22 +183,22 @@ class Plan:
 
     def end_jobs(self) -> list[Job]:
         """Return what all explainers share: everything kept (t = 0), everything removed (t = 1)."""
-        jobs = []
-        for removal in self.spec.removals:
-            if {"roar", "kar"} & set(self.spec.protocols):
-                jobs.append(self._curve_job("roar", ALL, None, removal, ALL, ENDS))
-            if "retrain-once" in self.spec.protocols:
-                jobs.append(self._curve_job("retrain-once", ALL, None, removal, ALL, ENDS))
-            if "no-retrain" in self.spec.protocols:
-                jobs += [
-                    self._curve_job("no-retrain", ALL, base, removal, ALL, ENDS)
-                    for base in range(self.spec.base_models)
-                ]
-        return jobs
+        serving = {protocol.ends or protocol.name for protocol in self.protocols}
+        return [
+            self._curve_job(protocol, ALL, base, removal, ALL, ENDS)
+            for removal in self.spec.removals
+            for protocol in compared()
+            if protocol.name in serving
+            for base in self._asked_by(protocol)
+        ]
+
+    def _asked_by(self, protocol: Protocol) -> Sequence[int | None]:
+        """Return the base models that a protocol asks; None where it asks models of its own."""
+        return range(self.spec.base_models) if protocol.asks == "base model" else (None,)
 
     def curve_jobs(self, digests: Digests) -> Iterator[Job]:
         """Yield the curves of every explainer whose ranking is known, protocol by protocol."""
-        for protocol in self.spec.protocols:
+        for protocol in self.protocols:
             for removal in self._removals_of(protocol):
                 for (base, explainer), digest in digests.items():
                     yield self._curve_job(protocol, explainer, base, removal, digest, self.inner)
@@ -206,56 +213,60 @@ class Plan:
         first = [self.data_job(), *self.base_jobs, *self.explain_jobs()]
         return [*first, *self.once_jobs(), *self.end_jobs(), *self.curve_jobs(unknown)]
 
-    def _removals_of(self, protocol: str) -> Sequence[str]:
+    def _removals_of(self, protocol: Protocol) -> Sequence[str]:
         """Return the removals that a protocol depends on; the shape of the mask on none of them."""
-        return ("",) if protocol == "mask-only" else self.spec.removals
+        return self.spec.removals if protocol.removals == "each" else ("",)
+
+    def seeds_of(self, protocol: Protocol) -> tuple[int, ...]:
+        """Return one seed per repeat of a protocol; none where there is nothing to repeat."""
+        if protocol.asks == "base model":
+            return ()
+        return self.seeds[: getattr(self.spec, protocol.repeats)]
 
     def _curve_job(
         self,
-        protocol: str,
+        protocol: Protocol,
         explainer: str,
         base: int | None,
         removal: str,
         ranking: str,
         fractions: tuple[float, ...],
     ) -> Job:
-        seeds = self.seeds[: self.spec.mask_only_repeats] if protocol == "mask-only" else self.seeds
-        fields: dict[str, Any] = {
-            "ranking": ranking,
-            "fractions": fractions,
-            "version": find(protocol, PROTOCOLS, "protocol").version,
-        }
-        trainings = 0
-        if protocol == "retrain-once":
-            fields["model"] = self._once_job(removal).cell.key
-        elif protocol == "no-retrain":
-            assert base is not None
-            fields["base"] = self.base_jobs[base].cell.key
-            fields["removal"] = self._removal(removal)
-        else:
-            fields |= self._trained_on | {"seeds": seeds}
-            if removal:
-                fields["removal"] = self._removal(removal)
-            trainings = len(seeds) * len(fractions)
-        label = f"{protocol}: {_of_base(explainer, base)}" + (f" ({removal})" if removal else "")
+        fields = self._asked_of(protocol, base, removal)
+        fields |= {"ranking": ranking, "fractions": fractions, "version": protocol.version}
+        retrains = protocol.asks == "retraining"
+        trainings = len(self.seeds_of(protocol)) * len(fractions) if retrains else 0
+        label = f"{protocol.name}: {_of_base(explainer, base)}"
+        label += f" ({removal})" if removal else ""
         return Job(
-            Cell(protocol, fields, label),
+            Cell(protocol.name, fields, label),
             weight=trainings * self.spec.recipe.epochs or 0.2,
             trainings=trainings,
             base=base,
             explainer=explainer,
             removal=removal,
-            protocol=protocol,
+            protocol=protocol.name,
             ranking=ranking,
             fractions=fractions,
+            asked=fields["model"] if protocol.asks == "once" else "",
         )
+
+    def _asked_of(self, protocol: Protocol, base: int | None, removal: str) -> dict[str, Any]:
+        """Return what the answers of a protocol depend on, whatever the ranking."""
+        if protocol.asks == "once":
+            return {"model": self._once_job(removal).cell.key}
+        under = {"removal": self._removal(removal)} if removal else {}
+        if protocol.asks == "base model":
+            assert base is not None
+            return {"base": self.base_jobs[base].cell.key, **under}
+        return {**self._trained_on, "seeds": self.seeds_of(protocol), **under}
 
     def _removal(self, name: str) -> dict[str, Any]:
         return {"name": name, "version": find(name, REMOVALS, "removal").version}
 
     def versions(self, explainer: str, protocol: str, removal: str) -> str:
         """Return the versions of what was measured with, for the table of results."""
-        parts: list[Entry] = [find(protocol, PROTOCOLS, "protocol")]
+        parts: list[Entry] = [find_protocol(protocol)]
         if removal:
             parts.append(find(removal, REMOVALS, "removal"))
         if explainer != ALL:

@@ -16,12 +16,13 @@ from uproar.explain import DEFAULT_EXPLAINERS
 from uproar.explain.names import parse
 from uproar.models import MODELS
 from uproar.plan.defaults import check_model_name, defaults, once_epochs
-from uproar.protocols import PROTOCOLS
+from uproar.protocols import known
 from uproar.registry import find, is_registered, unknown
 from uproar.remove import REMOVALS
 from uproar.types import Recipe, Source, UproarError
 
 DEFAULT_FRACTIONS = (0.1, 0.3, 0.5, 0.7, 0.9)
+DEFAULT_PROTOCOLS = tuple(protocol.name for protocol in known())
 REFERENCE = "random"
 
 
@@ -60,7 +61,7 @@ class Spec(BaseModel):
     explainers: Names = DEFAULT_EXPLAINERS
     callables: Names = ()
     rankings: Names = ()
-    protocols: Names = tuple(entry.name for entry in PROTOCOLS)
+    protocols: Names = DEFAULT_PROTOCOLS
     removals: Names = ("mean",)
     fractions: tuple[float, ...] = DEFAULT_FRACTIONS
     repeats: int = 5
@@ -122,7 +123,7 @@ class Spec(BaseModel):
         if REFERENCE not in names:
             # Everything is compared with the random ranking, so that it is always there.
             names.append(REFERENCE)
-        order = [e.name for e in PROTOCOLS if e.name in self.protocols]
+        order = [protocol.name for protocol in known() if protocol.name in self.protocols]
         return self.model_copy(
             update={
                 "explainers": tuple(names),
@@ -228,7 +229,7 @@ def _check_registered(spec: Spec) -> None:
     if not spec.data.startswith("python:"):
         kind_of(spec.data, spec.source)
     check_model_name(spec.model)
-    for what, registry in (("protocol", PROTOCOLS), ("removal", REMOVALS)):
+    for what, registry in (("protocol", known()), ("removal", REMOVALS)):
         names = getattr(spec, f"{what}s")
         if not names:
             raise UproarError(

@@ -47,10 +47,14 @@ class ReportContent:
     #                          vocabulary (its size)
     model: Mapping[str, Any]  # name parameters accuracy low high base_models training;
     #                           optional: mse, in the units of the labels
+    protocols: pd.DataFrame  # one row per curve of the protocols of the run: protocol short meaning
+    #                          gain(text) question compared(bool) reads_own_masks(bool)
+    #                          ordering(int: the smallest orders the page) curve direction
+    #                          keeps(bool: the fraction is what stays) title reading
     leaderboard: pd.DataFrame  # one row per explainer, the columns of leaderboard.csv; the page
     #                            reads explainer explain_seconds passes
     gains: pd.DataFrame  # protocol removal explainer gain low high normalised p_value p_holm
-    #                      verdict rank rank_low rank_high;
+    #                      verdict (a key of uproar.stats.verdicts) rank rank_low rank_high;
     #                      protocols: roar kar retrain-once no-retrain
     curves: pd.DataFrame  # protocol removal explainer fraction value low high repeats;
     #                       protocols: roar kar retrain-once-removed retrain-once-kept no-retrain

@@ -66,9 +66,9 @@ def render(content: ReportContent) -> str:
     >>> none = pd.DataFrame()
     >>> content = ReportContent(
     ...     spec_toml="", command="uproar run", data={"name": "digits"}, model={"name": "mlp"},
-    ...     leaderboard=none, gains=none, curves=none, leaks=none, pairs=none, agreement=none,
-    ...     detectable={}, explainers=none, gallery=None, skipped=(), failed=(), notes=(),
-    ...     provenance={}, timings=none,
+    ...     protocols=none, leaderboard=none, gains=none, curves=none, leaks=none, pairs=none,
+    ...     agreement=none, detectable={}, explainers=none, gallery=None, skipped=(), failed=(),
+    ...     notes=(), provenance={}, timings=none,
     ... )
     >>> render(content)[:15]
     '<!doctype html>'

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -11,25 +12,17 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from uproar.plan.spec import REFERENCE, Spec
-from uproar.protocols import CURVES
-from uproar.results.curves import Evidence, Scores
+from uproar.protocols import best_first, compared, leak_control
+from uproar.protocols.protocol import Curve, Protocol
+from uproar.results.curves import Evidence
 from uproar.seeding import generator_of
 from uproar.stats.agreement import agreement, distinguishable_pairs
-from uproar.stats.gains import Comparison, attainable_gain, compare_with_random, example_gains
+from uproar.stats.gains import Scores, attainable_gain, example_gains
 from uproar.stats.intervals import score_interval
 from uproar.stats.leaks import leaking, leaks
+from uproar.stats.verdicts import Comparison, compare_with_random
 
-# The protocols that are compared with random, and the curves whose mean gain is theirs.
-COMPARED = {
-    "roar": ("roar",),
-    "kar": ("kar",),
-    "retrain-once": ("retrain-once-removed", "retrain-once-kept"),
-    "no-retrain": ("no-retrain",),
-}
-DIRECTIONS = {name: direction for curve in CURVES.values() for name, direction in curve.items()}
-# The verdicts of these come from models that were trained on the explainer's own masks.
-CAN_LEAK = ("roar", "kar")
-VERSION = 2  # raised when a conclusion changes its meaning
+VERSION = 3  # raised when a conclusion changes its meaning
 
 
 @dataclass(frozen=True)
@@ -64,8 +57,8 @@ class Conclusions:
             if name != "detectable"
         }
         # The store sorts names; tables list the protocols in the order of a fresh conclusion.
-        known = values["detectable"]
-        detectable = {name: known[name] for name in COMPARED if name in known}
+        stored = values["detectable"]
+        detectable = {p.name: stored[p.name] for p in compared() if p.name in stored}
         return cls(**tables, detectable=detectable)
 
 
@@ -81,26 +74,23 @@ def conclude(
     :param base_accuracy: mean score of the base models (R² for values), the scale of leaks where
         nothing was retrained with all features present.
     """
-    clean = found.ends.get(("roar", spec.removals[0]))
+    clean = _clean_score(found, spec.removals[0])
     leak_table = leaks(
-        found.scores.get(("mask-only", ""), {}),
+        found.scores.get((leak_control().curves[0].name, ""), {}),
         found.inner,
         majority_rate=majority_rate,
-        clean_score=base_accuracy if clean is None else float(clean[:, 0].mean(dtype=np.float64)),
+        clean_score=base_accuracy if clean is None else clean,
         reference=REFERENCE,
     )
-    all_gains = {
-        (protocol, removal): gains
-        for removal in spec.removals
-        for protocol in COMPARED
-        if (gains := _gains(found, protocol, removal))
-    }
-    comparisons = {
-        (protocol, removal): _compare(spec, found, protocol, removal, gains, leaking(leak_table))
-        for (protocol, removal), gains in all_gains.items()
-    }
+    all_gains, comparisons = {}, {}
+    for removal in spec.removals:
+        for protocol in compared():
+            if gains := _gains(found, protocol, removal):
+                key, leaky = (protocol.name, removal), leaking(leak_table)
+                all_gains[key] = gains
+                comparisons[key] = _compare(spec, found, protocol, removal, gains, leaky)
     first = {name: c for (name, removal), c in comparisons.items() if removal == spec.removals[0]}
-    wanted = [pair for pair in _PAIRS if set(pair) <= set(first)]
+    wanted = [pair for pair in _pairs() if set(pair) <= set(first)]
     return Conclusions(
         gains=_gain_table(comparisons),
         curves=_curve_table(found),
@@ -116,26 +106,44 @@ def conclude(
     )
 
 
-_PAIRS = (
-    ("roar", "kar"),
-    ("roar", "retrain-once"),
-    ("kar", "retrain-once"),
-    ("retrain-once", "no-retrain"),
-)
+def _clean_score(found: Evidence, removal: str) -> float | None:
+    """Return the mean score of models that were retrained with all features present, if any."""
+    for protocol in compared():
+        if protocol.asks != "retraining":
+            continue
+        for curve in protocol.curves:
+            ends = found.ends.get((curve.name, removal))
+            if ends is not None:
+                return float(ends[:, int(curve.keeps)].mean(dtype=np.float64))
+    return None
 
 
-def _gains(found: Evidence, protocol: str, removal: str) -> Gains:
-    """Return the per-example gains of every explainer that has all curves of the protocol."""
-    tables = [found.scores.get((curve, removal), {}) for curve in COMPARED[protocol]]
+def _pairs() -> list[tuple[str, str]]:
+    """Return the pairs of protocols that should agree: all that ask the same question.
+
+    Those of another question are held against the one protocol that is believed most.
+    """
+    protocols, (believed, *_) = compared(), best_first()
+    alike = [(a.name, b.name) for a, b in combinations(protocols, 2) if a.question == b.question]
+    other = [p.name for p in protocols if p.question != believed.question]
+    return alike + [(believed.name, name) for name in other]
+
+
+def _gains(found: Evidence, protocol: Protocol, removal: str) -> Gains:
+    """Return the per-example gains of every explainer that has all curves of the protocol.
+
+    A gain is the mean of those of the curves.
+    """
+    tables = [found.scores.get((curve.name, removal), {}) for curve in protocol.curves]
     if not all(REFERENCE in table for table in tables):
         return {}
     return {
         explainer: np.mean(
             [
                 example_gains(
-                    table[explainer], table[REFERENCE], found.inner, direction=DIRECTIONS[curve]
+                    table[explainer], table[REFERENCE], found.inner, direction=curve.direction
                 )
-                for curve, table in zip(COMPARED[protocol], tables, strict=True)
+                for curve, table in zip(protocol.curves, tables, strict=True)
             ],
             axis=0,
         )
@@ -147,34 +155,33 @@ def _gains(found: Evidence, protocol: str, removal: str) -> Gains:
 def _compare(
     spec: Spec,
     found: Evidence,
-    protocol: str,
+    protocol: Protocol,
     removal: str,
     gains: Gains,
     leaky: frozenset[str],
 ) -> Comparison:
-    curves = COMPARED[protocol]
-    attainable = float(np.mean([_attainable(found, curve, removal) for curve in curves]))
+    attainable = float(np.mean([_attainable(found, curve, removal) for curve in protocol.curves]))
     return compare_with_random(
         gains,
         attainable=attainable,
         # The same draws for all protocols, so that their agreement can be bootstrapped too.
         generator=generator_of("bootstrap", removal, spec.seed),
-        leaking=leaky if protocol in CAN_LEAK else frozenset(),
+        leaking=leaky if protocol.reads_own_masks else frozenset(),
         reference=REFERENCE,
         # Holm's first step needs p-values below 0.05 / explainers.
         draws=max(spec.bootstrap_draws, 50 * len(gains)),
     )
 
 
-def _attainable(found: Evidence, curve: str, removal: str) -> float:
+def _attainable(found: Evidence, curve: Curve, removal: str) -> float:
     """Return the gain of an explainer whose curve is at its best from the first fraction on."""
-    ends = found.ends[curve, removal].mean((0, 2, 3), dtype=np.float64)
-    best = ends.min() if DIRECTIONS[curve] == "lower" else ends.max()
+    ends = found.ends[curve.name, removal].mean((0, 2, 3), dtype=np.float64)
+    best = ends.min() if curve.direction == "lower" else ends.max()
     return attainable_gain(
-        found.scores[curve, removal][REFERENCE],
+        found.scores[curve.name, removal][REFERENCE],
         float(best),
         found.inner,
-        direction=DIRECTIONS[curve],
+        direction=curve.direction,
     )
 
 
@@ -191,10 +198,10 @@ def _gain_table(comparisons: Mapping[tuple[str, str], Comparison]) -> pd.DataFra
 
 
 def _curve_table(found: Evidence) -> pd.DataFrame:
-    """Return every curve with its interval, the shared ends included, for all but mask-only."""
+    """Return every curve that has ends, with its interval, the shared ends included."""
     rows, stacks = [], []
     for (curve, removal), by_explainer in found.scores.items():
-        if curve == "mask-only":
+        if (curve, removal) not in found.ends:
             continue
         ends = found.ends[curve, removal]
         shared = {0.0: ends[:, 0], 1.0: ends[:, 1]}

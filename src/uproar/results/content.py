@@ -1,4 +1,4 @@
-"""A result as people want it: the content of the page, a figure for a paper, a LaTeX table."""
+"""A result as the page wants it: everything that it shows, as tables, arrays and texts."""
 
 from __future__ import annotations
 
@@ -14,24 +14,13 @@ from uproar.explain import EXPLAINERS
 from uproar.explain.parameters import text_of
 from uproar.plan.effort import Sizes
 from uproar.plan.job import Job
+from uproar.protocols import best_first
 from uproar.report.content import Gallery, ReportContent
 from uproar.results.function import rank_agreement
 from uproar.run.cell import Outcome
-from uproar.types import UproarError
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
     from uproar.results.result import Result
-
-TITLES = {
-    "roar": "ROAR: most important removed, retrained",
-    "kar": "KAR: only most important kept, retrained",
-    "retrain-once-removed": "retrain-once: most important removed",
-    "retrain-once-kept": "retrain-once: only most important kept",
-    "no-retrain": "without retraining",
-}
 
 
 def content_of(result: Result) -> ReportContent:
@@ -50,6 +39,7 @@ def content_of(result: Result) -> ReportContent:
             **{part: data.values[part] for part in ("train", "validation", "test")},
         },
         model=_model(result),
+        protocols=_protocols(result),
         leaderboard=result.leaderboard(),
         gains=found.gains,
         curves=found.curves,
@@ -95,6 +85,31 @@ def _model(result: Result) -> dict[str, object]:
         "base_models": result.spec.base_models,
         "training": result.spec.training,
     }
+
+
+def _protocols(result: Result) -> pd.DataFrame:
+    """Return what the page has to know of the protocols of the run, one row per curve."""
+    order = [protocol.name for protocol in best_first()]
+    rows = [
+        {
+            "protocol": protocol.name,
+            "short": protocol.short,
+            "meaning": protocol.meaning.replace("{score}", result.score),
+            "gain": protocol.gain.replace("{score}", result.score),
+            "question": protocol.question,
+            "compared": protocol.compared,
+            "reads_own_masks": protocol.reads_own_masks,
+            "ordering": order.index(protocol.name) if protocol.compared else len(order),
+            "curve": curve.name,
+            "direction": curve.direction,
+            "keeps": curve.keeps,
+            "title": curve.title,
+            "reading": curve.reading,
+        }
+        for protocol in result.plan.protocols
+        for curve in protocol.curves
+    ]
+    return pd.DataFrame(rows)
 
 
 def _explainers(result: Result) -> pd.DataFrame:
@@ -154,99 +169,3 @@ def _gallery(result: Result, data: Outcome) -> Gallery | None:
 def _provenance(result: Result) -> dict[str, str]:
     recorded = result.bases[0].provenance
     return {"uproar": version("uproar"), **recorded, "seed": str(result.spec.seed)}
-
-
-def latex(result: Result, removal: str | None = None) -> str:
-    """Return the leaderboard as a LaTeX table (booktabs): gains with intervals, and verdicts."""
-    board = result.leaderboard(removal)
-    table = pd.DataFrame({"explainer": board["explainer"].map(_tex)})
-    for score, title in (("roar", "ROAR"), ("kar", "KAR"), ("retrain_once", "retrain-once")):
-        if board[f"{score}_gain"].notna().any():
-            table[title] = [
-                _interval(*row)
-                for row in zip(
-                    *(board[f"{score}_{c}"] for c in ("gain", "low", "high")), strict=True
-                )
-            ]
-    if board["mask_only_accuracy"].notna().any():
-        table["mask only"] = board["mask_only_accuracy"].map("{:.3f}".format)
-    table["verdict"] = board["verdict"].map(_tex)
-    spec = result.spec
-    caption = (
-        f"Gains over a random ranking ({_tex(result.score)} $\\times$ fraction) on "
-        f"{_tex(spec.data_name)}, model {_tex(spec.model)}, "
-        f"removal {_tex(removal or spec.removals[0])}, {spec.repeats} repeats, "
-        f"{spec.base_models} base model{'s' if spec.base_models > 1 else ''}; paired bootstrap "
-        "95\\,\\% intervals, verdicts after Holm's correction."
-    )
-    lines = [" & ".join(row) + r" \\" for row in table.itertuples(index=False, name=None)]
-    return "\n".join(
-        [
-            r"\begin{table}",
-            rf"\caption{{{caption}}}",
-            rf"\begin{{tabular}}{{l{'r' * (table.shape[1] - 2)}l}}",
-            r"\toprule",
-            " & ".join(table.columns) + r" \\",
-            r"\midrule",
-            *lines,
-            r"\bottomrule",
-            r"\end{tabular}",
-            r"\end{table}",
-            "",
-        ]
-    )
-
-
-def _interval(gain: float, low: float, high: float) -> str:
-    return "--" if np.isnan(gain) else f"${gain:+.3f}$ [${low:+.3f}$, ${high:+.3f}$]"
-
-
-def _tex(text: str) -> str:
-    special = {
-        "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "&": r"\&", "%": r"\%", "$": r"\$",
-        "²": r"$^2$", "#": r"\#", "_": r"\_", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
-    }  # fmt: skip
-    return "".join(special.get(character, character) for character in text)
-
-
-def figure(result: Result, removal: str | None = None) -> Figure:
-    """Return a matplotlib figure: one panel per protocol, a band per explainer, random in grey.
-
-    :raises UproarError: when the run has no curves of that removal.
-    """
-    from matplotlib.figure import Figure
-
-    removal = result.spec.removals[0] if removal is None else removal
-    curves = result.conclusions.curves
-    curves = curves[curves["removal"] == removal]
-    names = [name for name in TITLES if name in set(curves["protocol"])]
-    if not names:
-        raise UproarError(f"there are no curves to plot for removal {removal!r}")
-    drawn = Figure(figsize=(4.2 * len(names), 4.4), layout="constrained")
-    panels = drawn.subplots(1, len(names), sharey=True, squeeze=False)[0]
-    for panel, name in zip(panels, names, strict=True):
-        _panel(panel, curves[curves["protocol"] == name], result.leaderboard(removal)["explainer"])
-        panel.set(title=TITLES[name], xlabel="fraction of features", xlim=(0, 1))
-        panel.title.set_fontsize("medium")
-    panels[0].set_ylabel(f"test {result.score}")
-    handles, labels = panels[0].get_legend_handles_labels()
-    drawn.legend(handles, labels, loc="outside right upper", fontsize="small", frameon=False)
-    return drawn
-
-
-def _panel(panel: Axes, curves: pd.DataFrame, order: pd.Series) -> None:
-    dashes = ("-", "--", "-.", ":")
-    for position, explainer in enumerate(name for name in order if name != "random"):
-        rows = curves[curves["explainer"] == explainer]
-        colour, dash = f"C{position % 10}", dashes[position // 10 % len(dashes)]
-        panel.plot(
-            rows["fraction"], rows["value"], dash, color=colour, label=explainer, linewidth=1.2
-        )
-        panel.fill_between(
-            rows["fraction"], rows["low"], rows["high"], color=colour, alpha=0.12, lw=0
-        )
-    random = curves[curves["explainer"] == "random"]
-    panel.plot(random["fraction"], random["value"], "k--", label="random", linewidth=1.6)
-    panel.fill_between(
-        random["fraction"], random["low"], random["high"], color="0.6", alpha=0.4, lw=0
-    )

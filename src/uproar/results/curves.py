@@ -9,12 +9,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from uproar.plan.job import ALL, ENDS, Job
 from uproar.plan.plan import Plan
-from uproar.protocols import CURVES
+from uproar.protocols import find_protocol, known
+from uproar.protocols.protocol import Protocol
 from uproar.run.cell import Outcome
+from uproar.stats.gains import Scores
+from uproar.types import Direction
 
 COLUMNS = (
     "data",
@@ -33,30 +35,41 @@ COLUMNS = (
     "versions",
 )
 
-Scores = NDArray[np.bool_] | NDArray[np.float32]  # (base_models, fractions, repeats, examples)
-
 
 @dataclass(frozen=True)
-class Curve:
+class MeasuredCurve:
     """One explainer's scores under one protocol and removal, from one base model."""
 
     name: str  # what tables call it: roar, retrain-once-kept, …
-    direction: str
+    direction: Direction
     job: Job
     fractions: tuple[float, ...]
     scores: Scores  # (fractions, repeats, examples)
 
 
-def curves(outcomes: Mapping[Job, Outcome]) -> Iterator[Curve]:
+def curves(outcomes: Mapping[Job, Outcome]) -> Iterator[MeasuredCurve]:
     """Yield all measured curves; those of :data:`uproar.plan.plan.ALL` have the points 0 and 1."""
     for job, outcome in outcomes.items():
-        for name, direction in CURVES.get(job.protocol, {}).items():
-            yield Curve(name, direction, job, job.fractions, outcome.arrays[name])
-        if job.protocol == "roar" and job.explainer == ALL:
-            # With everything kept nothing is removed, and the other way round: the two models
-            # that ROAR ends with are those of KAR.
-            mirrored = outcome.arrays["roar"][::-1]
-            yield Curve("kar", CURVES["kar"]["kar"], job, job.fractions, mirrored)
+        if not job.protocol:
+            continue
+        protocol = find_protocol(job.protocol)
+        for curve in protocol.curves:
+            scores = outcome.arrays[curve.name]
+            yield MeasuredCurve(curve.name, curve.direction, job, job.fractions, scores)
+        if job.explainer == ALL:
+            yield from _served(protocol, job, outcome)
+
+
+def _served(protocol: Protocol, job: Job, outcome: Outcome) -> Iterator[MeasuredCurve]:
+    """Yield the ends of the protocols for which these serve too."""
+    for other in known():
+        if other.ends != protocol.name:
+            continue
+        for theirs, ours in zip(protocol.curves, other.curves, strict=True):
+            scores = outcome.arrays[theirs.name]
+            # With everything kept nothing is removed, and the other way round.
+            mirrored = scores[::-1] if theirs.keeps != ours.keeps else scores
+            yield MeasuredCurve(ours.name, ours.direction, job, job.fractions, mirrored)
 
 
 def tidy(plan: Plan, outcomes: Mapping[Job, Outcome]) -> pd.DataFrame:
@@ -67,12 +80,12 @@ def tidy(plan: Plan, outcomes: Mapping[Job, Outcome]) -> pd.DataFrame:
     ``accuracy`` or ``r2``. ``mse`` is the mean squared error in the label's own units, squared:
     ``(1 - r2) * variance of the test labels``; NaN for classes.
     """
-    spec, wanted = plan.spec, {name for p in plan.spec.protocols for name in CURVES[p]}
+    spec, wanted = plan.spec, {curve.name for p in plan.protocols for curve in p.curves}
     variance = _label_variance(plan, outcomes)
     rows = [row for c in curves(outcomes) if c.name in wanted for row in _rows(plan, c, variance)]
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     table = table.astype({"base_model": "Int64", "repeat": "int64", "mse": "float64", "n": "int64"})
-    names = [name for protocol in CURVES.values() for name in protocol]
+    names = [curve.name for protocol in known() for curve in protocol.curves]
     order = {
         "protocol": pd.Categorical(table["protocol"], names).codes,
         "removal": pd.Categorical(table["removal"], ["", *spec.removals]).codes,
@@ -93,7 +106,7 @@ def _label_variance(plan: Plan, outcomes: Mapping[Job, Outcome]) -> float:
     return float("nan") if variance is None else float(variance)
 
 
-def _rows(plan: Plan, curve: Curve, variance: float) -> Iterator[tuple[object, ...]]:
+def _rows(plan: Plan, curve: MeasuredCurve, variance: float) -> Iterator[tuple[object, ...]]:
     """Yield one row per fraction and repeat, in the order of :data:`COLUMNS`."""
     job = curve.job
     versions = plan.versions(job.explainer, job.protocol, job.removal)
@@ -112,8 +125,9 @@ class Evidence:
     """Scores by (curve, removal) and explainer, ready for statistics."""
 
     inner: tuple[float, ...]
+    # Both (base_models, fractions, repeats, examples); the fractions of the ends are 0 and 1.
     scores: Mapping[tuple[str, str], Mapping[str, Scores]]
-    ends: Mapping[tuple[str, str], Scores]  # the fractions are 0 and 1
+    ends: Mapping[tuple[str, str], Scores]
 
 
 def evidence(plan: Plan, outcomes: Mapping[Job, Outcome]) -> Evidence:
@@ -128,6 +142,7 @@ def evidence(plan: Plan, outcomes: Mapping[Job, Outcome]) -> Evidence:
         key = curve.name, curve.job.removal
         parts[key][curve.job.explainer][curve.job.base or 0] = curve.scores
     bases = plan.spec.base_models
+    endless = {curve.name for p in known() if not p.compared for curve in p.curves}
     ends: dict[tuple[str, str], Scores] = {
         key: _stacked(by_base[ALL].values()) for key, by_base in parts.items() if ALL in by_base
     }
@@ -138,7 +153,7 @@ def evidence(plan: Plan, outcomes: Mapping[Job, Outcome]) -> Evidence:
             if len(by_base.get(explainer, {})) == bases
         }
         for key, by_base in parts.items()
-        if key in ends or key[0] == "mask-only"
+        if key in ends or key[0] in endless
     }
     assert all(array.shape[1] == len(ENDS) for array in ends.values())
     return Evidence(plan.inner, scores, ends)
@@ -146,5 +161,4 @@ def evidence(plan: Plan, outcomes: Mapping[Job, Outcome]) -> Evidence:
 
 def _stacked(of_bases: Iterable[Scores]) -> Scores:
     # Base models are scored alike, so that the type is that of the first.
-    stacked: Scores = np.stack(list(of_bases))  # type: ignore[assignment]
-    return stacked
+    return np.stack(list(of_bases))

@@ -13,6 +13,7 @@ import pandas as pd
 from uproar.plan.job import Job, digests_of, read_all
 from uproar.plan.plan import Plan
 from uproar.plan.spec import Spec
+from uproar.protocols import can_leak, leak_control
 from uproar.results.conclusions import VERSION, Conclusions, conclude
 from uproar.results.curves import evidence, tidy
 from uproar.results.function import Measured, feature_names, function_table, measured, over_bases
@@ -81,13 +82,9 @@ class Result:
     def complete(self) -> bool:
         """Whether every cell is finished or known to be impossible."""
         skipped = {cell.key for cell, _ in self.store.skips()}
-        # Where the models of retrain-once cannot be trained, none of its curves can be measured.
-        never = {job.removal for job in self.plan.once_jobs() if job.cell.key in skipped}
+        # Where models cannot be trained, no curve that asks them can be measured.
         unfinished = [job for job in self.jobs if job not in self.outcomes]
-        return all(
-            job.cell.key in skipped or (job.protocol == "retrain-once" and job.removal in never)
-            for job in unfinished
-        )
+        return all({job.cell.key, job.asked} & skipped for job in unfinished)
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -129,10 +126,12 @@ class Result:
         return found, (accuracy, low, high)
 
     def leaderboard(self, removal: str | None = None) -> pd.DataFrame:
-        """Return one row per explainer, best first: by retrain-once, else by ROAR, KAR, no-retrain.
+        """Return one row per explainer, best first: by retrain-once, else ROAR, KAR, no-retrain.
 
         ``scope`` is global of explainers of the function, whose ``estimand`` is what they estimate.
-        ``verdict`` is ROAR's, or that of the first protocol that was run where ROAR was not.
+        ``verdict`` is ROAR's, or that of the first protocol that was run where ROAR was not:
+        ``better``, ``alike`` or ``worse`` than random, ``withheld`` where the mask leaks, or
+        ``reference`` for random itself.
         ``mask_only_accuracy`` is the largest over the fractions. ``passes`` is how many times an
         example went through the model: see :attr:`passes`.
 
@@ -226,9 +225,10 @@ class Result:
     @property
     def cautions(self) -> tuple[str, ...]:
         """What weakens the conclusions."""
-        notes, protocols = [], self.spec.protocols
-        if "mask-only" not in protocols and {"roar", "kar"} & set(protocols):
-            notes.append("mask-only was not run: verdicts of ROAR and KAR are without leak control")
+        notes, control, run = [], leak_control(), self.plan.protocols
+        if control not in run and any(protocol.reads_own_masks for protocol in run):
+            without = f"verdicts of {can_leak()} are without leak control"
+            notes.append(f"{control.name} was not run: {without}")
         if not self.complete:
             notes.append("the run is not finished: `uproar run` continues it")
         return tuple(notes)
@@ -269,13 +269,13 @@ class Result:
 
     def plot(self, removal: str | None = None) -> Figure:
         """Return a matplotlib figure of all curves with their intervals, for papers."""
-        from uproar.results.content import figure
+        from uproar.results.paper import figure
 
         return figure(self, removal)
 
     def to_latex(self, removal: str | None = None) -> str:
         """Return the leaderboard as a LaTeX table (booktabs)."""
-        from uproar.results.content import latex
+        from uproar.results.paper import latex
 
         return latex(self, removal)
 

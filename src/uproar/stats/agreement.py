@@ -10,8 +10,8 @@ import pandas as pd
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-from uproar.stats.gains import Comparison
 from uproar.stats.resampling import error_of_differences, holm, stack_gains
+from uproar.stats.verdicts import Comparison
 
 
 def distinguishable_pairs(
@@ -22,7 +22,7 @@ def distinguishable_pairs(
     Student's t with the error and degrees of freedom of the paired differences, see
     :func:`uproar.stats.resampling.standard_error`, adjusted by Holm over all pairs. So many tests
     need p-values that are smaller than a bootstrap of a few thousand draws can give. The reference
-    is left out: the table of :func:`uproar.stats.gains.compare_with_random` tests against it.
+    is left out: the table of :func:`uproar.stats.verdicts.compare_with_random` tests against it.
 
     :param gains: explainer -> (base_models, repeats, examples), the reference among them.
     :returns: first second difference p_holm distinguishable, where ``first`` has the larger gain
@@ -101,9 +101,9 @@ def spearman_agreement(
     two can only agree fully or not at all.
 
     :param first: explainer -> goodness, larger is better.
-    :param first_draws: the bootstrap behind it (:class:`uproar.stats.gains.Comparison`), one column
-        an explainer; drawn with equal generators on both sides, as rows are taken as pairs. Without
-        draws the interval is NaN. The interval is pulled towards 0, as redrawing adds noise.
+    :param first_draws: the bootstrap behind it (:class:`uproar.stats.verdicts.Comparison`), one
+        column an explainer; drawn with equal generators on both sides, as rows are taken as pairs.
+        Without draws the interval is NaN; it is pulled towards 0, as redrawing adds noise.
     :raises ValueError: when only one side has draws, or their numbers differ.
 
     >>> spearman_agreement({"a": 1.0, "b": 2.0, "c": 3.0}, {"a": 3.0, "b": 2.0, "c": 1.0}).rho
@@ -134,8 +134,8 @@ def agreement(
 
     The reference is left out, since its gain is zero by definition and not a measurement.
 
-    :param comparisons: protocol -> what :func:`uproar.stats.gains.compare_with_random` returned.
-    :param pairs: which protocols to compare, such as ``[("roar", "kar")]``.
+    :param comparisons: protocol -> what :func:`uproar.stats.verdicts.compare_with_random` returned.
+    :param pairs: which protocols to compare, such as ``[("one", "other")]``.
     :returns: first second spearman low high explainers, a row per pair.
     :raises ValueError: when a pair names a protocol that is not there.
 

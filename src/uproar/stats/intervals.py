@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 
+from uproar.stats.gains import Scores
 from uproar.stats.resampling import standard_error
 
 Interval = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
-Scores = Bool[np.ndarray, "points repeats examples"] | Float[np.ndarray, "points repeats examples"]
 
 
 def score_interval(scores: Scores, *, level: float = 0.05) -> Interval:

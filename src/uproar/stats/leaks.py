@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from uproar.stats.gains import Scores
 from uproar.stats.intervals import check, example_interval, student_interval
 
 COLUMNS = ("explainer", "fraction", "accuracy", "low", "high", "leaks")
-Scores = NDArray[np.bool_] | NDArray[np.floating]
 
 
 def leaks(

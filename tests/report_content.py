@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from report_galleries import make_gallery
+from report_protocols import KEEP_LEAST, make_protocols
 from uproar.report.content import ReportContent
 from uproar.types import Kind, Task
 
@@ -20,7 +21,7 @@ EXPLAINERS = (
 )
 FRACTIONS = (0.1, 0.3, 0.5, 0.7, 0.9)
 PROTOCOLS = ("roar", "kar", "retrain-once-removed", "retrain-once-kept", "no-retrain")
-JUDGED = ("roar", "kar", "retrain-once", "no-retrain")
+JUDGED = ("roar", "kar", "retrain-once", "no-retrain", "keep-least")
 HOSTILE = (
     "<script>alert(1)</script>",
     '"><img src=x onerror=alert(1)>',
@@ -82,6 +83,7 @@ def make_content(
             "base_models": 1,
             "training": "adam, 30 epochs",
         },
+        protocols=make_protocols([KEEP_LEAST] if "keep-least" in protocols else ()),
         leaderboard=_leaderboard(explainers),
         gains=gains,
         curves=_curves(explainers, removals, protocols, task),
@@ -127,16 +129,17 @@ def _gain(name: str, protocol: str) -> float:
         "kar": gain * 0.8,
         "retrain-once": gain,
         "no-retrain": gain * 0.4,
+        "keep-least": gain * 0.6,
     }[protocol]
 
 
 def _verdict(name: str, protocol: str) -> str:
     gain = _gain(name, protocol)
     if protocol == "roar" and leaks(name):
-        return "withheld: mask leaks"
+        return "withheld"
     if abs(gain) < 0.02:
-        return "indistinguishable from random"
-    return "better than random" if gain > 0 else "worse than random"
+        return "alike"
+    return "better" if gain > 0 else "worse"
 
 
 def _gains(

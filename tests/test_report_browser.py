@@ -105,7 +105,7 @@ def test_sorts_by_click_and_by_keyboard(browser: Browser, plain: Path) -> None:
     tab = opened(browser, plain)
     page = tab.page
     heading = page.locator('#board-0 th[data-key="name"]')
-    once = page.locator('#board-0 th[data-key="once"]')
+    once = page.locator('#board-0 th[data-key="retrain-once_gain"]')
     assert once.get_attribute("aria-sort") == "descending"
     assert first_names(page) == ["ig", "sg-ig", "abs-ig"]
     heading.locator("button").click()

@@ -52,9 +52,9 @@ def test_the_whole_sentence() -> None:
 @pytest.mark.parametrize(
     ("verdicts", "part"),
     [
-        (["better than random"], "1 of 1 explainer was shown better than random by ROAR"),
-        (["better than random"] * 2, "2 of 2 explainers were shown better than random by ROAR"),
-        (["worse than random"] * 2, "0 of 2 explainers were shown better"),
+        (["better"], "1 of 1 explainer was shown better than random by ROAR"),
+        (["better"] * 2, "2 of 2 explainers were shown better than random by ROAR"),
+        (["worse"] * 2, "0 of 2 explainers were shown better"),
     ],
 )
 def test_grammar_of_roar(verdicts: list[str], part: str) -> None:
@@ -64,9 +64,9 @@ def test_grammar_of_roar(verdicts: list[str], part: str) -> None:
 @pytest.mark.parametrize(
     ("verdicts", "part"),
     [
-        (["better than random", "worse than random"], "1 of 2 beats random under retrain-once;"),
-        (["better than random"] * 2, "2 of 2 beat random under retrain-once; e0 is best"),
-        (["worse than random"], "none of 1 explainer beats random under retrain-once"),
+        (["better", "worse"], "1 of 2 beats random under retrain-once;"),
+        (["better"] * 2, "2 of 2 beat random under retrain-once; e0 is best"),
+        (["worse"], "none of 1 explainer beats random under retrain-once"),
     ],
 )
 def test_grammar_of_retrain_once(verdicts: list[str], part: str) -> None:
@@ -74,7 +74,7 @@ def test_grammar_of_retrain_once(verdicts: list[str], part: str) -> None:
 
 
 def test_without_withheld_verdicts_nothing_is_said_of_leaks() -> None:
-    assert "cannot say" not in sentence(with_verdicts("roar", ["better than random"]))
+    assert "cannot say" not in sentence(with_verdicts("roar", ["better"]))
 
 
 def test_without_protocols_there_is_no_verdict() -> None:

@@ -33,6 +33,70 @@ TITLES = {
     "no-retrain": "without retraining",
 }
 
+KEYS = {
+    "better than random": "better",
+    "indistinguishable from random": "alike",
+    "worse than random": "worse",
+    "withheld: mask leaks": "withheld",
+}
+TEXTS = {
+    "roar": (
+        "ROAR",
+        "Remove the features called most important, retrain, and see how much {score} is lost. "
+        "A gain in grey is not to be used: its verdict is withheld.",
+        "Area between random's curve and the explainer's when the most important features are "
+        "removed and the model is retrained; positive is good",
+    ),
+    "kar": (
+        "KAR",
+        "Keep only the features called most important, retrain, and see how much {score} stays.",
+        "The area between random's curve and the explainer's when only the most important "
+        "features are kept; positive is good",
+    ),
+    "mask-only": ("mask-only", "Train on the shape of the removed mask alone.", ""),
+    "retrain-once": (
+        "retrain-once",
+        "One model, trained on inputs with random removal, judges all explainers. The bar shows "
+        "the interval; the thin line is zero, which is random.",
+        "The same area judged by one model that was trained on random removal, which leaks far "
+        "less; positive is good",
+    ),
+    "no-retrain": (
+        "no-retrain",
+        "The explained model itself judges inputs without the features called most important. It "
+        "was not made for such inputs, so that some of the {score} is lost to their oddness and "
+        "not to what was removed. The bar shows the interval; the thin line is zero, which is "
+        "random.",
+        "Area between random's curve and the explainer's when the most important features are "
+        "removed and the model stays as it is; positive is good",
+    ),
+}
+CURVE_TEXTS = {
+    "roar": (
+        *("roar", "lower", "ROAR"),
+        "Most important features removed, model retrained. Lower is better.",
+    ),
+    "kar": (
+        *("kar", "higher", "KAR"),
+        "Only the most important features kept, model retrained. Higher is better.",
+    ),
+    "mask-only": ("mask-only", "lower", "Mask only", "What the shape of the mask tells."),
+    "retrain-once-removed": (
+        *("retrain-once", "lower", "Retrain-once, removing"),
+        "One model, trained on random removal, judges all. Lower is better.",
+    ),
+    "retrain-once-kept": (
+        *("retrain-once", "higher", "Retrain-once, keeping"),
+        "The same model, only important features kept. Higher is better.",
+    ),
+    "no-retrain": (
+        *("no-retrain", "lower", "No retraining"),
+        "The explained model itself, on inputs unlike its training data. Lower is better.",
+    ),
+}
+QUESTIONS = {"mask-only": "control", "no-retrain": "reliance"}
+ORDER = ("retrain-once", "roar", "kar", "no-retrain", "mask-only")
+
 
 def content_of(result: Result) -> ReportContent:
     """Return everything that the report shows."""
@@ -50,8 +114,9 @@ def content_of(result: Result) -> ReportContent:
             **{part: data.values[part] for part in ("train", "validation", "test")},
         },
         model=_model(result),
+        protocols=_protocols(),
         leaderboard=result.leaderboard(),
-        gains=found.gains,
+        gains=found.gains.replace({"verdict": KEYS}),
         curves=found.curves,
         # The shape of a mask is the same whatever replaces what it removes.
         leaks=pd.concat([found.leaks.assign(removal=name) for name in spec.removals]),
@@ -68,6 +133,31 @@ def content_of(result: Result) -> ReportContent:
         function=result.function(),
         function_agreement=rank_agreement(result.measured),
     )
+
+
+def _protocols() -> pd.DataFrame:
+    """Return what the page has to know of protocols, a row for every curve."""
+    rows = []
+    for curve, (protocol, direction, title, reading) in CURVE_TEXTS.items():
+        short, meaning, gain = TEXTS[protocol]
+        rows.append(
+            {
+                "protocol": protocol,
+                "short": short,
+                "meaning": meaning,
+                "gain": gain,
+                "question": QUESTIONS.get(protocol, "information"),
+                "compared": protocol != "mask-only",
+                "reads_own_masks": protocol in {"roar", "kar"},
+                "ordering": ORDER.index(protocol),
+                "curve": curve,
+                "direction": direction,
+                "keeps": direction == "higher",
+                "title": title,
+                "reading": reading,
+            }
+        )
+    return pd.DataFrame(rows)
 
 
 _FACTS = ("task", "score", "majority_rate", "input_shape", "feature_shape", "vocabulary")

@@ -293,10 +293,7 @@ def test_method_cards_say_what_each_is_needs_and_costs() -> None:
     board.loc["pfi"] = {"kind": "", "seconds": 1.5, "passes": 54.9}
     board.loc["ig", "passes"] = 25.0
     report = report_of(dataclasses.replace(content, leaderboard=board.reset_index()))
-    found = {
-        card.name: dict(card.facts)
-        for card in cards(report, cast_of(report))
-    }
+    found = {card.name: dict(card.facts) for card in cards(report, cast_of(report))}
     assert set(found) == set(content.explainers["name"])
     assert found["pfi"] == {
         "Explains": "the function: one importance for every feature, the same for all examples",

@@ -119,7 +119,7 @@ def _check_named(content: ReportContent, protocols: Mapping[str, Protocol]) -> N
     }
     for table, (used, known) in named.items():
         if unknown := sorted(used - set(known)):
-            raise ValueError(f"{table} speak of {unknown[0]!r}, which protocols does not have")
+            raise ValueError(f"{table}: {unknown[0]!r} is not in the table of protocols")
 
 
 def _column(frame: pd.DataFrame, column: str) -> set[str]:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from report_galleries import make_gallery
-from uproar.protocols import best_first, known
+from report_protocols import KEEP_LEAST, make_protocols
 from uproar.report.content import ReportContent
 from uproar.types import Kind, Task
 
@@ -21,7 +21,7 @@ EXPLAINERS = (
 )
 FRACTIONS = (0.1, 0.3, 0.5, 0.7, 0.9)
 PROTOCOLS = ("roar", "kar", "retrain-once-removed", "retrain-once-kept", "no-retrain")
-JUDGED = ("roar", "kar", "retrain-once", "no-retrain")
+JUDGED = ("roar", "kar", "retrain-once", "no-retrain", "keep-least")
 HOSTILE = (
     "<script>alert(1)</script>",
     '"><img src=x onerror=alert(1)>',
@@ -83,7 +83,7 @@ def make_content(
             "base_models": 1,
             "training": "adam, 30 epochs",
         },
-        protocols=_protocols(judged),
+        protocols=make_protocols([KEEP_LEAST] if "keep-least" in protocols else ()),
         leaderboard=_leaderboard(explainers),
         gains=gains,
         curves=_curves(explainers, removals, protocols, task),
@@ -104,33 +104,6 @@ def make_content(
         notes=("1 damaged outcome was computed again: cell 3f2a91",),
         provenance={"uproar": "0.1.0", "torch": "2.13.0", "device": "cpu", "seed": "0"},
         timings=_timings(explainers),
-    )
-
-
-def _protocols(judged: Sequence[str]) -> pd.DataFrame:
-    """Return the records of the built-in protocols, as a run would give them."""
-    order = [protocol.name for protocol in best_first()]
-    return pd.DataFrame(
-        [
-            {
-                "protocol": protocol.name,
-                "short": protocol.short,
-                "meaning": protocol.meaning.replace("{score}", "accuracy"),
-                "gain": protocol.gain,
-                "question": protocol.question,
-                "compared": protocol.compared,
-                "reads_own_masks": protocol.reads_own_masks,
-                "ordering": order.index(protocol.name) if protocol.compared else len(order),
-                "curve": curve.name,
-                "direction": curve.direction,
-                "keeps": curve.keeps,
-                "title": curve.title,
-                "reading": curve.reading,
-            }
-            for protocol in known()
-            if protocol.name in judged or not protocol.compared
-            for curve in protocol.curves
-        ]
     )
 
 
@@ -156,6 +129,7 @@ def _gain(name: str, protocol: str) -> float:
         "kar": gain * 0.8,
         "retrain-once": gain,
         "no-retrain": gain * 0.4,
+        "keep-least": gain * 0.6,
     }[protocol]
 
 

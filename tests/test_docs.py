@@ -10,11 +10,13 @@ import shutil
 import sys
 import textwrap
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
+from jinja2 import ChoiceLoader, DictLoader
 from typer.main import get_command
 
 import test_explain_conformance as suite
@@ -22,6 +24,7 @@ import test_explain_registry as conformance
 import test_protocols_conformance as protocol_conformance
 import test_remove as removal_conformance
 import uproar
+from report_content import make_content
 from uproar.bench.checks import fitting_removals
 from uproar.cli.app import _benchmark, app
 from uproar.explain import AGGREGATIONS, ENSEMBLES, EXPLAINERS, VARIANTS
@@ -30,6 +33,8 @@ from uproar.models.training import sequential
 from uproar.protocols import PROTOCOLS
 from uproar.registry import Entry
 from uproar.remove import REMOVALS
+from uproar.report import page
+from uproar.report.sections import SECTIONS
 from uproar.types import Kind, Recipe
 from zoo import CASES
 
@@ -166,6 +171,8 @@ def check_removal(entry: Entry) -> None:
 def test_contributions_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     added: dict[str, Entry] = {}
     for block in blocks(ROOT / "CONTRIBUTING.md", "python"):
+        if of_the_page(block):
+            continue  # see test_the_recipe_of_a_section_works
         module = module_of(block).__name__
         if module in REGISTRIES:
             added[module] = add_entry(block, monkeypatch)
@@ -204,6 +211,32 @@ def test_contributions_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         protocol_conformance.test_repeats_are_paired_by_their_seeds,
     ):
         test(added["uproar.protocols"].name)
+
+
+def path_of(block: Block) -> PurePosixPath:
+    """Return the path that the first line names, in a comment of its language."""
+    return PurePosixPath(block.code.splitlines()[0].strip("{# }"))
+
+
+def of_the_page(block: Block) -> bool:
+    return path_of(block).is_relative_to("src/uproar/report/sections")
+
+
+def test_the_recipe_of_a_section_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    code, line = filter(of_the_page, blocks(ROOT / "CONTRIBUTING.md", "python"))
+    (template,) = filter(of_the_page, blocks(ROOT / "CONTRIBUTING.md", "jinja"))
+    module = ModuleType(path_of(code).stem)
+    exec(code.compiled(), vars(module))
+    section = eval(line.compiled("eval"), {**vars(module_of(line)), module.__name__: module})
+    assert path_of(code).with_suffix(".html.j2") == path_of(template)
+    loader = DictLoader({f"sections/{path_of(template).name}": template.code})
+    environment = page._environment()
+    monkeypatch.setattr(environment, "loader", ChoiceLoader([environment.loader, loader]))
+    shown = page.render(make_content(), sections=(*SECTIONS, section))
+    assert '<a href="#winners">Winners</a>' in shown
+    assert "<ul><li>ig</li><li>sg-ig</li>" in shown
+    silent = page.render(make_content(protocols=()), sections=(*SECTIONS, section))
+    assert "winners" not in silent
 
 
 @pytest.fixture

@@ -120,7 +120,7 @@ def first_names(page: Page, amount: int = 3) -> list[str]:
 def test_sorts_by_click_and_by_keyboard(wide: Opened) -> None:
     tab, page = wide, wide.page
     heading = page.locator('#board-0 th[data-key="name"]')
-    once = page.locator('#board-0 th[data-key="once"]')
+    once = page.locator('#board-0 th[data-key="retrain-once_gain"]')
     assert once.get_attribute("aria-sort") == "descending"
     assert first_names(page) == ["ig", "sg-ig", "abs-ig"]
     heading.locator("button").click()

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from uproar.report.records import Report, by_explainer, matching, removals
+from uproar.report.protocols import Protocol
+from uproar.report.records import Record, Report, by_explainer, matching, removals
 from uproar.report.verdicts import RANDOM
 from uproar.report.wording import is_missing
 
@@ -42,31 +43,34 @@ class Cast:
         return "dash" if name == RANDOM else DASHES[self.slots[name] // COLOURS % len(DASHES)]
 
 
-# The first that was run orders the page: it leaks least, or is the best that there is.
-RANKING = ("retrain-once", "roar", "kar", "no-retrain")
+def shown_protocols(report: Report, removal: str | None = None) -> tuple[Protocol, ...]:
+    """Return the protocols that get a column: those with gains that do not ask for reliance.
 
-
-def ranking_protocol(report: Report, removal: str | None = None) -> str:
-    """Return the protocol that orders the page: retrain-once, else ROAR, KAR, no retraining."""
-    run = {str(row["protocol"]) for row in matching(report.gains, removal=removal)}
-    return next((protocol for protocol in RANKING if protocol in run), "roar")
-
-
-def shown_protocols(report: Report, removal: str | None = None) -> tuple[str, ...]:
-    """Return the protocols that get a column: those that were run, but for no retraining.
-
-    The model is not made for inputs without some features, so that it has a say only where
+    The model is not made for inputs without some features, so that reliance has a say only where
     nothing else was run.
     """
     run = {str(row["protocol"]) for row in matching(report.gains, removal=removal)}
-    shown = tuple(name for name in ("roar", "kar", "retrain-once") if name in run)
-    return shown or tuple(run & {"no-retrain"})
+    known = [protocol for name, protocol in report.protocols.items() if name in run]
+    return tuple(one for one in known if one.retrains) or tuple(known)
+
+
+def ranking_protocol(report: Report, removal: str | None = None) -> Protocol | None:
+    """Return the protocol that orders the page: of those shown, the first by its ordering."""
+    shown = shown_protocols(report, removal)
+    return min(shown, key=lambda protocol: protocol.ordering, default=None)
+
+
+def ranking_gains(report: Report, removal: str | None = None) -> dict[str, Record]:
+    """Return the gains that order the page, keyed by their explainer."""
+    protocol = ranking_protocol(report, removal)
+    if protocol is None:
+        return {}
+    return by_explainer(matching(report.gains, protocol=protocol.name, removal=removal))
 
 
 def sorted_by_gain(report: Report, removal: str | None) -> list[str]:
     """Return all explainers, the largest gain first, those without a gain last."""
-    rows = matching(report.gains, protocol=ranking_protocol(report, removal), removal=removal)
-    gains = {name: row["gain"] for name, row in by_explainer(rows).items()}
+    gains = {name: row["gain"] for name, row in ranking_gains(report, removal).items()}
     gains.setdefault(RANDOM, 0.0)
     names = _names(report)
     known = [name for name in names if not is_missing(gains.get(name))]

@@ -47,17 +47,18 @@ class ReportContent:
     #                          vocabulary (its size)
     model: Mapping[str, Any]  # name parameters accuracy low high base_models training;
     #                           optional: mse, in the units of the labels
-    protocols: pd.DataFrame  # one row per curve of the protocols of the run: protocol short meaning
-    #                          gain(text) question compared(bool) reads_own_masks(bool)
-    #                          ordering(int: the smallest orders the page) curve direction
-    #                          keeps(bool: the fraction is what stays) title reading
+    protocols: pd.DataFrame  # one row per curve of the protocols, in the order of the page:
+    #                          protocol short meaning gain(text) question (information, reliance or
+    #                          control) compared(bool) reads_own_masks(bool) ordering(int: the
+    #                          smallest orders the page) curve direction (lower or higher)
+    #                          keeps(bool: the fraction is what stays) title reading; {score} in
+    #                          texts becomes what models are judged by
     leaderboard: pd.DataFrame  # one row per explainer, the columns of leaderboard.csv; the page
     #                            reads explainer explain_seconds passes
     gains: pd.DataFrame  # protocol removal explainer gain low high normalised p_value p_holm
-    #                      verdict (a key of uproar.stats.verdicts) rank rank_low rank_high;
-    #                      protocols: roar kar retrain-once no-retrain
-    curves: pd.DataFrame  # protocol removal explainer fraction value low high repeats;
-    #                       protocols: roar kar retrain-once-removed retrain-once-kept no-retrain
+    #                      verdict (a key of uproar.stats.verdicts) rank rank_low rank_high
+    curves: pd.DataFrame  # protocol (the name of the curve) removal explainer fraction value low
+    #                       high repeats
     leaks: pd.DataFrame  # removal explainer fraction accuracy low high leaks(bool)
     pairs: pd.DataFrame  # protocol first second difference p_holm distinguishable(bool)
     agreement: pd.DataFrame  # first second spearman low high explainers(count)

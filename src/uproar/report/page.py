@@ -1,63 +1,39 @@
-"""The report page: one file of HTML that opens offline, composed here and drawn by the template."""
+"""The report page: one file of HTML that opens offline, its sections drawn by their templates."""
 
 from __future__ import annotations
 
 import base64
 import functools
 import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from uproar.report import cast
+from uproar.report.cast import cast_of
 from uproar.report.content import ReportContent
 from uproar.report.plotly_text import embedded_json
-from uproar.report.records import Report, removals, report_of
-from uproar.report.score import Score, score_of
-from uproar.report.sections import agreement as pairs
-from uproar.report.sections import cost, estimands, gallery, outcomes, quote, scopes
-from uproar.report.sections import curves as figures
-from uproar.report.sections import function as importances
-from uproar.report.sections import gallery_series as series
-from uproar.report.sections import header as facts
-from uproar.report.sections import leaderboard as board
-from uproar.report.sections import leaks as evidence
-from uproar.report.sections import methods as cards
-from uproar.report.verdicts import VERDICTS
-from uproar.report.wording import duration, is_missing
+from uproar.report.records import report_of
+from uproar.report.score import score_of
+from uproar.report.section import Context, Section
+from uproar.report.sections import SECTIONS
+from uproar.report.wording import duration
 
-CURVES = (
-    ("roar", "ROAR", "Most important features removed, model retrained. Lower is better."),
-    ("kar", "KAR", "Only the most important features kept, model retrained. Higher is better."),
-    (
-        "retrain-once-removed",
-        "Retrain-once, removing",
-        "One model, trained on random removal, judges all. Lower is better.",
-    ),
-    (
-        "retrain-once-kept",
-        "Retrain-once, keeping",
-        "The same model, only important features kept. Higher is better.",
-    ),
-    (
-        "no-retrain",
-        "No retraining",
-        "The explained model itself, on inputs unlike its training data. Lower is better.",
-    ),
-)
 _SCRIPTS = ("theme.js", "tables.js", "figures.js", "controls.js")
 _STYLES = ("page.css", "tables.css", "gallery.css")
 
 
-def render(content: ReportContent) -> str:
+def render(content: ReportContent, *, sections: Iterable[Section] = SECTIONS) -> str:
     """Return the report as one self-contained page of HTML.
 
     The page loads nothing: style, scripts, figures and pictures are all inside, and its content
     security policy admits only the scripts that are named by their hash.
 
     :param content: tables, arrays and texts of one run; empty tables are shown as not run.
+    :param sections: what the page is made of, in this order; those with nothing to say are left
+        out.
     :returns: a complete HTML document.
     :raises ValueError: when a name in the tables breaks the contract of ``ReportContent``.
 
@@ -74,124 +50,46 @@ def render(content: ReportContent) -> str:
     '<!doctype html>'
     """
     report = report_of(content)
-    drawn: dict[str, figures.Figure] = {}
-    roles = cast.cast_of(report)
-    blocks = [
-        _block(report, roles, number, removal, drawn)
-        for number, removal in enumerate(removals(report))
-    ]
-    matrices = _matrices(report, roles, drawn)
-    function = _function(report, roles, drawn)
-    score = score_of(content.data)
+    context = Context(report, cast_of(report), score_of(content.data), figures={})
+    drawn = [found for section in sections if (found := _drawn(section, context))]
     scripts = [Markup(_plotly()), *(Markup(_asset(name)) for name in _SCRIPTS)]  # noqa: S704 - ours
-    page: str = _template().render(
-        content=content,
-        cast=roles,
-        quote=quote.quote(report),
-        facts=facts.facts(report),
-        blocks=blocks,
-        matrices=matrices,
-        function=function,
-        agreements=evidence.agreements(report),
-        detectable=evidence.detectable_gains(report),
-        gallery=gallery.gallery_view(report, roles),
-        series=series,
-        score=score,
-        majority=_majority(report, score),
-        skipped=outcomes.grouped(content.skipped),
-        cards=cards.cards(
-            report, roles, board.seconds_to_explain(report), board.passes_to_explain(report)
-        ),
-        times=evidence.stage_times(report),
-        verdicts=VERDICTS,
-        styles=[Markup(_asset(name)) for name in _STYLES],  # noqa: S704 - our own files
-        scripts=scripts,
-        policy=_policy(scripts),
-        figures=Markup(embedded_json(drawn)),  # noqa: S704 - every character of markup is escaped
+    page: str = (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            title=f"{content.data.get('name', 'report')}, {content.model.get('name', '')}",
+            above=[section for section in drawn if not section.title],
+            sections=[section for section in drawn if section.title],
+            styles=[Markup(_asset(name)) for name in _STYLES],  # noqa: S704 - our own files
+            scripts=scripts,
+            policy=_policy(scripts),
+            figures=Markup(embedded_json(context.figures)),  # noqa: S704 - all markup is escaped
+        )
     )
     return page
 
 
-def _majority(report: Report, score: Score) -> str:
-    rate = report.content.data.get("majority_rate")
-    return "" if is_missing(rate) else score.text(rate)
+@dataclass(frozen=True)
+class _Drawn:
+    """A section as the page has it."""
+
+    name: str
+    title: str
+    html: Markup
 
 
-def _block(
-    report: Report,
-    roles: cast.Cast,
-    number: int,
-    removal: str,
-    drawn: dict[str, figures.Figure],
-) -> dict[str, Any]:
-    """Compose what depends on the removal operator, and add its figures to those drawn."""
-    seconds, passes = board.seconds_to_explain(report), board.passes_to_explain(report)
-    leaks = evidence.leak_table(report, roles, removal)
-    charts = []
-    for protocol, title, reading in CURVES:
-        figure = figures.curve_figure(report, roles, protocol, removal)
-        key = _kept(drawn, f"curve-{number}-{protocol}", figure)
-        # Retraining per explainer is what a leak misleads; the other protocols see no masks.
-        leaking = protocol == "roar" and leaks is not None and leaks["leaking"] > 0
-        charts.append({"key": key, "title": title, "reading": reading, "leaking": leaking})
-    rows = board.leaderboard(report, removal, seconds, passes)
-    drawing = cost.cost_figure(report, roles, removal, seconds, passes)
-    return {
-        "removal": removal,
-        "rows": [row for row in rows if not row["of_function"]],
-        "function_rows": [row for row in rows if row["of_function"]],
-        "scopes": scopes.local_against_global(report, removal) if report.of_function else None,
-        "protocol": cast.ranking_protocol(report, removal),
-        "columns": cast.shown_protocols(report, removal),
-        "tallies": facts.tallies(report, removal),
-        "charts": charts,
-        "leaks": leaks,
-        "cost": _kept(drawn, f"cost-{number}", drawing),
-    }
-
-
-def _function(
-    report: Report, roles: cast.Cast, drawn: dict[str, figures.Figure]
-) -> dict[str, Any] | None:
-    """Compose what is said of explainers of the function; None where there are none."""
-    if not report.of_function:
+def _drawn(section: Section, context: Context) -> _Drawn | None:
+    """Return the section drawn by its template; None where it has nothing to say."""
+    view = section.view(context)
+    if view is None:
         return None
-    found = importances.importances(report, roles)
-    drawn.update(found.figures if found else {})
-    matrix = estimands.agreement_figure(report, roles)
-    return {
-        "importances": found,
-        "estimands": estimands.estimands(report, roles),
-        "disagreements": estimands.disagreements(report, roles),
-        "matrix": _kept(drawn, "function-agreement", matrix),
-        "low": estimands.LOW,
-    }
-
-
-def _matrices(
-    report: Report, roles: cast.Cast, drawn: dict[str, figures.Figure]
-) -> list[dict[str, str | None]]:
-    first = cast.ranking_protocol(report)
-    protocols = dict.fromkeys(str(row["protocol"]) for row in report.pairs)
-    return [
-        {
-            "title": evidence.protocol_name(protocol),
-            "key": _kept(drawn, f"pairs-{number}", pairs.pair_figure(report, roles, protocol)),
-        }
-        for number, protocol in enumerate(sorted(protocols, key=lambda name: name != first))
-    ]
-
-
-def _kept(drawn: dict[str, figures.Figure], key: str, figure: figures.Figure | None) -> str | None:
-    """Add a figure to those drawn and return its key; None for a figure that there is not."""
-    if figure is None:
-        return None
-    drawn[key] = figure
-    return key
+    template = _environment().get_template(f"sections/{section.name}.html.j2")
+    text = template.render(view, cast=context.cast, score=context.score)
+    return _Drawn(section.name, section.title, Markup(text))  # noqa: S704 - escaped by its template
 
 
 @functools.cache
-def _template() -> Any:
+def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("uproar.report", ""),
         autoescape=True,
@@ -200,7 +98,7 @@ def _template() -> Any:
         lstrip_blocks=True,
     )
     environment.filters["duration"] = duration
-    return environment.get_template("page.html.j2")
+    return environment
 
 
 @functools.cache

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -10,6 +10,9 @@ from typing import Any
 import pandas as pd
 
 from uproar.report.content import ReportContent
+from uproar.report.protocols import Protocol, protocols_of
+from uproar.report.score import score_of
+from uproar.report.wording import is_missing
 
 Record = dict[str, Any]
 
@@ -19,6 +22,7 @@ class Report:
     """The content, and its tables as records: reading a table row by row is slow, so only once."""
 
     content: ReportContent
+    protocols: Mapping[str, Protocol]  # by name
     leaderboard: Sequence[Record]
     gains: Sequence[Record]
     curves: Sequence[Record]
@@ -40,6 +44,34 @@ class Report:
         """The explainers of the function, which say the same of every example."""
         return frozenset(n for n, row in self.described.items() if row["scope"] == "global")
 
+    @cached_property
+    def seconds(self) -> dict[str, float]:
+        """How long each explainer took, from the leaderboard's column of seconds."""
+        return self._told("seconds")
+
+    @cached_property
+    def passes(self) -> dict[str, float]:
+        """How many times an example went through the model, from the leaderboard's column."""
+        return self._told("passes")
+
+    @cached_property
+    def repeats(self) -> int:
+        """The most retrainings that a point of a curve has; 0 where it is not known."""
+        retrained = {c.name for p in self.protocols.values() if p.retrains for c in p.curves}
+        counts = [row.get("repeats") for row in self.curves if row["protocol"] in retrained]
+        return max((int(str(value)) for value in counts if not is_missing(value)), default=0)
+
+    def _told(self, what: str) -> dict[str, float]:
+        first = next(iter(self.leaderboard), {})
+        column = next((key for key in first if what in key), None)
+        if column is None:
+            return {}
+        return {
+            str(row["explainer"]): float(row[column])
+            for row in self.leaderboard
+            if not is_missing(row[column])
+        }
+
     def is_control(self, name: str) -> bool:
         """Say whether an explainer does not look at what the model has learned."""
         return bool(self.described.get(name, {}).get("kind") == "control")
@@ -51,9 +83,15 @@ class Report:
 
 
 def report_of(content: ReportContent) -> Report:
-    """Return the content with its tables read."""
+    """Return the content with its tables read.
+
+    :raises ValueError: when tables name a protocol that the table of protocols does not have.
+    """
+    protocols = protocols_of(_records(content.protocols), score_of(content.data).name)
+    _check_named(content, protocols)
     return Report(
         content=content,
+        protocols=protocols,
         leaderboard=_records(content.leaderboard),
         gains=_records(content.gains),
         curves=_records(content.curves),
@@ -65,6 +103,27 @@ def report_of(content: ReportContent) -> Report:
         function=_records(content.function),
         function_agreement=_records(content.function_agreement),
     )
+
+
+def _check_named(content: ReportContent, protocols: Mapping[str, Protocol]) -> None:
+    curves = {curve.name for protocol in protocols.values() for curve in protocol.curves}
+    named = {
+        "gains": (_column(content.gains, "protocol"), protocols),
+        "curves": (_column(content.curves, "protocol"), curves),
+        "pairs": (_column(content.pairs, "protocol"), protocols),
+        "agreement": (
+            _column(content.agreement, "first") | _column(content.agreement, "second"),
+            protocols,
+        ),
+        "detectable": (set(content.detectable), protocols),
+    }
+    for table, (used, known) in named.items():
+        if unknown := sorted(used - set(known)):
+            raise ValueError(f"{table}: {unknown[0]!r} is not in the table of protocols")
+
+
+def _column(frame: pd.DataFrame, column: str) -> set[str]:
+    return set(frame[column]) if column in frame else set()
 
 
 def _records(frame: pd.DataFrame) -> list[Record]:
@@ -80,8 +139,8 @@ def matching(
 ) -> list[Record]:
     """Return the rows of one protocol, of one removal, or of both.
 
-    >>> matching([{"protocol": "roar"}, {"protocol": "kar"}], protocol="kar")
-    [{'protocol': 'kar'}]
+    >>> matching([{"protocol": "ours"}, {"protocol": "theirs"}], protocol="ours")
+    [{'protocol': 'ours'}]
     """
     wanted = {"protocol": protocol, "removal": removal}
     return [

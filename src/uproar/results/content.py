@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from uproar.explain.parameters import text_of
 from uproar.plan.effort import Sizes
 from uproar.plan.job import Job
 from uproar.protocols import best_first
+from uproar.protocols.protocol import Protocol
 from uproar.report.content import Gallery, ReportContent
 from uproar.results.function import rank_agreement
 from uproar.run.cell import Outcome
@@ -39,7 +41,7 @@ def content_of(result: Result) -> ReportContent:
             **{part: data.values[part] for part in ("train", "validation", "test")},
         },
         model=_model(result),
-        protocols=_protocols(result),
+        protocols=protocol_table(result.plan.protocols),
         leaderboard=result.leaderboard(),
         gains=found.gains,
         curves=found.curves,
@@ -87,15 +89,15 @@ def _model(result: Result) -> dict[str, object]:
     }
 
 
-def _protocols(result: Result) -> pd.DataFrame:
-    """Return what the page has to know of the protocols of the run, one row per curve."""
+def protocol_table(protocols: Sequence[Protocol]) -> pd.DataFrame:
+    """Return what the page has to know of protocols, one row per curve."""
     order = [protocol.name for protocol in best_first()]
     rows = [
         {
             "protocol": protocol.name,
             "short": protocol.short,
-            "meaning": protocol.meaning.replace("{score}", result.score),
-            "gain": protocol.gain.replace("{score}", result.score),
+            "meaning": protocol.meaning,
+            "gain": protocol.gain,
             "question": protocol.question,
             "compared": protocol.compared,
             "reads_own_masks": protocol.reads_own_masks,
@@ -106,7 +108,7 @@ def _protocols(result: Result) -> pd.DataFrame:
             "title": curve.title,
             "reading": curve.reading,
         }
-        for protocol in result.plan.protocols
+        for protocol in protocols
         for curve in protocol.curves
     ]
     return pd.DataFrame(rows)

@@ -1,17 +1,80 @@
-"""The matrix of pairs: which explainers the run can tell apart."""
+"""Agreement and resolution: what protocols say of each other, and how small a gain is seen."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from typing import Any
 
-from uproar.report.cast import Cast
+from uproar.report.cast import Cast, ranking_protocol
+from uproar.report.charts import Figure, matrix_layout
 from uproar.report.plotly_text import label
 from uproar.report.records import Record, Report, matching
-from uproar.report.sections.curves import Figure
-from uproar.report.wording import is_missing, number, shortened
+from uproar.report.section import Context
+from uproar.report.wording import interval, is_missing, number
 
-_LONGEST = 20  # characters of a name beside the matrix
-_SLANT = 60  # pixels that the slanted last name reaches over the right side
+
+def view(context: Context) -> dict[str, Any] | None:
+    """Return what protocols agree on, and what the run can tell apart; None where nothing is."""
+    found = {
+        "agreements": agreements(context.report),
+        "detectable": _detectable_gains(context.report),
+        "matrices": _matrices(context),
+    }
+    return found if any(found.values()) else None
+
+
+def agreements(report: Report) -> list[dict[str, str]]:
+    """Return what the protocols say of each other, the disagreements said aloud."""
+    return [_agreement(report, row) for row in report.agreement]
+
+
+def _agreement(report: Report, row: Record) -> dict[str, str]:
+    first, second = (report.protocols[str(row[side])].short for side in ("first", "second"))
+    return {
+        "pair": f"{first} and {second}",
+        "spearman": number(row["spearman"], 2, signed=True),
+        "interval": interval(row.get("low"), row.get("high"), 2, signed=True),
+        "explainers": str(row.get("explainers", "")),
+    } | _said(row, first, second)
+
+
+def _said(row: Record, first: str, second: str) -> dict[str, str]:
+    if is_missing(row["spearman"]):
+        return {"state": "unknown", "said": "The agreement could not be computed."}
+    low, high = row.get("low"), row.get("high")
+    if not is_missing(high) and float(str(high)) < 0:
+        return {
+            "state": "opposed",
+            "said": f"{first} and {second} disagree: what one ranks high, the other ranks low.",
+        }
+    if is_missing(low) or float(str(low)) <= 0:
+        return {
+            "state": "unclear",
+            "said": f"{first} and {second} do not agree measurably: the interval includes zero.",
+        }
+    strength = "agree" if float(row["spearman"]) >= 0.7 else "agree only in part"
+    return {"state": "agreed", "said": f"{first} and {second} {strength}."}
+
+
+def _detectable_gains(report: Report) -> list[tuple[str, str]]:
+    """Return, per protocol, the smallest gain that the run could have detected."""
+    return [
+        (report.protocols[name].short, number(gain))
+        for name, gain in report.content.detectable.items()
+    ]
+
+
+def _matrices(context: Context) -> list[dict[str, str | None]]:
+    """Return a matrix of pairs for every protocol, that which orders the page first."""
+    report, first = context.report, ranking_protocol(context.report)
+    tested = dict.fromkeys(report.protocols[str(row["protocol"])] for row in report.pairs)
+    return [
+        {
+            "title": protocol.short,
+            "key": context.draw(f"pairs-{place}", pair_figure(report, context.cast, protocol.name)),
+        }
+        for place, protocol in enumerate(sorted(tested, key=lambda one: one != first))
+    ]
 
 
 def pair_figure(report: Report, cast: Cast, protocol: str) -> Figure | None:
@@ -65,28 +128,3 @@ def _enter(
             f"<b>{label(one)}</b> against {label(other)}<br>{answer}"
             f"<br>difference of gains {number(gap, signed=True)}, {p_value}"
         )
-
-
-def matrix_layout(names: Sequence[str], *, cell: int = 22) -> Figure:
-    """Return what matrices of explainers share; ``cell`` is the side of a cell in pixels."""
-    ticks = {
-        "tickvals": list(range(len(names))),
-        "ticktext": [label(name, _LONGEST) for name in names],
-        "showgrid": False,
-        "zeroline": False,
-        "fixedrange": True,
-        "ticks": "",
-    }
-    # A fixed cell size keeps symbols legible; a narrow screen scrolls instead.
-    side = cell * len(names)
-    longest = max(len(shortened(name, _LONGEST)) for name in names)
-    left, top = 24 + 7 * longest, 30 + 6 * longest
-    return {
-        "width": side + left + _SLANT,
-        "height": side + top + 10,
-        "margin": {"l": left, "r": _SLANT, "t": top, "b": 10},
-        "xaxis": ticks | {"side": "top", "tickangle": -60},
-        "yaxis": ticks | {"autorange": "reversed"},
-        "hoverlabel": {"namelength": -1, "align": "left"},
-        "showlegend": False,
-    }

@@ -6,22 +6,32 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from uproar.report.cast import Cast, ranking_protocol
+from uproar.report.charts import Figure, layout_of
 from uproar.report.plotly_text import label, value
-from uproar.report.records import Record, Report, by_explainer, matching
-from uproar.report.sections.curves import Figure, layout_of
+from uproar.report.protocols import Protocol
+from uproar.report.records import Record, Report, by_explainer, matching, removals
+from uproar.report.section import Context
 from uproar.report.wording import amount, interval, is_missing, number
 
 
-def cost_figure(
-    report: Report,
-    cast: Cast,
-    removal: str,
-    seconds: Mapping[str, float],
-    passes: Mapping[str, float],
-) -> Figure | None:
+def view(context: Context) -> dict[str, Any] | None:
+    """Return a chart for every removal; None where there are no times beside gains."""
+    blocks = [_block(context, *numbered) for numbered in enumerate(removals(context.report))]
+    return {"blocks": blocks} if any(block["key"] for block in blocks) else None
+
+
+def _block(context: Context, number: int, removal: str) -> dict[str, str | None]:
+    protocol = ranking_protocol(context.report, removal)
+    if protocol is None:
+        return {"key": None}
+    figure = cost_figure(context.report, context.cast, protocol, removal)
+    return {"key": context.draw(f"cost-{number}", figure), "protocol": protocol.short}
+
+
+def cost_figure(report: Report, cast: Cast, protocol: Protocol, removal: str) -> Figure | None:
     """Return seconds to explain against gain, one labelled point per explainer."""
-    protocol = ranking_protocol(report, removal)
-    rows = by_explainer(matching(report.gains, protocol=protocol, removal=removal))
+    rows = by_explainer(matching(report.gains, protocol=protocol.name, removal=removal))
+    seconds = report.seconds
     names = [
         name
         for name in cast.ordered
@@ -29,13 +39,13 @@ def cost_figure(
     ]
     if not names:
         return None
-    layout = layout_of("seconds to explain (logarithmic)", f"{protocol} gain")
+    layout = layout_of("seconds to explain (logarithmic)", f"{protocol.short} gain")
     layout["xaxis"] |= {"type": "log", "dtick": 1, "ticksuffix": "\N{NO-BREAK SPACE}s"}
     layout["yaxis"] |= {"zeroline": True}
     layout["showlegend"] = False
     points = _cost_points(names, [rows[name] for name in names], seconds, cast)
     points["customdata"] = [
-        [*told, _passes(passes.get(name), name in report.of_function)]
+        [*told, _passes(report.passes.get(name), name in report.of_function)]
         for told, name in zip(points["customdata"], names, strict=True)
     ]
     return {"data": [_frontier(names, rows, seconds), points], "layout": layout}

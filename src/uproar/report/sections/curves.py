@@ -1,8 +1,4 @@
-"""Figures as plain Plotly dictionaries, without colours: the page adds those of its theme.
-
-Every trace carries in ``meta`` what the page needs: the explainer's number in the cast, the part
-that the trace plays, and the slot of its colour in the style sheet (-1: the grey of random).
-"""
+"""The curves: score against the fraction of features, a chart for each curve of a protocol."""
 
 from __future__ import annotations
 
@@ -10,13 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from uproar.report.cast import Cast
+from uproar.report.charts import Figure, layout_of
 from uproar.report.plotly_text import label, value
-from uproar.report.records import Record, Report, matching
+from uproar.report.protocols import Curve
+from uproar.report.records import Record, Report, matching, removals
 from uproar.report.score import Score, score_of
+from uproar.report.section import Context
 from uproar.report.verdicts import RANDOM
 from uproar.report.wording import interval, is_missing
-
-Figure = dict[str, Any]
 
 _HOVER = (
     "<b>%{customdata[0]}</b><br>fraction %{x:.2f}<br>SCORE %{y:.3f}"
@@ -25,10 +22,41 @@ _HOVER = (
 _LOWEST_SHARED = -1.0  # a chart with an R² below this would press all others flat
 
 
-def curve_figure(report: Report, cast: Cast, protocol: str, removal: str) -> Figure | None:
+def view(context: Context) -> dict[str, Any] | None:
+    """Return the charts of every removal; None where there are no curves."""
+    if not context.report.curves:
+        return None
+    return {
+        "blocks": [
+            {"removal": removal, "charts": _charts(context, number, removal)}
+            for number, removal in enumerate(removals(context.report))
+        ]
+    }
+
+
+def _charts(context: Context, number: int, removal: str) -> list[dict[str, Any]]:
+    """Return a chart for every curve that is compared with random, also where it was not run."""
+    report = context.report
+    leaks = any(bool(row["leaks"]) for row in matching(report.leaks, removal=removal))
+    return [
+        {
+            "key": context.draw(
+                f"curve-{number}-{curve.name}", curve_figure(report, context.cast, curve, removal)
+            ),
+            "title": curve.title,
+            "reading": curve.reading,
+            "leaking": leaks and protocol.reads_removed,
+        }
+        for protocol in report.protocols.values()
+        if protocol.compared
+        for curve in protocol.curves
+    ]
+
+
+def curve_figure(report: Report, cast: Cast, curve: Curve, removal: str) -> Figure | None:
     """Return score against fraction, a line and a band per explainer; None when not run."""
     of_removal = matching(report.curves, removal=removal)
-    rows = matching(of_removal, protocol=protocol)
+    rows = matching(of_removal, protocol=curve.name)
     if not rows:
         return None
     # Random first: its band lies behind all others.
@@ -45,17 +73,15 @@ def curve_figure(report: Report, cast: Cast, protocol: str, removal: str) -> Fig
             "legendgroup": str(cast.ordered.index(name)),
         }
         traces += [_band(points, shared), _line(points, shared, cast, name, score)]
-    kept = protocol in {"kar", "retrain-once-kept"}
-    layout = layout_of(
-        f"fraction of features {'kept' if kept else 'removed'}", f"test {score.name}"
-    )
+    done = "kept" if curve.keeps else "removed"
+    layout = layout_of(f"fraction of features {done}", f"test {score.name}")
     layout["xaxis"] |= {"range": [-0.02, 1.02], "tickvals": [0, 0.2, 0.4, 0.6, 0.8, 1]}
     layout["yaxis"] |= {"range": _score_range(rows, of_removal)}
     if not score.regression:
         layout["yaxis"] |= {"tickformat": ".0%"}
     majority = report.content.data.get("majority_rate")
     if not is_missing(majority):
-        layout |= _level(float(str(majority)), score.reference, at_right=kept)
+        layout |= _level(float(str(majority)), score.reference, at_right=curve.keeps)
     return {"data": traces, "layout": layout}
 
 
@@ -130,20 +156,6 @@ def _score_range(rows: Sequence[Record], of_removal: Sequence[Record]) -> list[f
 
 def _heights(row: Record) -> list[float]:
     return [float(row[key]) for key in ("value", "low", "high") if not is_missing(row.get(key))]
-
-
-def layout_of(x_title: str, y_title: str) -> Figure:
-    """Return what all charts with two axes share."""
-    axis = {"automargin": True, "zeroline": False, "fixedrange": False}
-    return {
-        "margin": {"l": 56, "r": 14, "t": 10, "b": 46},
-        "xaxis": axis | {"title": {"text": x_title, "standoff": 8}},
-        "yaxis": axis | {"title": {"text": y_title, "standoff": 8}},
-        "hovermode": "closest",
-        "hoverlabel": {"namelength": -1, "align": "left"},
-        "showlegend": False,
-        "dragmode": "zoom",
-    }
 
 
 def _level(height: float, name: str, *, at_right: bool) -> Figure:

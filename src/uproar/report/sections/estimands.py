@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from uproar.report.cast import Cast
+from uproar.report.charts import Figure, matrix_layout
 from uproar.report.plotly_text import label
 from uproar.report.records import Report
-from uproar.report.sections.agreement import matrix_layout
-from uproar.report.sections.curves import Figure
 from uproar.report.wording import is_missing, number
 
 LOW = 0.5  # a rank correlation below this is said aloud

@@ -1,26 +1,30 @@
-"""Importance of the features to each explainer of the function, in the form of the data's kind."""
+"""Explainers of the function: their leaderboard, and importances in the form of the data's kind."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from uproar import ranking
 from uproar.report.cast import Cast
+from uproar.report.charts import Figure, layout_of
 from uproar.report.plotly_text import label, significant
-from uproar.report.records import Record, Report
-from uproar.report.sections.curves import Figure, layout_of
+from uproar.report.records import Record, Report, removals
+from uproar.report.section import Context
+from uproar.report.sections import estimands
 from uproar.report.sections.gallery_pictures import Frame, frame, heat
+from uproar.report.sections.leaderboard import boards
+from uproar.report.sections.scopes import local_against_global
 from uproar.report.wording import compact, count, interval_of, is_missing, p_value
 
 SHOWN = 12  # features of tables, and of what has too many channels to be drawn as lines
 MOST_LINES = 6  # channels of series that get a line
 OUTLINED = 0.1  # share of features, the most important ones, that is marked in maps
-FIRST = 6  # panels that are open at the start
 ABOVE = "above zero"
 
 
@@ -48,6 +52,26 @@ class Importances:
     lines: bool
     frame: Frame | None
     figures: Mapping[str, Figure]
+
+
+def view(context: Context) -> dict[str, Any] | None:
+    """Return what there is of explainers of the function; None where there are none."""
+    report, cast = context.report, context.cast
+    if not report.of_function:
+        return None
+    found = importances(report, cast)
+    context.figures.update(found.figures if found else {})
+    matrix = estimands.agreement_figure(report, cast)
+    return {
+        "kind": report.content.data.get("kind"),
+        "blocks": boards(report, of_function=True),
+        "scopes": [local_against_global(report, removal) for removal in removals(report)],
+        "importances": found,
+        "estimands": estimands.estimands(report, cast),
+        "disagreements": estimands.disagreements(report, cast),
+        "matrix": context.draw("function-agreement", matrix),
+        "low": estimands.LOW,
+    }
 
 
 def importances(report: Report, cast: Cast) -> Importances | None:

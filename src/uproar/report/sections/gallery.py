@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from uproar.report.cast import Cast
+from uproar.report.cast import Cast, shown_protocols
 from uproar.report.content import Gallery
 from uproar.report.records import Report
+from uproar.report.section import Context
 from uproar.report.sections import gallery_series
 from uproar.report.sections.bars import FeatureBar, bars, entries
 from uproar.report.sections.gallery_pictures import Frame, frame_of, heat, input_of
@@ -55,6 +57,23 @@ class GalleryView:
     rows: tuple[ExampleRow, ...]
     frame: Frame | None
     channels: int
+
+
+def view(context: Context) -> dict[str, Any] | None:
+    """Return the gallery, and what is said of all its forms; None where there are no examples."""
+    report = context.report
+    gallery = gallery_view(report, context.cast)
+    if gallery is None:
+        return None
+    removing = [one.short for one in shown_protocols(report) if one.reads_removed]
+    return {
+        "gallery": gallery,
+        "removed_first": f"{removing[0]} removes these first"
+        if removing
+        else "these are removed first",
+        "of_function": bool(report.of_function),
+        "height": gallery_series.STRIP,
+    }
 
 
 def gallery_view(report: Report, cast: Cast) -> GalleryView | None:

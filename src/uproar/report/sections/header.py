@@ -1,4 +1,4 @@
-"""The row of facts below the header: what was measured on what, how often."""
+"""The header: the sentence to quote, verdicts counted, what was measured on what, how often."""
 
 from __future__ import annotations
 
@@ -6,13 +6,28 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from uproar.report.cast import shown_protocols
-from uproar.report.records import Report, matching
+from uproar.report.records import Report, matching, removals
 from uproar.report.score import score_of
-from uproar.report.sections.leaks import protocol_name
+from uproar.report.section import Context
+from uproar.report.sections.quote import quote
 from uproar.report.verdicts import RANDOM, VERDICTS, Verdict, counted
 from uproar.report.wording import compact, count, is_missing
 
 Fact = tuple[str, str, str]  # term, value, smaller note
+
+
+def view(context: Context) -> dict[str, Any]:
+    """Return what stands above the sections."""
+    report = context.report
+    operators = removals(report)
+    return {
+        "data": report.content.data.get("name", "data"),
+        "model": report.content.model.get("name", "model"),
+        "quote": quote(report),
+        "tallies": tallies(report, operators[0]) if operators else [],
+        "facts": facts(report),
+        "removals": operators,
+    }
 
 
 def facts(report: Report) -> list[Fact]:
@@ -28,7 +43,7 @@ def facts(report: Report) -> list[Fact]:
             "always the same answer",
         ),
         _explainers(report),
-        ("Repeats", _most_repeats(report), "retrainings per point"),
+        ("Repeats", str(report.repeats or ""), "retrainings per point"),
         (
             "Base models",
             _known(model.get("base_models")),
@@ -43,12 +58,11 @@ def tallies(report: Report, removal: str | None) -> list[tuple[str, int, list[Ta
     """Return, per protocol, how many explainers were judged and how many got each verdict."""
     found = []
     for protocol in shown_protocols(report, removal):
-        rows = matching(report.gains, protocol=protocol, removal=removal)
+        rows = matching(report.gains, protocol=protocol.name, removal=removal)
         counts = counted(row for row in rows if row["explainer"] != RANDOM)
         parts = [(verdict, counts[verdict.key]) for verdict in VERDICTS if counts[verdict.key]]
         if parts:
-            name = protocol_name(protocol)
-            found.append((name[0].upper() + name[1:], sum(amount for _, amount in parts), parts))
+            found.append((protocol.title, sum(amount for _, amount in parts), parts))
     return found
 
 
@@ -129,13 +143,6 @@ def _explainers(report: Report) -> Fact:
     if of_function:
         note += f", {of_function} of the function"
     return "Explainers", str(len(judged)) if judged else "", note
-
-
-def _most_repeats(report: Report) -> str:
-    retrained = [row for row in report.curves if row["protocol"] != "no-retrain"]
-    counts = [row.get("repeats") for row in retrained]
-    known = [int(str(value)) for value in counts if not is_missing(value)]
-    return str(max(known)) if known else ""
 
 
 def _fractions(report: Report) -> str:

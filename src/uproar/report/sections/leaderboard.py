@@ -6,9 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from uproar.report.cast import ranking_protocol, shown_protocols, sorted_by_gain
-from uproar.report.records import Record, Report, by_explainer, matching
+from uproar.report.cast import (
+    ranking_gains,
+    ranking_protocol,
+    shown_protocols,
+    sorted_by_gain,
+)
+from uproar.report.protocols import Protocol
+from uproar.report.records import Record, Report, by_explainer, matching, removals
 from uproar.report.score import Score, score_of
+from uproar.report.section import Context
 from uproar.report.verdicts import RANDOM, Verdict, verdict_of
 from uproar.report.wording import MISSING, amount, duration, interval, is_missing, number
 
@@ -34,21 +41,78 @@ class Bar:
     gain: float
 
 
-def leaderboard(
-    report: Report,
-    removal: str | None,
-    seconds: Mapping[str, float],
-    passes: Mapping[str, float],
-) -> list[Row]:
+@dataclass(frozen=True)
+class Column:
+    """What the table has of one protocol: its gain, and mostly its verdict.
+
+    The interval is drawn where the verdict is of the gain alone, and no mask can withhold it.
+    """
+
+    protocol: Protocol
+    has_verdict: bool
+    sort: str  # "descending" for the column that orders the rows, else "none"
+
+
+@dataclass(frozen=True)
+class Board:
+    """The leaderboard of one removal operator, of explainers of decisions or of the function."""
+
+    removal: str
+    columns: tuple[Column, ...]
+    ranking: str  # what the protocol that orders the rows is called; empty where there is none
+    masks: bool  # whether masks were looked at alone
+    rows: list[Row]
+
+
+def view(context: Context) -> dict[str, Any] | None:
+    """Return the leaderboards of explainers of decisions; None where nothing was run."""
+    report = context.report
+    if not removals(report):
+        return None
+    run = {one for removal in removals(report) for one in shown_protocols(report, removal)}
+    return {
+        "blocks": boards(report, of_function=False),
+        "protocols": [one for one in report.protocols.values() if one in run],
+        "masks": bool(report.leaks),
+        "of_function": bool(report.of_function),
+    }
+
+
+def boards(report: Report, *, of_function: bool) -> list[Board]:
+    """Return the leaderboard of every removal operator, for the explainers of one scope."""
+    return [_board(report, removal, of_function) for removal in removals(report)]
+
+
+def _board(report: Report, removal: str, of_function: bool) -> Board:
+    ranking, shown = ranking_protocol(report, removal), shown_protocols(report, removal)
+    columns = tuple(
+        Column(
+            protocol=one,
+            # A mirror of what removes would say the same again: it is heard where it is alone.
+            has_verdict=one.reads_removed or not one.reads_own_masks or len(shown) == 1,
+            sort="descending" if one == ranking else "none",
+        )
+        for one in shown
+    )
+    return Board(
+        removal=removal,
+        columns=columns,
+        ranking=ranking.short if ranking else "",
+        masks=bool(matching(report.leaks, removal=removal)),
+        rows=[row for row in leaderboard(report, removal) if row["of_function"] == of_function],
+    )
+
+
+def leaderboard(report: Report, removal: str) -> list[Row]:
     """Return the rows of one removal operator, best first; ``of_function`` says in which table."""
     gains = matching(report.gains, removal=removal)
-    shown = shown_protocols(report, removal)
+    shown = [protocol.name for protocol in shown_protocols(report, removal)]
     found = {name: by_explainer(matching(gains, protocol=name)) for name in shown}
     scales = {name: _scale(list(rows.values())) for name, rows in found.items()}
     leaks = matching(report.leaks, removal=removal)
     kinds = {str(row["name"]): str(row["kind"]) for row in report.explainers}
-    ranks = by_explainer(matching(gains, protocol=ranking_protocol(report, removal)))
-    score = score_of(report.content.data)
+    ranks = ranking_gains(report, removal)
+    score, seconds, passes = score_of(report.content.data), report.seconds, report.passes
     return [
         {
             "name": name,
@@ -66,28 +130,6 @@ def leaderboard(
         }
         for name in sorted_by_gain(report, removal)
     ]
-
-
-def seconds_to_explain(report: Report) -> dict[str, float]:
-    """Return how long each explainer took, from the leaderboard's column of seconds."""
-    return _told(report, "seconds")
-
-
-def passes_to_explain(report: Report) -> dict[str, float]:
-    """Return how many times an example went through the model, from the leaderboard's column."""
-    return _told(report, "passes")
-
-
-def _told(report: Report, what: str) -> dict[str, float]:
-    first = next(iter(report.leaderboard), {})
-    column = next((key for key in first if what in key), None)
-    if column is None:
-        return {}
-    return {
-        str(row["explainer"]): float(row[column])
-        for row in report.leaderboard
-        if not is_missing(row[column])
-    }
 
 
 def _cost(seconds: float | None, passes: float | None) -> tuple[str, str]:

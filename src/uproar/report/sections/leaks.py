@@ -1,32 +1,32 @@
-"""Leaks, agreement of protocols and detectable differences, as rows for the page."""
+"""Leaks: what a model reads from the shape of a mask alone, as a table of heat."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
-from uproar.report.cast import Cast
-from uproar.report.records import Record, Report, matching
+from uproar.report.cast import Cast, shown_protocols
+from uproar.report.records import Record, Report, matching, removals
 from uproar.report.score import Score, score_of
+from uproar.report.section import Context
 from uproar.report.wording import count, interval, is_missing, number
 
-PROTOCOL_NAMES: Mapping[str, str] = {
-    "roar": "ROAR",
-    "kar": "KAR",
-    "retrain-once": "retrain-once",
-    "retrain-once-removed": "Retrain-once, removing",
-    "retrain-once-kept": "Retrain-once, keeping",
-    "no-retrain": "No retraining",
-}
 
-
-def protocol_name(protocol: str) -> str:
-    """Return a protocol as the page writes it.
-
-    >>> protocol_name("kar"), protocol_name("road")
-    ('KAR', 'road')
-    """
-    return PROTOCOL_NAMES.get(protocol, protocol)
+def view(context: Context) -> dict[str, Any] | None:
+    """Return the mask-only scores of every removal; None where no mask was looked at."""
+    report = context.report
+    if not report.leaks:
+        return None
+    rate = report.content.data.get("majority_rate")
+    readers = [one for one in shown_protocols(report) if one.reads_own_masks]
+    named = [one for one in readers if one.reads_removed] or readers
+    return {
+        "majority": "" if is_missing(rate) else context.score.text(rate),
+        "readers": [one.short for one in named],
+        "blocks": [
+            {"removal": removal, "leaks": leak_table(report, context.cast, removal)}
+            for removal in removals(report)
+        ],
+    }
 
 
 def leak_table(report: Report, cast: Cast, removal: str) -> dict[str, Any] | None:
@@ -65,57 +65,3 @@ def _heat(row: Record | None, floor: float, score: Score) -> dict[str, Any]:
         "heat": round(min(max(heat, 0.0), 1.0), 3),
         "leaks": bool(row["leaks"]),
     }
-
-
-def agreements(report: Report) -> list[dict[str, str]]:
-    """Return what the protocols say of each other, the disagreements said aloud."""
-    return [
-        {
-            "pair": f"{protocol_name(str(row['first']))} and {protocol_name(str(row['second']))}",
-            "spearman": number(row["spearman"], 2, signed=True),
-            "interval": interval(row.get("low"), row.get("high"), 2, signed=True),
-            "explainers": str(row.get("explainers", "")),
-        }
-        | _said(row)
-        for row in report.agreement
-    ]
-
-
-def _said(row: Record) -> dict[str, str]:
-    first, second = protocol_name(str(row["first"])), protocol_name(str(row["second"]))
-    if is_missing(row["spearman"]):
-        return {"state": "unknown", "said": "The agreement could not be computed."}
-    low, high = row.get("low"), row.get("high")
-    if not is_missing(high) and float(str(high)) < 0:
-        return {
-            "state": "opposed",
-            "said": f"{first} and {second} disagree: what one ranks high, the other ranks low.",
-        }
-    if is_missing(low) or float(str(low)) <= 0:
-        return {
-            "state": "unclear",
-            "said": f"{first} and {second} do not agree measurably: the interval includes zero.",
-        }
-    strength = "agree" if float(row["spearman"]) >= 0.7 else "agree only in part"
-    return {"state": "agreed", "said": f"{first} and {second} {strength}."}
-
-
-def detectable_gains(report: Report) -> list[tuple[str, str]]:
-    """Return, per protocol, the smallest gain that the run could have detected."""
-    return [(protocol_name(name), number(gain)) for name, gain in report.content.detectable.items()]
-
-
-def stage_times(report: Report) -> list[dict[str, Any]]:
-    """Return the seconds spent per kind of cell and stage, the longest first."""
-    totals: dict[tuple[str, str], list[float]] = {}
-    for row in report.timings:
-        if not is_missing(row["seconds"]):
-            key = (str(row["kind"]), str(row["stage"]))
-            totals.setdefault(key, []).append(float(row["seconds"]))
-    ordered: Sequence[tuple[tuple[str, str], list[float]]] = sorted(
-        totals.items(), key=lambda item: -sum(item[1])
-    )
-    return [
-        {"kind": kind, "stage": stage, "cells": len(spent), "seconds": sum(spent)}
-        for (kind, stage), spent in ordered
-    ]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from uproar.report.cast import Cast
 from uproar.report.records import Record, Report
+from uproar.report.section import Context
 from uproar.report.wording import amount, duration, is_missing
 
 
@@ -21,13 +21,18 @@ class Card:
     facts: tuple[tuple[str, str], ...]
 
 
-def cards(
-    report: Report, cast: Cast, seconds: Mapping[str, float], passes: Mapping[str, float]
-) -> tuple[Card, ...]:
+def view(context: Context) -> dict[str, Any] | None:
+    """Return the cards; None where the explainers were not described."""
+    found = cards(context.report, context.cast)
+    return {"cards": found} if found else None
+
+
+def cards(report: Report, cast: Cast) -> tuple[Card, ...]:
     """Return a card for every explainer that is described, in the order of the cast."""
-    names = [name for name in cast.ordered if name in report.described]
     return tuple(
-        _card(report.described[name], name, seconds.get(name), passes.get(name)) for name in names
+        _card(report.described[name], name, report.seconds.get(name), report.passes.get(name))
+        for name in cast.ordered
+        if name in report.described
     )
 
 

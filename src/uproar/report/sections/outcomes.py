@@ -1,8 +1,22 @@
-"""What was skipped, equal reasons together."""
+"""What was skipped, equal reasons together, what failed, and what there is to note."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
+
+from uproar.report.section import Context
+
+
+def view(context: Context) -> dict[str, Any]:
+    """Return what was not measured: also that nothing failed is worth saying."""
+    content = context.report.content
+    return {
+        "skipped": grouped(content.skipped),
+        "skips": len(content.skipped),
+        "failed": content.failed,
+        "notes": content.notes,
+    }
 
 
 def grouped(skipped: Iterable[tuple[str, str]]) -> list[tuple[str, tuple[str, ...]]]:

@@ -2,51 +2,57 @@
 
 from __future__ import annotations
 
-from uproar.report.cast import ranking_protocol
+from uproar.report.cast import ranking_protocol, shown_protocols
+from uproar.report.protocols import Protocol
 from uproar.report.records import Record, Report, matching, removals
 from uproar.report.score import score_of
-from uproar.report.verdicts import RANDOM, counted
+from uproar.report.verdicts import RANDOM, WITHHELD, counted, verdict_of
 from uproar.report.wording import count, interval, is_missing, number
 
 
 def quote(report: Report) -> str:
-    """Return one to three sentences composed of the content's numbers only."""
+    """Return one to three sentences composed of the content's numbers only.
+
+    The protocol that orders the page is spoken of. Before it comes the first that retrains on what
+    explainers remove, for whose verdicts the leaks matter.
+    """
     operators = removals(report)
     removal = operators[0] if operators else None
     subject = _subject(report, removal if len(operators) > 1 else None)
-    gains = matching(report.gains, removal=removal)
-    roar = _judged(gains, "roar")
-    once = _judged(gains, "retrain-once")
-    if not roar and not once:
-        return _without_both(report, subject, gains)
-    sentences = [f"{subject}, {_roar(roar)}"] if roar else []
-    if once:
-        opening = "Under retrain-once, which leaks far less," if roar else f"{subject},"
-        closing = "" if roar else " under retrain-once"
-        sentences.append(f"{opening} {_beating(once)}{closing}; {_best(report, once)}")
-    elif _beaten(roar):
-        sentences.append(f"By ROAR, {_best(report, roar)}")
+    first = ranking_protocol(report, removal)
+    if first is None:
+        return f"{subject}, no explainer was compared with random, so that there is no verdict."
+    leading = _judged(report, first, removal)
+    readers = [one for one in shown_protocols(report, removal) if one.reads_removed]
+    reader = min(readers, key=lambda one: one.ordering, default=None)
+    if reader is None:
+        return f"{subject}, {_alone(report, first, leading)}"
+    sentences = [f"{subject}, {_with_leaks(reader, _judged(report, reader, removal))}"]
+    if reader != first:
+        leaks = "" if first.reads_own_masks else ", which leaks far less"
+        sentences.append(
+            f"Under {first.short}{leaks}, {_beating(leading)}; {_best(report, leading)}"
+        )
+    elif counted(leading)["better"]:
+        sentences.append(f"By {first.short}, {_best(report, leading)}")
     return " ".join(sentences)
 
 
-def _without_both(report: Report, subject: str, gains: list[Record]) -> str:
-    """Return what a run can say that has neither ROAR nor retrain-once."""
-    kar = _judged(gains, "kar")
-    untouched = _judged(gains, "no-retrain")
-    if kar:
-        return f"{subject}, {_beating(kar)} under KAR; {_best(report, kar)}"
-    if untouched:
-        return (
-            f"{subject}, {_beating(untouched)} without retraining; {_best(report, untouched)} "
-            "The model was not made for inputs without some features, so that this is weak "
-            "evidence."
-        )
-    return f"{subject}, neither ROAR nor retrain-once was run, so that there is no verdict."
+def _alone(report: Report, protocol: Protocol, rows: list[Record]) -> str:
+    """Return what is said where no protocol retrains on what explainers remove."""
+    best = _best(report, rows)
+    if protocol.retrains:
+        return f"{_beating(rows)} under {protocol.short}; {best}"
+    return (
+        f"{_beating(rows)} without retraining; {best} The model was not made for inputs without "
+        "some features, so that this is weak evidence."
+    )
 
 
-def _judged(gains: list[Record], protocol: str) -> list[Record]:
+def _judged(report: Report, protocol: Protocol, removal: str | None) -> list[Record]:
     """Return the rows of the explainers that were compared with random."""
-    return [row for row in matching(gains, protocol=protocol) if row["explainer"] != RANDOM]
+    rows = matching(report.gains, protocol=protocol.name, removal=removal)
+    return [row for row in rows if row["explainer"] != RANDOM]
 
 
 def _subject(report: Report, removal: str | None) -> str:
@@ -59,28 +65,24 @@ def _subject(report: Report, removal: str | None) -> str:
     return f"On {data} ({described}){operator}"
 
 
-def _roar(rows: list[Record]) -> str:
+def _with_leaks(protocol: Protocol, rows: list[Record]) -> str:
     counts = counted(rows)
     better = counts["better"]
     text = (
         f"{better} of {count(len(rows), 'explainer', 'explainers')} "
-        f"{'was' if better == 1 else 'were'} shown better than random by ROAR, "
+        f"{'was' if better == 1 else 'were'} shown better than random by {protocol.short}, "
         f"{counts['alike']} indistinguishable, {counts['worse']} worse"
     )
     if counts["withheld"]:
         text += (
-            f"; for {counts['withheld']} ROAR cannot say, because the shape of the mask alone "
-            "predicts the label"
+            f"; for {counts['withheld']} {protocol.short} cannot say, because the shape of the "
+            "mask alone predicts the label"
         )
     return text + "."
 
 
-def _beaten(rows: list[Record]) -> int:
-    return counted(rows)["better"]
-
-
 def _beating(rows: list[Record]) -> str:
-    better = _beaten(rows)
+    better = counted(rows)["better"]
     if not better:
         return f"none of {count(len(rows), 'explainer', 'explainers')} beats random"
     return f"{better} of {len(rows)} {'beats' if better == 1 else 'beat'} random"
@@ -89,7 +91,7 @@ def _beating(rows: list[Record]) -> str:
 def _best(report: Report, rows: list[Record]) -> str:
     """Name the explainer with the largest gain, and how many it cannot be told from."""
     judged = [row for row in rows if not is_missing(row["gain"])]
-    judged = [row for row in judged if not str(row.get("verdict")).startswith("withheld")]
+    judged = [row for row in judged if verdict_of(row) is not WITHHELD]
     if not judged:
         return "no gain could be computed."
     best = max(judged, key=lambda row: float(row["gain"]))
@@ -99,9 +101,8 @@ def _best(report: Report, rows: list[Record]) -> str:
         facts.append(
             f"95\N{NO-BREAK SPACE}% interval {interval(best['low'], best['high'], digits)}"
         )
-    repeats = _repeats(report)
-    if repeats:
-        facts.append(count(repeats, "repeat", "repeats"))
+    if report.repeats:
+        facts.append(count(report.repeats, "repeat", "repeats"))
     rivals = _rivals(report, str(best["explainer"]))
     hedge = f", though {count(rivals, 'other', 'others')} cannot be told from it" if rivals else ""
     name = str(best["explainer"])
@@ -129,13 +130,9 @@ def _precise(gain: float) -> str:
     return number(gain, _digits(gain))
 
 
-def _repeats(report: Report) -> int:
-    counts = [row.get("repeats") for row in report.curves if row["protocol"] != "no-retrain"]
-    return max((int(str(value)) for value in counts if not is_missing(value)), default=0)
-
-
 def _rivals(report: Report, name: str) -> int:
     """Return how many explainers the test of pairs cannot tell from ``name``."""
-    pairs = matching(report.pairs, protocol=ranking_protocol(report))
+    protocol = ranking_protocol(report)
+    pairs = matching(report.pairs, protocol=protocol.name) if protocol else []
     ours = [row for row in pairs if name in {row["first"], row["second"]}]
     return sum(not row["distinguishable"] for row in ours)

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from uproar.report.cast import ranking_protocol
+from uproar.report.cast import ranking_gains, ranking_protocol
 from uproar.report.records import Record, Report, matching, removals
-from uproar.report.sections.leaks import protocol_name
 from uproar.report.verdicts import BETTER, RANDOM, WITHHELD, verdict_of
 from uproar.report.wording import is_missing, number, p_value
 
@@ -32,15 +31,15 @@ def local_against_global(report: Report, removal: str) -> Found:
     pairs, so that choosing the best of each by the same numbers is allowed for. Controls stay out.
     """
     protocol = ranking_protocol(report, removal)
-    judged = _judged(report, protocol, removal)
+    judged = _judged(report, removal)
     decisions = _best([row for row in judged if row["explainer"] not in report.of_function])
     function = _best([row for row in judged if row["explainer"] in report.of_function])
-    if decisions is None or function is None:
+    if protocol is None or decisions is None or function is None:
         lacking = "decisions" if decisions is None else "the function"
         return Found("unknown", f"There is no gain of an explainer of {lacking} to compare with.")
     local, globally = str(decisions["explainer"]), str(function["explainer"])
     first = next(iter(removals(report)))
-    pair = _pair(report, protocol, local, globally)
+    pair = _pair(report, protocol.name, local, globally)
     if removal != first:
         return Found("unknown", f"Pairs of explainers are compared under removal by {first} only.")
     if pair is None:
@@ -49,7 +48,7 @@ def local_against_global(report: Report, removal: str) -> Found:
     apart = bool(pair["distinguishable"])
     state = ("local" if gap > 0 else "global") if apart else "alike"
     detail = (
-        f"By {protocol_name(protocol)} gain, the best of each compared: {local} less {globally} "
+        f"By {protocol.short} gain, the best of each compared: {local} less {globally} "
         f"is {number(gap, signed=True)} ({p_value(pair['p_holm'])} after Holm's correction for "
         "all pairs)."
     )
@@ -81,11 +80,10 @@ def _said(state: str, local: str, globally: str) -> str:
     )
 
 
-def _judged(report: Report, protocol: str, removal: str) -> list[Record]:
-    rows = matching(report.gains, protocol=protocol, removal=removal)
+def _judged(report: Report, removal: str) -> list[Record]:
     return [
         row
-        for row in rows
+        for row in ranking_gains(report, removal).values()
         if row["explainer"] != RANDOM
         and not is_missing(row["gain"])
         and not report.is_control(str(row["explainer"]))

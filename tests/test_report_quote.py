@@ -9,9 +9,9 @@ import pytest
 
 from report_content import EXPLAINERS, make_content
 from uproar.report.content import ReportContent
+from uproar.report.quote import quote
 from uproar.report.records import report_of
 from uproar.report.sections import pixels
-from uproar.report.sections.quote import quote
 
 
 def sentence(content: ReportContent) -> str:

@@ -15,7 +15,7 @@ from uproar.explain import EXPLAINERS
 from uproar.explain.parameters import text_of
 from uproar.plan.effort import Sizes
 from uproar.plan.job import Job
-from uproar.protocols import best_first
+from uproar.protocols import best_first, known
 from uproar.protocols.protocol import Protocol
 from uproar.report.content import Gallery, ReportContent
 from uproar.results.function import rank_agreement
@@ -41,7 +41,7 @@ def content_of(result: Result) -> ReportContent:
             **{part: data.values[part] for part in ("train", "validation", "test")},
         },
         model=_model(result),
-        protocols=protocol_table(result.plan.protocols),
+        protocols=protocol_table(known()),
         leaderboard=result.leaderboard(),
         gains=found.gains,
         curves=found.curves,
@@ -123,11 +123,11 @@ def _explainers(result: Result) -> pd.DataFrame:
         explained=facts["train"] + facts["test"],
         table=facts["kind"] == "table",
     )
-    plan, known = result.plan, {entry.name for entry in EXPLAINERS}
+    plan, registry = result.plan, {entry.name for entry in EXPLAINERS}
     columns = ("name", "kind", "signed", "summary", "paper", "needs", "estimand", "extra")
     rows = []
     for name in plan.names:
-        entry, registered = plan.entries[name.name], name.base in known
+        entry, registered = plan.entries[name.name], name.base in registry
         rows.append(
             {column: getattr(entry, column) for column in columns}
             | {

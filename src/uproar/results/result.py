@@ -261,8 +261,8 @@ class Result:
 
     def quote(self) -> str:
         """Return the finding in one to three sentences that can be quoted."""
+        from uproar.report.quote import quote
         from uproar.report.records import report_of
-        from uproar.report.sections.quote import quote
         from uproar.results.content import content_of
 
         return quote(report_of(content_of(self)))

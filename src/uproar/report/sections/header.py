@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from uproar.report.cast import shown_protocols
+from uproar.report.quote import quote
 from uproar.report.records import Report, matching, removals
 from uproar.report.score import score_of
 from uproar.report.section import Context
-from uproar.report.sections.quote import quote
 from uproar.report.verdicts import RANDOM, VERDICTS, Verdict, counted
 from uproar.report.wording import compact, count, is_missing
 

@@ -173,6 +173,17 @@ def test_a_spec_that_is_refused(spec: dict, expected: str, asked) -> None:
     assert str(error.value).startswith(expected)
 
 
+def test_what_is_wrong_is_said_before_data_are_looked_at(asked) -> None:
+    for options, expected in (
+        ({"kind": "picture"}, "spec: kind is 'picture'; input should be 'auto', 'image'"),
+        ({"source": Source(size=-1)}, "size must be at least 0, got -1"),
+        ({"repeats": 0}, "repeats must be at least 1, got 0"),
+    ):
+        with pytest.raises(UproarError) as error:
+            asked(object(), **options)
+        assert str(error.value).startswith(expected)
+
+
 def test_the_draft_says_of_options_what_they_say(tmp_path: Path, monkeypatch) -> None:
     from uproar.cli.draft import draft
 

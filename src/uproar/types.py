@@ -82,10 +82,10 @@ class Source:
 
     __pydantic_config__ = _STRICT
 
-    kind: Literal["auto", "image", "table", "text", "series"] = _option(
+    kind: Literal["auto", Kind] = _option(
         "auto", "image, table, text or series, where it cannot be seen."
     )
-    task: Literal["auto", "classification", "regression"] = _option(
+    task: Literal["auto", Task] = _option(
         "auto", "classification or regression, where it cannot be seen."
     )
     target: str = _option("", "Column of the labels.")

@@ -36,8 +36,8 @@ def evaluate(
     target: str | None = None,
     text: str | None = None,
     drop: Sequence[str] | None = None,
-    kind: Literal["auto"] | Kind | None = None,
-    task: Literal["auto"] | Task | None = None,
+    kind: Literal["auto", Kind] | None = None,
+    task: Literal["auto", Task] | None = None,
     patch: int | None = None,
     source: Source | None = None,
     features: Literal["step", "channel-step"] = "step",
@@ -141,35 +141,31 @@ def evaluate(
         "seed": seed,
         "device": device,
     }
-    values = {**_rest(spec), **_said(of_run)}
+    values = {**_rest(spec), **_said(of_run), "source": origin}
+    checked = Spec(**values)  # what is wrong is said before data are looked at
     data: Data | None = None
     if isinstance(train, Data):
         data = check(train)
     elif not isinstance(train, str | Path):
-        data = check(
-            from_parts(
-                *(train, test, validation),
-                name=name or "mine",
-                seed=values.get("seed", Spec.model_fields["seed"].default),
-                source=origin,
-                class_names=class_names,
-                feature_names=feature_names,
-                value_range=value_range,
-                features=features,
-                standardise_labels=not _predicts_own_units(model),
-            )
+        parts = from_parts(
+            *(train, test, validation),
+            name=name or "mine",
+            seed=checked.seed,
+            source=checked.source,
+            class_names=class_names,
+            feature_names=feature_names,
+            value_range=value_range,
+            features=features,
+            standardise_labels=not _predicts_own_units(model),
         )
+        data = check(parts)
+    called = str(train) if data is None else f"python:{name or data.name}"
     given = None if explainers is None else _explainers(explainers)
-    listed = _default_explainers(train, data, origin, model) if given is None else tuple(given)
-    callables = {key: value for key, value in (given or {}).items() if value is not None}
-    values |= _said({"source": origin, "explainers": listed, "callables": tuple(callables)})
-    values["model"] = model if isinstance(model, str) else f"python:{_called(model)}"
-    values["data"] = str(train) if data is None else f"python:{name or data.name}"
-    if data is not None:
-        values["known_answers"] = tuple(data.known_importance)
-        values.setdefault("removals", (removal_of(data.kind),))
-    asked = Spec.from_mapping(values)
+    by_kind = {} if data is None else {"removals": (removal_of(data.kind),)}
+    objects = _objects(model, train, data, given, origin)
+    asked = Spec.from_mapping({**by_kind, **values, **objects, "data": called})
     folder = Path(out or Path("runs") / (name or asked.folder_name))
+    callables = {key: value for key, value in (given or {}).items() if value is not None}
     thing = None if isinstance(model, str) else model
     return Benchmark(asked, folder, data, thing, callables, log, quiet).run()
 
@@ -198,6 +194,21 @@ def _rest(spec: Mapping[str, Any] | None) -> dict[str, Any]:
         if key in OF_THE_CALL:
             raise UproarError(f"spec: {key!r} follows from what evaluate is given beside the spec")
     return dict(spec or {})
+
+
+def _objects(
+    model: Model, train: Any, data: Data | None, given: Mapping[str, Any] | None, source: Source
+) -> dict[str, Any]:
+    """Return what a spec says of a model, explainers and data that were handed over."""
+    listed = _default_explainers(train, data, source, model) if given is None else tuple(given)
+    return _said(
+        {
+            "model": model if isinstance(model, str) else f"python:{_called(model)}",
+            "explainers": listed,
+            "callables": tuple(key for key, value in (given or {}).items() if value is not None),
+            "known_answers": None if data is None else tuple(data.known_importance),
+        }
+    )
 
 
 def _default_explainers(

@@ -65,7 +65,7 @@ def _table(name: str, encoding: str) -> tuple[list[str], dict[str, Any]]:
     from uproar.data.table.files import read_table
     from uproar.data.table.tables import candidates
 
-    frame = read_table(Path(name), encoding=encoding)
+    frame = read_table(Path(name), source=Source(encoding=encoding))
     facts = [f"{len(frame):,} rows, {frame.shape[1]} columns", *frame.attrs.get("notes", ())]
     facts += [_column(frame[column]) for column in frame.columns[:SHOWN_COLUMNS]]
     if frame.shape[1] > SHOWN_COLUMNS:

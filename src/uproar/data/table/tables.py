@@ -56,9 +56,9 @@ def from_path(path: Path, *, seed: int, source: Source) -> Data:
     names = (source.target, *source.drop)
 
     def read(file: str | Path) -> pd.DataFrame | None:
-        return read_table(Path(file), encoding=source.encoding, names=names) if file else None
+        return read_table(Path(file), source=source, names=names) if file else None
 
-    train = read_table(path, encoding=source.encoding, names=names)
+    train = read_table(path, source=source, names=names)
     others = read(source.test), read(source.validation)
     return from_frame(train, *others, name=stem(path.absolute()), seed=seed, source=source)
 

@@ -62,11 +62,11 @@ def from_path(
 def _read(file: Path, source: Source) -> pd.DataFrame:
     names = tuple(name for name in (source.text, source.target) if name)
     if not names or not all(name.isdecimal() for name in names):
-        return read_table(file, encoding=source.encoding, names=names)
+        return read_table(file, source=source, names=names)
     # By number: the first line is an example, whose label may well be such a number.
-    frame = read_table(file, encoding=source.encoding, header=False)
+    frame = read_table(file, source=source, header=False)
     if frame.iloc[0].astype(str).tolist() == frame.columns.tolist():
-        return read_table(file, encoding=source.encoding, header=True)
+        return read_table(file, source=source, header=True)
     return frame
 
 

@@ -218,6 +218,8 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
         ({"recipe": Recipe(epochs=0)}, "recipe.epochs must be at least 1, got 0"),
         ({"source": {"examples": -1}}, "examples must be at least 0, got -1"),
         ({"source": {"patch": 0}}, "patch must be at least 1, got 0"),
+        ({"repeats": "0"}, "repeats must be at least 1, got 0"),
+        ({"fractions": ["1.5", 0.5]}, "fractions must lie in [0, 1], got 1.5"),
         ({"source": {"pach": 4}}, "spec: unknown key of source 'pach': did you mean 'patch'"),
         ({"source": 4}, "spec: source must be a table of keys, got 4"),
     ],

@@ -49,23 +49,24 @@ def refusal(
         name, got = ".".join(map(str, place)), first["input"]
         return UproarError(f"{where}: {name} must be a table of keys, got {got!r}")
     # Flags say what stands under [source], and call it by its name alone.
-    named = place[1:] if place[0] == "source" else place
+    named = place[1:] if place[:1] == ["source"] else place
     bound = _bound(first)
     if bound:
         return UproarError(f"{'.'.join(p for p in named if isinstance(p, str))} must {bound}")
     wanted = first["msg"][0].lower() + first["msg"][1:]
-    return UproarError(f"{where}: {'.'.join(map(str, named))} is {first['input']!r}; {wanted}")
+    key = ".".join(map(str, named)) or "what was given"
+    return UproarError(f"{where}: {key} is {first['input']!r}; {wanted}")
 
 
 def _bound(found: ErrorDetails) -> str:
     """Return what a number must be, and what it was instead; nothing for other errors."""
-    context, got = found.get("ctx", {}), found["input"]
+    if found["type"] not in {"value_error", "greater_than", *BOUNDS}:
+        return ""
+    context, got = found["ctx"], float(found["input"])  # which may be text
     if found["type"] == "value_error":  # of a validator of our own
         return f"{context['error']}, got {got:g}"
     if found["type"] == "greater_than":  # than zero, in all that we have
-        return f"be positive, got {type(context['gt'])(got)}"
-    if found["type"] not in BOUNDS:
-        return ""
+        return f"be positive, got {got}"
     name, words = BOUNDS[found["type"]]
     return f"be {words} {context[name]:g}, got {type(context[name])(got)}"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import fields
 
 import numpy as np
 import pandas as pd
@@ -27,8 +28,12 @@ LABELS = np.arange(ROWS) % 2
 AMOUNTS = TABLE[:, 0] * 3 + 10
 
 
+OF_SOURCE = {field.name for field in fields(Source)}
+
+
 def data_of(train, test=None, validation=None, **options):
-    options = {"name": "mine", "seed": 0} | options
+    said = {key: options.pop(key) for key in OF_SOURCE & set(options)}
+    options = {"name": "mine", "seed": 0, "source": Source(**said)} | options
     return check(from_parts(train, test, validation, **options))
 
 
@@ -163,7 +168,7 @@ def test_the_task_can_be_said():
 def test_fewer_examples_can_be_asked_for():
     data = data_of((TABLE, LABELS), examples=20)
     assert [len(data.train), len(data.validation), len(data.test)] == [14, 2, 4]
-    both = data_of((TABLE, LABELS), (TABLE, LABELS), examples=16)
+    both = data_of((TABLE, LABELS), (TABLE, LABELS), examples=32)
     assert [len(both.train) + len(both.validation), len(both.test)] == [16, 16]
 
 
@@ -201,6 +206,15 @@ def test_texts_go_to_their_loader():
     assert (data.kind, data.class_names) == ("text", ("good", "bad"))
     assert len(data.train) + len(data.validation) + len(data.test) == ROWS
     assert data_of((pd.Series(texts), LABELS)).train.inputs.tolist() == data.train.inputs.tolist()
+
+
+def test_texts_may_be_a_column():
+    texts = ["a good film", "a bad film"] * 20
+    frame = pd.DataFrame({"review": texts, "stars": LABELS, "other": 0})
+    data = data_of(frame, text="review", target="stars")
+    assert data.digest() == data_of((texts, LABELS)).digest()
+    assert data.kind == "text"
+    assert data_of((texts, LABELS), length=2).feature_shape == (2,)
 
 
 def test_arguments_are_left_as_they_are():
@@ -264,6 +278,12 @@ REFUSED = [
         "train is a DataFrame, so test must be one; got tuple",
     ),
     ((FRAME.assign(y=0),), {}, "say which column has the labels"),
+    (((TABLE, LABELS),), {"size": 32}, "size=32 has no meaning for arrays"),
+    (((TABLE, LABELS),), {"encoding": "latin-1"}, "encoding='latin-1' has no meaning for arr"),
+    (((FRAME, LABELS),), {"patch": 2}, "patch=2 has no meaning for the columns of a DataFrame"),
+    (((["a b"] * ROWS, LABELS),), {"patch": 2}, "patch=2 has no meaning for texts in memory"),
+    ((FRAME,), {"text": "town", "target": "x"}, "unknown text 'town'"),
+    (((TABLE, np.arange(ROWS) // 39),), {}, "label: class '1' has 1 example, and a split needs 3"),
 ]
 
 
@@ -319,6 +339,7 @@ BAD_ARCHIVES = [
         "target='y' has no meaning",
     ),
     ({"inputs": TABLE, "labels": LABELS}, {"test": "a.npz"}, "test='a.npz' has no meaning"),
+    ({"inputs": TABLE, "labels": LABELS}, {"size": 9}, "size=9 has no meaning for arrays"),
     ({"inputs": TABLE, "labels": LABELS[:5]}, {}, "labels must match inputs in length"),
 ]
 

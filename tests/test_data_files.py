@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from uproar.data.table.files import ENDINGS, is_table, read_table, stem
-from uproar.types import UproarError
+from uproar.types import Source, UproarError
 
 PLAIN = "age,city\n36,Bonn\n41,Ulm\n"
 SAME = {"age": [36, 41], "city": ["Bonn", "Ulm"]}
@@ -200,11 +200,11 @@ def test_another_encoding(tmp_path):
         f"{path} is not utf-8: byte 0xe9 at position 12, line 3; pass --encoding latin-1 "
         '(encoding = "latin-1" under [source] in a spec)'
     )
-    assert read_table(path, encoding="latin-1")["name"].tolist() == ["Ada", "José"]
+    assert read_table(path, source=Source(encoding="latin-1"))["name"].tolist() == ["Ada", "José"]
     wide = written(tmp_path, "b.csv", "name\nJosé\n".encode("utf-16"))
     assert "pass --encoding utf-16" in refused(wide)
-    assert read_table(wide, encoding="utf-16")["name"].tolist() == ["José"]
-    assert refused(path, encoding="latin-eins") == (
+    assert read_table(wide, source=Source(encoding="utf-16"))["name"].tolist() == ["José"]
+    assert refused(path, source=Source(encoding="latin-eins")) == (
         "unknown encoding 'latin-eins'; try utf-8 or latin-1"
     )
 

@@ -86,10 +86,10 @@ def test_registered_data_choose_for_themselves(entry):
     own = dict(entry.parameters)
     chosen = defaults(entry.name, Source())
     assert chosen.model == own.get("model", MODEL_OF_KIND[entry.kind])
-    assert ",".join(chosen.rankings) == own.get("rankings", "")
+    assert ",".join(chosen.known_answers) == own.get("known_answers", "")
     if "optimiser" in own:
         assert chosen.recipe["optimiser"] == own["optimiser"]
-    assert not {"rankings", "model", "removal"} & set(chosen.recipe)
+    assert not {"known_answers", "model", "removal"} & set(chosen.recipe)
 
 
 def test_another_model_brings_its_recipe():

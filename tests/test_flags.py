@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ import pytest
 
 from uproar.cli.flags import FLAGS, spec_of, with_flags
 from uproar.plan.spec import Spec
-from uproar.types import Recipe, Source, UproarError
+from uproar.types import UproarError
 
 BARE = dict.fromkeys(FLAGS)
 
@@ -32,48 +31,6 @@ def test_without_flags_it_is_digits():
     assert spec() == Spec.from_mapping({})
 
 
-def test_every_flag_is_a_key_of_the_spec_or_has_a_reason_not_to_be():
-    known = {
-        *Spec.model_fields,
-        *(f.name for f in fields(Source)),
-        *(f.name for f in fields(Recipe)),
-    }
-    assert set(FLAGS) - known == {"config", "out", "quiet"}
-
-
-def test_every_key_of_source_is_a_flag():
-    assert {field.name for field in fields(Source)} <= set(FLAGS)
-
-
-@pytest.mark.parametrize(
-    ("flag", "given", "expected"),
-    [
-        ("kind", "table", "table"),
-        ("task", "regression", "regression"),
-        ("target", "y", "y"),
-        ("text", "a", "a"),
-        ("drop", "a, b", ("a", "b")),
-        ("test", "other.csv", "other.csv"),
-        ("validation", "other.csv", "other.csv"),
-        ("examples", 100, 100),
-        ("patch", 4, 4),
-        ("size", 32, 32),
-        ("length", 50, 50),
-        ("encoding", "latin-1", "latin-1"),
-    ],
-)
-def test_flags_of_the_data_go_to_the_source(flag, given, expected, table):
-    assert getattr(spec(data=table, **{flag: given}).source, flag) == expected
-
-
-@pytest.mark.parametrize(
-    ("flag", "value"), [("epochs", 3), ("batch_size", 8), ("learning_rate", 0.5)]
-)
-def test_flags_of_training_go_to_the_recipe(flag, value):
-    assert getattr(spec(**{flag: value}).recipe, flag) == value
-    assert spec(**{flag: value}).recipe != Recipe()
-
-
 def test_lists_are_separated_by_commas():
     found = spec(
         explainers="random, grad", protocols="roar", removals="mean,zero", fractions="0.3,1"
@@ -81,6 +38,7 @@ def test_lists_are_separated_by_commas():
     assert found.explainers == ("random", "grad")
     assert found.removals == ("mean", "zero")
     assert found.fractions == (0.3, 1.0)
+    assert spec(drop="a, b").source.drop == ("a", "b")
     with pytest.raises(UproarError, match="fractions must be numbers between 0 and 1, as in"):
         spec(fractions="0.3;0.5")
 

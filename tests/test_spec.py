@@ -48,7 +48,7 @@ def test_every_data_set_has_defaults_that_pass(entry) -> None:
     assert spec.recipe.optimiser == ("least-squares" if toy else "adam")
     assert ("sobel" in spec.explainers) == (entry.kind == "image")
     assert ("occlusion" in spec.explainers) == (entry.kind != "image")
-    known = dict(entry.parameters).get("rankings", "")
+    known = dict(entry.parameters).get("known_answers", "")
     assert spec.explainers[-known.count(",") - 1 :] == tuple(known.split(",")) or not known
     assert spec.extra_bases == tuple(name for name in known.split(",") if name)
     assert spec.removals == (("mask-token",) if entry.kind == "text" else ("mean",))
@@ -210,10 +210,47 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
         ({"recipe": {"epochs": 0}}, "recipe.epochs must be at least 1, got 0"),
         ({"recipe": {"batch_size": 0}}, "recipe.batch_size must be at least 1, got 0"),
         ({"recipe": {"learning_rate": 0}}, "recipe.learning_rate must be positive, got 0.0"),
+        (
+            {"recipe": {"learning_rate": math.nan}},
+            "spec: recipe.learning_rate is nan; input should",
+        ),
+        ({"recipe": {"label_smoothing": 2}}, "recipe.label_smoothing must be at most 1, got 2.0"),
+        ({"recipe": Recipe(epochs=0)}, "recipe.epochs must be at least 1, got 0"),
+        ({"source": {"examples": -1}}, "examples must be at least 0, got -1"),
+        ({"source": {"patch": 0}}, "patch must be at least 1, got 0"),
+        ({"repeats": "0"}, "repeats must be at least 1, got 0"),
+        ({"fractions": ["1.5", 0.5]}, "fractions must lie in [0, 1], got 1.5"),
+        ({"source": {"pach": 4}}, "spec: unknown key of source 'pach': did you mean 'patch'"),
+        ({"source": 4}, "spec: source must be a table of keys, got 4"),
     ],
 )
 def test_values_that_mean_nothing_are_refused(values: dict, text: str) -> None:
     assert refused(**values).startswith(text)
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ({"repeats": 0}, "repeats must be at least 1, got 0"),
+        ({"recipe": Recipe(epochs=0)}, "recipe.epochs must be at least 1, got 0"),
+        ({"recipe": {"epoch": 1}}, "spec: unknown key of recipe 'epoch': did you mean 'epochs'"),
+        ({"source": {"kind": "picture"}}, "spec: kind is 'picture'; input should be 'auto', 'im"),
+        ({"repeat": 3}, "spec: unknown key 'repeat': did you mean 'repeats'"),
+    ],
+)
+def test_a_spec_made_in_python_is_refused_in_the_same_words(values: dict, text: str) -> None:
+    with pytest.raises(UproarError) as error:
+        Spec(**values)
+    assert str(error.value).startswith(text)
+    assert "\n" not in str(error.value)
+
+
+def test_specs_that_call_known_answers_rankings_are_read(tmp_path: Path) -> None:
+    spec = Spec.from_mapping({"data": "hooker-toy"}).checked()
+    written, path = spec.to_toml(), tmp_path / "spec.toml"
+    assert "\nknown_answers = [" in written
+    path.write_text(written.replace("\nknown_answers = [", "\nrankings = ["), encoding="utf-8")
+    assert Spec.from_toml(path) == spec
 
 
 def test_no_choice_of_the_spec_is_forgotten_in_the_file() -> None:

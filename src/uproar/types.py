@@ -6,9 +6,11 @@ Shares of features are called ``fraction`` and lie in [0, 1].
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
 
+_T = TypeVar("_T")
 Kind = Literal["image", "table", "text", "series"]
 Task = Literal["classification", "regression"]
 Direction = Literal["lower", "higher"]  # of a score, which is better
@@ -22,6 +24,29 @@ class Skipped(UproarError):  # noqa: N818 - a skip is an outcome, not an error
     """A combination that cannot run, with its reason (guided backpropagation without ReLU)."""
 
 
+def _option(
+    default: _T,
+    description: str,
+    *,
+    at_least: float | None = None,
+    above: float | None = None,
+    at_most: float | None = None,
+) -> _T:
+    """Return a field of an option: its description, for flags and drafts, and its bounds.
+
+    Both stand in the metadata under the names that pydantic reads, so that specs heed the bounds
+    and this module imports none of it.
+    """
+    bounds = {"ge": at_least, "gt": above, "le": at_most}
+    said = {key: bound for key, bound in bounds.items() if bound is not None}
+    finite = {"allow_inf_nan": False} if isinstance(default, float) else {}
+    return field(default=default, metadata={"description": description, **said, **finite})
+
+
+# Of tables in a spec: unknown keys are refused, and what was made in Python is checked as well.
+_STRICT: Mapping[str, Any] = {"extra": "forbid", "revalidate_instances": "always"}
+
+
 @dataclass(frozen=True)
 class Recipe:
     """How a model is trained, base model and retrainings alike.
@@ -32,13 +57,21 @@ class Recipe:
     have in common.
     """
 
-    optimiser: Literal["adam", "sgd", "least-squares"] = "adam"
-    learning_rate: float = 5e-3
-    schedule: Literal["cosine", "constant", "steps"] = "cosine"
-    epochs: int = 15
-    batch_size: int = 64
-    weight_decay: float = 0.0
-    label_smoothing: float = 0.0
+    __pydantic_config__ = _STRICT
+
+    optimiser: Literal["adam", "sgd", "least-squares"] = _option(
+        "adam", "adam, sgd, or least-squares of linear models."
+    )
+    learning_rate: float = _option(5e-3, "Of the optimiser.", above=0)
+    schedule: Literal["cosine", "constant", "steps"] = _option(
+        "cosine", "Of the learning rate: cosine, constant or steps."
+    )
+    epochs: int = _option(15, "Passes over the training data.", at_least=1)
+    batch_size: int = _option(64, "Examples of a batch.", at_least=1)
+    weight_decay: float = _option(0.0, "Of the optimiser.", at_least=0)
+    label_smoothing: float = _option(
+        0.0, "Share of the label that all classes have in common.", at_least=0, at_most=1
+    )
 
 
 @dataclass(frozen=True)
@@ -48,15 +81,21 @@ class Source:
     Empty and zero values mean: find out from the data.
     """
 
-    kind: Literal["auto", "image", "table", "text", "series"] = "auto"
-    task: Literal["auto", "classification", "regression"] = "auto"
-    target: str = ""  # column of the labels
-    text: str = ""  # column of the text
-    drop: tuple[str, ...] = ()  # columns that are no features
-    test: str = ""  # file or folder of the test examples; split off by seed when empty
-    validation: str = ""
-    examples: int = 0  # use at most as many, drawn by seed, for trials on large data
-    patch: int = 1  # images: the side of the squares that are one feature
-    size: int = 0  # images: the side that all are scaled to
-    length: int = 0  # text: the most tokens of one example
-    encoding: str = "utf-8"  # of CSV and TSV files
+    __pydantic_config__ = _STRICT
+
+    kind: Literal["auto", Kind] = _option(
+        "auto", "image, table, text or series, where it cannot be seen."
+    )
+    task: Literal["auto", Task] = _option(
+        "auto", "classification or regression, where it cannot be seen."
+    )
+    target: str = _option("", "Column of the labels.")
+    text: str = _option("", "Column of the text, which makes it text.")
+    drop: tuple[str, ...] = _option((), "Columns that are no features, comma-separated.")
+    test: str = _option("", "File or folder of the test examples; else split off.")
+    validation: str = _option("", "File or folder of the validation examples.")
+    examples: int = _option(0, "Use at most as many examples, drawn by seed.", at_least=0)
+    patch: int = _option(1, "Images: side of the squares that are one feature.", at_least=1)
+    size: int = _option(0, "Images: side that all are scaled to.", at_least=0)
+    length: int = _option(0, "Text: most tokens of an example.", at_least=0)
+    encoding: str = _option("utf-8", "Of CSV and TSV files, as in latin-1.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,15 +12,19 @@ from uproar.data import kind_of
 from uproar.data.checks import check
 from uproar.dataset import Data
 from uproar.plan.defaults import MODEL_OF_KIND, defaults, explainers_of, removal_of
-from uproar.plan.spec import DEFAULT_FRACTIONS, DEFAULT_PROTOCOLS, Spec
-from uproar.registry import unknown
+from uproar.plan.spec import Spec
 from uproar.results.result import Result
-from uproar.types import Recipe, Source, UproarError
+from uproar.types import Kind, Recipe, Source, Task, UproarError
 
 if TYPE_CHECKING:
     from torch import nn
 
     Model = str | nn.Module | Callable[..., Any] | Any
+
+OF_THE_CALL = {
+    *("data", "source", "model", "explainers", "callables"),
+    *("known_answers", "data_digest", "model_digest"),
+}
 
 
 def evaluate(
@@ -28,23 +33,25 @@ def evaluate(
     test: Any = None,
     *,
     validation: Any = None,
-    target: str = "",
-    text: str = "",
-    drop: Sequence[str] = (),
-    kind: Literal["auto", "image", "table", "text", "series"] = "auto",
-    task: Literal["auto", "classification", "regression"] = "auto",
-    patch: int = 1,
+    target: str | None = None,
+    text: str | None = None,
+    drop: Sequence[str] | None = None,
+    kind: Literal["auto", Kind] | None = None,
+    task: Literal["auto", Task] | None = None,
+    patch: int | None = None,
+    source: Source | None = None,
     features: Literal["step", "channel-step"] = "step",
     explainers: Sequence[str] | Mapping[str, Any] | None = None,
-    protocols: Sequence[str] = DEFAULT_PROTOCOLS,
-    removals: Sequence[str] = (),
-    fractions: Sequence[float] = DEFAULT_FRACTIONS,
-    repeats: int = 5,
-    base_models: int = 1,
+    protocols: Sequence[str] | None = None,
+    removals: Sequence[str] | None = None,
+    fractions: Sequence[float] | None = None,
+    repeats: int | None = None,
+    base_models: int | None = None,
     recipe: Recipe | None = None,
     retrain_once_epochs: int | None = None,
-    seed: int = 0,
-    device: str = "auto",
+    seed: int | None = None,
+    device: str | None = None,
+    spec: Mapping[str, Any] | None = None,
     class_names: Sequence[str] = (),
     feature_names: Sequence[str] = (),
     value_range: tuple[float, float] | None = None,
@@ -54,6 +61,8 @@ def evaluate(
     quiet: bool = False,
 ) -> Result:
     """Find out which explainers of a model beat a random ranking, and return the result.
+
+    What is None is as in :class:`uproar.Source` and :class:`uproar.Spec`.
 
     :param model: a function without parameters that makes a new, untrained ``torch.nn.Module``
         (it is called again for every retraining; with a parameter ``data`` it is given the data);
@@ -67,13 +76,15 @@ def evaluate(
         columns) are tables, (examples, channels, time) series, (examples, channels, height,
         width) images, and lists of strings are text.
     :param test: as ``train``; explained, degraded and scored, never learned from. Split off from
-        train when not given.
+        train when not given. A path, where train is one.
     :param validation: where the base model is checked; taken from train by default, in proportion.
     :param target: column of the labels. :param text: column of the text, which makes it text.
     :param drop: columns that are no features.
     :param kind: of the data, where the shape does not say it.
     :param task: whether labels are classes or values, where they do not say it.
     :param patch: of images, the side of the squares of pixels that are one feature.
+    :param source: what else there is to say of the data, as by the flags of the command line:
+        ``size``, ``length``, ``encoding``, ``examples``.
     :param features: of series, whether a step of all channels or of one is a feature.
     :param explainers: names (see ``uproar list explainers``), or a mapping from names to what
         :func:`uproar.explain.packages.given.explainer_of` takes, such as callables
@@ -86,6 +97,8 @@ def evaluate(
     :param retrain_once_epochs: passes over the training data of the models of retrain-once; by
         default 20/3 of those of the recipe, 100 at most.
     :param seed: changes every draw. :param device: ``auto``, ``cpu`` or ``cuda``.
+    :param spec: what else there is to say of the run, by key: ``mask_only_repeats``,
+        ``bootstrap_draws``, ``training`` and all others of :class:`uproar.Spec`.
     :param class_names: one per class; numbers by default. :param feature_names: of table columns.
     :param value_range: smallest and largest value of images; that of train by default.
     :param name: what tables call the data. :param out: folder of the run, ``runs/NAME`` by default.
@@ -112,52 +125,90 @@ def evaluate(
     >>> verdicts["largest-weight"]
     'better'
     """
-    source = Source(kind, task, target, text, tuple(drop), patch=patch)
-    data: Data | None = None
-    if isinstance(train, str | Path):
-        _refuse_parts(test, validation)
-    elif isinstance(train, Data):
-        data = check(train)
-    else:
-        data = _data(
-            *(train, test, validation),
-            source=source,
-            name=name or "mine",
-            seed=seed,
-            features=features,
-            class_names=class_names,
-            feature_names=feature_names,
-            value_range=value_range,
-            own_units=_answers_in_own_units(model),
-        )
-    given = None if explainers is None else _explainers(explainers)
-    listed = _default_explainers(train, data, source, model) if given is None else tuple(given)
-    callables = {key: value for key, value in (given or {}).items() if value is not None}
-    values: dict[str, Any] = {
-        "data": str(train) if data is None else f"python:{name or data.name}",
-        "source": source,
-        "model": model if isinstance(model, str) else f"python:{_called(model)}",
-        "callables": tuple(callables),
-        "protocols": tuple(protocols),
-        "fractions": tuple(fractions),
+    from uproar.data.python.arrays import from_parts
+
+    columns = {"target": target, "text": text, "drop": None if drop is None else tuple(drop)}
+    of_data = {**columns, "kind": kind, "task": task, "patch": patch}
+    origin = replace(source or Source(), **_said(of_data), **_paths(train, test, validation))
+    of_run = {
+        "protocols": protocols,
+        "removals": removals,
+        "fractions": fractions,
         "repeats": repeats,
         "base_models": base_models,
+        "recipe": recipe,
+        "retrain_once_epochs": retrain_once_epochs,
         "seed": seed,
         "device": device,
     }
-    chosen = {
-        "removals": tuple(removals) or None,
-        "explainers": listed,
-        "recipe": recipe,
-        "retrain_once_epochs": retrain_once_epochs,
-    }
-    if data is not None:
-        values |= {"rankings": tuple(data.known_importance), "removals": (removal_of(data.kind),)}
-    values |= {key: value for key, value in chosen.items() if value is not None}
-    spec = Spec.from_mapping(values)
-    folder = Path(out or Path("runs") / (name or spec.folder_name))
+    values = {**_rest(spec), **_said(of_run), "source": origin}
+    checked = Spec(**values)  # what is wrong is said before data are looked at
+    data: Data | None = None
+    if isinstance(train, Data):
+        data = check(train)
+    elif not isinstance(train, str | Path):
+        parts = from_parts(
+            *(train, test, validation),
+            name=name or "mine",
+            seed=checked.seed,
+            source=checked.source,
+            class_names=class_names,
+            feature_names=feature_names,
+            value_range=value_range,
+            features=features,
+            standardise_labels=not _predicts_own_units(model),
+        )
+        data = check(parts)
+    called = str(train) if data is None else f"python:{name or data.name}"
+    given = None if explainers is None else _explainers(explainers)
+    by_kind = {} if data is None else {"removals": (removal_of(data.kind),)}
+    objects = _objects(model, train, data, given, origin)
+    asked = Spec.from_mapping({**by_kind, **values, **objects, "data": called})
+    folder = Path(out or Path("runs") / (name or asked.folder_name))
+    callables = {key: value for key, value in (given or {}).items() if value is not None}
     thing = None if isinstance(model, str) else model
-    return Benchmark(spec, folder, data, thing, callables, log, quiet).run()
+    return Benchmark(asked, folder, data, thing, callables, log, quiet).run()
+
+
+def _said(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what was said; the rest is as it is by default."""
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def _paths(train: Any, test: Any, validation: Any) -> dict[str, Any]:
+    """Return the parts that are files, beside data by name or path."""
+    if not isinstance(train, str | Path):
+        return {}
+    parts = _said({"test": test, "validation": validation})
+    if not all(isinstance(part, str | Path) for part in parts.values()):
+        raise UproarError(
+            "data by name or path bring their own test examples, or have them split off; give "
+            "train and test as arrays or tables to choose them"
+        )
+    return {key: str(part) for key, part in parts.items()}
+
+
+def _rest(spec: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return further keys of the spec, none of which the call decides on."""
+    for key in spec or {}:
+        if key in OF_THE_CALL:
+            raise UproarError(f"spec: {key!r} follows from what evaluate is given beside the spec")
+    return dict(spec or {})
+
+
+def _objects(
+    model: Model, train: Any, data: Data | None, given: Mapping[str, Any] | None, source: Source
+) -> dict[str, Any]:
+    """Return what a spec says of a model, explainers and data that were handed over."""
+    listed = _default_explainers(train, data, source, model) if given is None else tuple(given)
+    return _said(
+        {
+            "model": model if isinstance(model, str) else f"python:{_called(model)}",
+            "explainers": listed,
+            "callables": tuple(key for key, value in (given or {}).items() if value is not None),
+            "known_answers": None if data is None else tuple(data.known_importance),
+        }
+    )
 
 
 def _default_explainers(
@@ -169,15 +220,15 @@ def _default_explainers(
     if data is None and isinstance(model, str):
         return None
     if data is None:
-        kind, rankings = kind_of(str(train), source), defaults(str(train), source).rankings
+        kind, known = kind_of(str(train), source), defaults(str(train), source).known_answers
     else:
-        kind, rankings = data.kind, tuple(data.known_importance)
+        kind, known = data.kind, tuple(data.known_importance)
     if isinstance(model, str):
         name, gradients = model, True
     else:
         name = estimator_name(model)
         gradients = not name and (hasattr(model, "parameters") or not is_trained(model))
-    return (*explainers_of(kind, name or MODEL_OF_KIND[kind], gradients=gradients), *rankings)
+    return (*explainers_of(kind, name or MODEL_OF_KIND[kind], gradients=gradients), *known)
 
 
 def _called(model: Model) -> str:
@@ -191,65 +242,8 @@ def _explainers(explainers: Sequence[str] | Mapping[str, Any]) -> dict[str, Any]
     return {k: None if thing is None else explainer_of(thing, k) for k, thing in given.items()}
 
 
-def _refuse_parts(test: Any, validation: Any) -> None:
-    if test is not None or validation is not None:
-        raise UproarError(
-            "data by name or path bring their own test examples, or have them split off; give "
-            "train and test as arrays or tables to choose them"
-        )
-
-
-def _answers_in_own_units(model: Model) -> bool:
+def _predicts_own_units(model: Model) -> bool:
     """Say whether the model was trained before, on labels in the units that they have."""
     from uproar.models.choice import is_trained
 
     return not isinstance(model, str) and is_trained(model)
-
-
-def _texts(part: Any, source: Source) -> Any:
-    """Return the texts and labels in a table; what is no table stays as it is."""
-    columns = list(getattr(part, "columns", ()))
-    if not columns:
-        return part
-    for name, what in ((source.text, "text"), (source.target, "target")):
-        if name not in columns:
-            raise UproarError(unknown(name, map(str, columns), what))
-    return part[source.text].tolist(), part[source.target]
-
-
-def _data(
-    train: Any,
-    test: Any,
-    validation: Any,
-    *,
-    source: Source,
-    name: str,
-    seed: int,
-    features: Literal["step", "channel-step"],
-    class_names: Sequence[str],
-    feature_names: Sequence[str],
-    value_range: tuple[float, float] | None,
-    own_units: bool,
-) -> Data:
-    from uproar.data.python.arrays import from_parts
-
-    parts = [train, test, validation]
-    if source.text:
-        parts = [_texts(part, source) for part in parts]
-    return check(
-        from_parts(
-            *parts,
-            name=name,
-            seed=seed,
-            kind=source.kind,
-            task=source.task,
-            target=source.target,
-            drop=source.drop,
-            features=features,
-            class_names=tuple(class_names),
-            feature_names=tuple(feature_names),
-            value_range=value_range,
-            patch=source.patch,
-            standardise_labels=not own_units,
-        )
-    )

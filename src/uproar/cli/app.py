@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from uproar.cli.flags import spec_of, with_flags
+from uproar.cli.flags import DESCRIPTIONS, spec_of, with_flags
 from uproar.registry import unknown
-from uproar.types import UproarError
+from uproar.types import Source, UproarError
 
 if TYPE_CHECKING:
     from uproar.bench.benchmark import Benchmark
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     name="uproar",
     help="Which explanation of your model can you trust, and how sure can you be of it?",
-    epilog="Start with `uproar run digits`; it takes about a minute and a half.",
+    epilog="Start with `uproar run digits`; it takes about a minute.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="markdown",  # paragraphs flow, and [brackets] are text
@@ -112,7 +112,7 @@ def plan(flags: dict[str, Any]) -> None:
 def init(
     data: Annotated[str, typer.Argument(help="Data of your own, as `uproar run` takes them.")],
     out: Annotated[Path, typer.Option(help="The file to write.")] = Path("spec.toml"),
-    encoding: Annotated[str, typer.Option(help="Of CSV and TSV files.")] = "utf-8",
+    encoding: Annotated[str, typer.Option(help=DESCRIPTIONS["encoding"])] = Source.encoding,
 ) -> None:
     """Look at data of your own, and write a commented spec to start from.
 

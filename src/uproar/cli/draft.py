@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections import Counter
 from collections.abc import Iterable
@@ -12,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 import tomlkit
 
 from uproar.bench.checks import fitting_removals
+from uproar.cli.flags import DESCRIPTIONS
 from uproar.data import DATA, kind_of
 from uproar.models import MODELS
 from uproar.plan.defaults import MODEL_OF_KIND, defaults
-from uproar.plan.spec import DEFAULT_PROTOCOLS
+from uproar.plan.spec import Spec
 from uproar.types import Kind, Recipe, Source
 
 if TYPE_CHECKING:
@@ -24,9 +26,15 @@ if TYPE_CHECKING:
 WORDS = 3  # mean number of words from which a column is text
 SHOWN_COLUMNS = 60
 ESTIMATOR = "sklearn:HistGradientBoostingClassifier"
+HINTED = ("fractions", "repeats", "target", "text", "drop", "patch")
+ADVICE = {
+    "repeats": "; `uproar plan` says what they cost",
+    "target": ": please check",
+    "drop": ": identifiers, and what gives the label away",
+}
 
 
-def draft(name: str, *, encoding: str = "utf-8") -> str:
+def draft(name: str, *, encoding: str = Source.encoding) -> str:
     """Return a commented spec for the data, as TOML: kind, candidates for the target, sizes.
 
     :param name: as `uproar run` takes it.
@@ -57,7 +65,7 @@ def _table(name: str, encoding: str) -> tuple[list[str], dict[str, Any]]:
     from uproar.data.table.files import read_table
     from uproar.data.table.tables import candidates
 
-    frame = read_table(Path(name), encoding=encoding)
+    frame = read_table(Path(name), source=Source(encoding=encoding))
     facts = [f"{len(frame):,} rows, {frame.shape[1]} columns", *frame.attrs.get("notes", ())]
     facts += [_column(frame[column]) for column in frame.columns[:SHOWN_COLUMNS]]
     if frame.shape[1] > SHOWN_COLUMNS:
@@ -68,7 +76,7 @@ def _table(name: str, encoding: str) -> tuple[list[str], dict[str, Any]]:
     source["target"] = targets[0] if targets else ""
     if len(targets) > 1:
         facts.append(f"other candidates for the target: {', '.join(targets[1:6])}")
-    if encoding != "utf-8":
+    if encoding != Source.encoding:
         source["encoding"] = encoding
     if not source.get("text"):
         source["drop"] = [
@@ -150,16 +158,14 @@ def _written(name: str, kind: Kind, facts: list[str], source: dict[str, Any]) ->
         "",
         f"data = {_quoted(name)}",
         f"model = {_quoted(chosen.model)}  # or {_listed(other, 9)}",
-        *_wrapped("explainers", [*chosen.explainers, *chosen.rankings]),
-        f"protocols = {_quoted(list(DEFAULT_PROTOCOLS))}",
+        *_wrapped("explainers", [*chosen.explainers, *chosen.known_answers]),
+        _line("protocols", list(Spec.model_fields["protocols"].default)),
         f"removals = {_quoted(list(chosen.removals))}  # of {removals}",
-        "fractions = [0.1, 0.3, 0.5, 0.7, 0.9]  # shares of the features",
-        "repeats = 5  # retrainings of every arm; `uproar plan` says what they cost",
-        "seed = 0",
+        *(_line(key, Spec.model_fields[key].default) for key in ("fractions", "repeats", "seed")),
     ]
     if source:
         lines += ["", "[source]", f"kind = {_quoted(kind)}"]
-        lines += [f"{key} = {_quoted(value)}{_hint(key)}" for key, value in source.items()]
+        lines += [_line(key, value) for key, value in source.items()]
     if chosen.model in MODEL_OF_KIND.values():
         recipe = asdict(Recipe(**chosen.recipe))
         shown = ("epochs", "learning_rate", "batch_size")
@@ -184,11 +190,9 @@ def _quoted(value: Any) -> str:
     return str(tomlkit.item(value).as_string())
 
 
-def _hint(key: str) -> str:
-    hints = {
-        "target": "  # column of the labels: please check",
-        "text": "  # column of the text",
-        "drop": "  # columns that are no features: identifiers, and what gives the label away",
-        "patch": "  # side of the squares of pixels that are one feature",
-    }
-    return hints.get(key, "")
+def _line(key: str, value: Any) -> str:
+    """Return an option with what it says of itself, up to the first stop, and our advice."""
+    if key not in HINTED:
+        return f"{key} = {_quoted(value)}"
+    what = re.split("[,.]", DESCRIPTIONS[key])[0]
+    return f"{key} = {_quoted(value)}  # {what[0].lower()}{what[1:]}{ADVICE.get(key, '')}"

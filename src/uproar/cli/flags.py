@@ -4,75 +4,63 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any, get_type_hints
 
 import typer
 
+from uproar.plan.spec import Spec
 from uproar.types import Recipe, Source, UproarError
 
-if TYPE_CHECKING:
-    from uproar.plan.spec import Spec
+# What a run finds out by itself, and what only Python or a spec file can say.
+NO_FLAGS = {
+    *("data_digest", "model_digest", "callables", "known_answers"),
+    *("source", "recipe", "model_parameters"),
+}
+OF_TRAINING = ("training", "retrain_once_epochs")
+DATA, TRAINING = "Data of your own", "Training"
+OF_SPEC = Spec.model_fields
+DESCRIPTIONS: dict[str, str] = {
+    **{name: str(field.description) for name, field in OF_SPEC.items()},
+    **{one.name: one.metadata["description"] for one in (*fields(Source), *fields(Recipe))},
+}
+TYPES: dict[str, Any] = {
+    **{name: field.annotation for name, field in OF_SPEC.items()},
+    **get_type_hints(Source),
+    **get_type_hints(Recipe),
+}
 
-DATA = "Data of your own"
-TRAINING = "Training"
 
-DataName = Annotated[
-    str | None,
-    typer.Argument(
-        help="Name (see `uproar list data`), or path of a CSV, TSV, Parquet or npz file, of a "
-        "folder or zip of images in class folders; or openml:ID; or a spec.toml.  "
-        "[default: digits]",
-        show_default=False,
-    ),
-]
+def _options(names: Iterable[str], panel: str | None = None) -> dict[str, Any]:
+    """Return a flag for each option; what is no number is text, and the spec says if it fits."""
+    return {
+        name: Annotated[
+            (TYPES[name] if TYPES[name] in {int, float} else str) | None,
+            typer.Option(help=DESCRIPTIONS[name], rich_help_panel=panel),
+        ]
+        for name in names
+    }
 
 
-def _option(kind: Any, text: str, *, panel: str | None = None, name: str = "") -> Any:
-    names = (name,) if name else ()
-    return Annotated[kind | None, typer.Option(*names, help=text, rich_help_panel=panel)]
-
+_MEASURED = [name for name in OF_SPEC if name not in {"data", *NO_FLAGS, *OF_TRAINING}]
 
 FLAGS: dict[str, Any] = {
-    "data": DataName,
+    "data": Annotated[
+        str | None,
+        typer.Argument(
+            help=f"{DESCRIPTIONS['data']}  [default: {OF_SPEC['data'].default}]",
+            show_default=False,
+        ),
+    ],
     "config": Annotated[
         Path | None,
         typer.Option("--config", "-c", help="TOML file with a spec; flags override what it says."),
     ],
-    "model": _option(
-        str,
-        "Name (see `uproar list models`), sklearn:NAME, xgboost:NAME, lightgbm:NAME, "
-        "transformers:NAME, or package.module:factory of your own, which is imported and called.",
-    ),
-    "explainers": _option(
-        str, "Comma-separated, as in random,grad,sg-ig:samples=30. See `uproar list`."
-    ),
-    "protocols": _option(str, "Comma-separated, as in roar,mask-only."),
-    "removals": _option(str, "Comma-separated, as in mean,noise."),
-    "fractions": _option(str, "Shares of the features, as in 0.3,0.7 (never percent)."),
-    "repeats": _option(int, "Retrainings of every arm."),
-    "base_models": _option(int, "Trained models that are explained."),
-    "seed": _option(int, "Another seed, other draws everywhere."),
-    "device": _option(str, "auto, cpu, cuda, cuda:1, …"),
-    "target": _option(str, "Column of the labels.", panel=DATA),
-    "text": _option(str, "Column of the text, which makes it text.", panel=DATA),
-    "drop": _option(str, "Columns that are no features, comma-separated.", panel=DATA),
-    "kind": _option(str, "image, table, text or series, where it cannot be seen.", panel=DATA),
-    "task": _option(str, "classification or regression, where it cannot be seen.", panel=DATA),
-    "test": _option(str, "File or folder of the test examples; else split off.", panel=DATA),
-    "validation": _option(str, "File or folder of the validation examples.", panel=DATA),
-    "examples": _option(int, "Use at most as many examples, drawn by seed.", panel=DATA),
-    "patch": _option(int, "Images: side of the squares that are one feature.", panel=DATA),
-    "size": _option(int, "Images: side that all are scaled to.", panel=DATA),
-    "length": _option(int, "Text: most tokens of an example.", panel=DATA),
-    "encoding": _option(str, "Of CSV and TSV files, as in latin-1.", panel=DATA),
-    "epochs": _option(int, "Passes over the training data.", panel=TRAINING),
-    "batch_size": _option(int, "Examples of a batch.", panel=TRAINING),
-    "learning_rate": _option(float, "Of the optimiser.", panel=TRAINING),
-    "retrain_once_epochs": _option(
-        int, "Passes of the models of retrain-once, which need more.", panel=TRAINING
-    ),
+    **_options(_MEASURED),
+    **_options((one.name for one in fields(Source)), DATA),
+    **_options((*(one.name for one in fields(Recipe)), *OF_TRAINING), TRAINING),
     "out": Annotated[Path | None, typer.Option(help="Folder of the run.  [default: runs/DATA]")],
     "quiet": Annotated[bool, typer.Option("--quiet", "-q", help="Nothing but errors.")],
 }
@@ -102,8 +90,6 @@ def spec_of(flags: dict[str, Any]) -> Spec:
 
     :raises UproarError: when the file or a value is wrong.
     """
-    from uproar.plan.spec import Spec
-
     given = {key: value for key, value in flags.items() if value is not None}
     config = _config(given)
     for key in ("out", "quiet"):
@@ -111,8 +97,7 @@ def spec_of(flags: dict[str, Any]) -> Spec:
     if "fractions" in given:
         given["fractions"] = _numbers(given["fractions"])
     for table, kind in (("source", Source), ("recipe", Recipe)):
-        fields = kind.__dataclass_fields__
-        inner = {key: given.pop(key) for key in list(given) if key in fields}
+        inner = {one.name: given.pop(one.name) for one in fields(kind) if one.name in given}
         if inner:
             given[table] = inner
     return Spec.from_mapping(given) if config is None else Spec.from_toml(config, given)

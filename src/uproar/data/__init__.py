@@ -35,7 +35,11 @@ DATA = (
         path="uproar.data.known.synthetic:hooker_toy",
         paper="Hooker et al. 2019, arXiv 1806.10758, section 3",
         kind="table",
-        parameters=(("model", "linear"), ("optimiser", "least-squares"), ("rankings", RANKINGS)),
+        parameters=(
+            ("model", "linear"),
+            ("optimiser", "least-squares"),
+            ("known_answers", RANKINGS),
+        ),
     ),
     Entry(
         name="hooker-toy-independent",
@@ -43,7 +47,11 @@ DATA = (
         path="uproar.data.known.synthetic:hooker_toy_independent",
         paper="Hooker et al. 2019, arXiv 1806.10758, section 3",
         kind="table",
-        parameters=(("model", "linear"), ("optimiser", "least-squares"), ("rankings", RANKINGS)),
+        parameters=(
+            ("model", "linear"),
+            ("optimiser", "least-squares"),
+            ("known_answers", RANKINGS),
+        ),
     ),
     Entry(
         name="planted-table",
@@ -51,7 +59,7 @@ DATA = (
         path="uproar.data.known.planted:planted_table",
         paper="after Chen et al. 2018, arXiv 1802.07814, section 4.1",
         kind="table",
-        parameters=(("model", "mlp"), ("rankings", PLANTED)),
+        parameters=(("model", "mlp"), ("known_answers", PLANTED)),
     ),
     Entry(
         name="planted-regression",
@@ -59,7 +67,7 @@ DATA = (
         path="uproar.data.known.planted:planted_regression",
         paper="after Chen et al. 2018, arXiv 1802.07814, section 4.1",
         kind="table",
-        parameters=(("model", "mlp"), ("rankings", PLANTED)),
+        parameters=(("model", "mlp"), ("known_answers", PLANTED)),
     ),
     Entry(
         name="planted-window",
@@ -67,7 +75,7 @@ DATA = (
         path="uproar.data.known.planted:planted_window",
         paper="after Ismail et al. 2020, arXiv 2010.13924",
         kind="series",
-        parameters=(("rankings", PLANTED),),
+        parameters=(("known_answers", PLANTED),),
     ),
     Entry(
         name="planted-patch",
@@ -75,7 +83,7 @@ DATA = (
         path="uproar.data.known.planted:planted_patch",
         paper="after Shah, Jain and Netrapalli 2021, arXiv 2102.12781, section 5",
         kind="image",
-        parameters=(("model", "cnn"), ("rankings", PLANTED)),
+        parameters=(("model", "cnn"), ("known_answers", PLANTED)),
     ),
     Entry(
         name="planted-words",
@@ -83,7 +91,7 @@ DATA = (
         path="uproar.data.known.planted:planted_words",
         paper="after Bastings et al. 2022, arXiv 2111.07367",
         kind="text",
-        parameters=(("rankings", PLANTED),),
+        parameters=(("known_answers", PLANTED),),
     ),
 )
 

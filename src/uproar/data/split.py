@@ -5,17 +5,65 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
 
+from uproar.data.columns import spelled
+from uproar.data.labels import check_enough
+from uproar.dataset import PARTS
 from uproar.seeding import seed_of
-from uproar.types import UproarError
+from uproar.types import Task, UproarError
 
 TEST_SHARE = 0.2
 VALIDATION_SHARE = 0.1
 VALIDATION_SHARE_OF_TRAIN = 0.125  # where test comes with the data: the same seven to one
 
 Places = NDArray[np.int64]
+Proportions = pd.Categorical | NDArray[np.int64] | NDArray[np.float64]
+
+
+def divided(
+    labels: Mapping[str, Proportions], *, examples: int, what: str, name: str, seed: int
+) -> dict[str, tuple[str, Places]]:
+    """Return of which given part, and of which examples there, every part is made.
+
+    At most ``examples`` are drawn of all, with the parts and the classes in proportion; parts that
+    are missing are split off train.
+
+    :param labels: of each part, train among them, as :func:`in_proportion` returns them.
+    :param examples: how many to keep; 0 for all.
+    :param what: what messages call the labels, such as ``label 'price'``.
+    :raises UproarError: when a class has too few examples to be in every part.
+
+    >>> parts = divided({"train": np.arange(40) % 2}, examples=20, what="label", name="a", seed=0)
+    >>> {part: (of, len(places)) for part, (of, places) in parts.items()}
+    {'train': ('train', 14), 'validation': ('train', 2), 'test': ('train', 4)}
+    """
+    wanted = allotted({part: len(values) for part, values in labels.items()}, examples)
+    drawn = {
+        part: draw(_codes(values), examples=wanted[part], name=name, part=part, seed=seed)
+        for part, values in labels.items()
+    }
+    train = labels["train"][drawn["train"]]
+    shares = shares_of(validation="validation" in labels, test="test" in labels)
+    if not np.issubdtype(_codes(train).dtype, np.floating):
+        needed = 1 + sum(share > 0 for share in shares)
+        check_enough(pd.Series(train), needed=needed, what=what)
+    places = split(_codes(train), name=name, seed=seed, shares=shares)
+    apart = {
+        part: ("train", drawn["train"][rows]) for part, rows in zip(PARTS, places, strict=True)
+    }
+    return apart | {part: (part, rows) for part, rows in drawn.items() if part != "train"}
+
+
+def in_proportion(labels: pd.Series, task: Task) -> Proportions:
+    """Return labels as a split asks for them: classes, to be kept in proportion, or values."""
+    return spelled(labels) if task == "classification" else np.zeros(len(labels))
+
+
+def _codes(labels: Proportions) -> NDArray[np.int64] | NDArray[np.float64]:
+    return labels.codes.astype(np.int64) if isinstance(labels, pd.Categorical) else labels
 
 
 def split(

@@ -39,7 +39,7 @@ class Defaults:
     recipe: Mapping[str, Any] = field(default_factory=dict)
     removals: tuple[str, ...] = ("mean",)
     explainers: tuple[str, ...] = DEFAULT_EXPLAINERS
-    rankings: tuple[str, ...] = ()  # known answers that come with the data, usable as explainers
+    known_answers: tuple[str, ...] = ()  # that come with the data, usable as explainers
 
 
 def defaults(data: str, source: Source, model: str = "") -> Defaults:
@@ -54,12 +54,12 @@ def defaults(data: str, source: Source, model: str = "") -> Defaults:
             chosen = dict(entry.parameters)
     # Objects of a Python program are looked at by the program.
     kind = "table" if data.startswith("python:") else kind_of(data, source)
-    rankings = tuple(name for name in str(chosen.pop("rankings", "")).split(",") if name)
+    answers = tuple(name for name in str(chosen.pop("known_answers", "")).split(",") if name)
     own_model = str(chosen.pop("model", MODEL_OF_KIND[kind]))
     removal = str(chosen.pop("removal", removal_of(kind)))
     name = model or own_model
     return Defaults(
-        name, {**chosen, **_recipe(name)}, (removal,), explainers_of(kind, name), rankings
+        name, {**chosen, **_recipe(name)}, (removal,), explainers_of(kind, name), answers
     )
 
 

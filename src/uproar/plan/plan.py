@@ -50,7 +50,7 @@ class Plan:
     @cached_property
     def entries(self) -> dict[str, Entry]:
         """What tables say of each explainer, in the order of the spec."""
-        return {name.name: _entry(name, self.spec.rankings) for name in self.names}
+        return {name.name: _entry(name, self.spec.known_answers) for name in self.names}
 
     @cached_property
     def families(self) -> dict[str, list[ExplainerName]]:

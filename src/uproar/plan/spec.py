@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tomlkit
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
 
-from uproar.data import DATA, kind_of
+from uproar.data import DATA
 from uproar.explain import DEFAULT_EXPLAINERS
 from uproar.explain.names import parse
 from uproar.models import MODELS
-from uproar.plan.defaults import check_model_name, defaults, once_epochs
+from uproar.plan.defaults import defaults, once_epochs
+from uproar.plan.refusals import check_distinct, check_filled, check_registered, refusal
 from uproar.protocols import known
-from uproar.registry import find, is_registered, unknown
-from uproar.remove import REMOVALS
+from uproar.registry import is_registered
 from uproar.types import Recipe, Source, UproarError
 
 DEFAULT_FRACTIONS = (0.1, 0.3, 0.5, 0.7, 0.9)
@@ -33,10 +43,20 @@ def _listed(value: Any) -> Any:
     return tuple(value) if isinstance(value, Sequence) else value
 
 
-_RECIPE = tuple(Recipe.__dataclass_fields__)
-_CHOSEN_BY_DATA = {"model", "rankings", "removals", "explainers"}
+def _share(value: float) -> float:
+    if not 0 <= value <= 1:
+        raise ValueError("lie in [0, 1]")
+    return value
+
+
+_CHOSEN_BY_DATA = {"model", "known_answers", "removals", "explainers"}
+_TABLES: Mapping[str, TypeAdapter[Any]] = {
+    "source": TypeAdapter(Source),
+    "recipe": TypeAdapter(Recipe),
+}
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
+Share = Annotated[float, AfterValidator(_share)]
 
 
 class Spec(BaseModel):
@@ -47,38 +67,78 @@ class Spec(BaseModel):
     ``xgboost:NAME``, ``lightgbm:NAME``, ``transformers:NAME``, or ``package.module:object`` of
     one's own, with ``model_parameters``. Either is ``python:name`` for objects that were handed
     over in Python. Digests identify what is not registered. ``callables`` names the explainers
-    that were handed over in Python, ``rankings`` the known answers that come with the data.
+    that were handed over in Python, ``known_answers`` those that come with the data. What is said
+    of a field here is what the command line says of its flag.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
-    data: str = "digits"
-    data_digest: str = ""
-    source: Source = Source()
-    model: str = "mlp"
-    model_parameters: dict[str, Any] = {}
-    model_digest: str = ""
-    explainers: Names = DEFAULT_EXPLAINERS
-    callables: Names = ()
-    rankings: Names = ()
-    protocols: Names = DEFAULT_PROTOCOLS
-    removals: Names = ("mean",)
-    fractions: tuple[float, ...] = DEFAULT_FRACTIONS
-    repeats: int = 5
-    mask_only_repeats: int = 2
-    base_models: int = 1
-    seed: int = 0
-    device: str = "auto"
-    training: Literal["auto", "dense", "stacked", "sequential", "processes", "frozen"] = "auto"
-    recipe: Recipe = Recipe()
-    retrain_once_epochs: int = 100
-    bootstrap_draws: int = 4000
-    gallery_examples: int = 10
+    data: str = Field(
+        default="digits",
+        description="Name (see `uproar list data`), or path of a CSV, TSV, Parquet or npz file, of "
+        "a folder or zip of images in class folders; or openml:ID; or a spec.toml.",
+    )
+    data_digest: str = Field(default="", description="Hash of data that are not registered.")
+    source: Source = Field(default=Source(), description="How the data are read.")
+    model: str = Field(
+        default="mlp",
+        description="Name (see `uproar list models`), sklearn:NAME, xgboost:NAME, lightgbm:NAME, "
+        "transformers:NAME, or package.module:factory of your own, which is imported and called.",
+    )
+    model_parameters: dict[str, Any] = Field(
+        default={}, description="What a factory or estimator of that name is called with."
+    )
+    model_digest: str = Field(default="", description="Hash of a model that is not registered.")
+    explainers: Names = Field(
+        default=DEFAULT_EXPLAINERS,
+        description="Comma-separated, as in random,grad,sg-ig:samples=30. See `uproar list`.",
+    )
+    callables: Names = Field(default=(), description="Explainers that were handed over in Python.")
+    known_answers: Names = Field(default=(), description="Explainers that come with the data.")
+    protocols: Names = Field(
+        default=DEFAULT_PROTOCOLS,
+        description="Comma-separated, as in roar,mask-only.",
+    )
+    removals: Names = Field(default=("mean",), description="Comma-separated, as in mean,noise.")
+    fractions: tuple[Share, ...] = Field(
+        default=DEFAULT_FRACTIONS,
+        description="Shares of the features, as in 0.3,0.7 (never percent).",
+    )
+    repeats: int = Field(default=5, ge=1, description="Retrainings of every arm.")
+    mask_only_repeats: int = Field(
+        default=2, ge=1, description="Retrainings of every arm of mask-only."
+    )
+    base_models: int = Field(default=1, ge=1, description="Trained models that are explained.")
+    seed: int = Field(default=0, description="Another seed, other draws everywhere.")
+    device: str = Field(default="auto", description="auto, cpu, cuda, cuda:1, …")
+    training: Literal["auto", "dense", "stacked", "sequential", "processes", "frozen"] = Field(
+        default="auto",
+        description="How models are trained side by side: dense, stacked, sequential, processes or "
+        "frozen, where it is not to be chosen for you.",
+    )
+    recipe: Recipe = Field(default=Recipe(), description="How models are trained.")
+    retrain_once_epochs: int = Field(
+        default=100, ge=1, description="Passes of the models of retrain-once, which need more."
+    )
+    bootstrap_draws: int = Field(default=4000, ge=1, description="Draws behind every interval.")
+    gallery_examples: int = Field(
+        default=10, ge=1, description="Test examples whose explanations the page shows."
+    )
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _in_one_line(
+        cls, values: Any, handler: ModelWrapValidatorHandler[Spec], info: ValidationInfo
+    ) -> Spec:
+        try:
+            return handler(values)
+        except ValidationError as error:
+            raise refusal(error, (info.context or {}).get("where", "spec"), _keys()) from error
 
     @property
     def extra_bases(self) -> tuple[str, ...]:
         """Explainers that no registry knows: callables, and known answers of the data."""
-        return (*self.callables, *self.rankings)
+        return (*self.callables, *self.known_answers)
 
     @property
     def data_name(self) -> str:
@@ -107,11 +167,11 @@ class Spec(BaseModel):
     def checked(self) -> Spec:
         """Return the spec with canonical names, or say in one line what is wrong with it.
 
-        :raises UproarError: for unknown names, fractions outside [0, 1] or duplicated, and counts
-            that are not positive.
+        :raises UproarError: for unknown names, what is listed twice, and lists without what they
+            need.
         """
-        _check_registered(self)
-        _check_numbers(self)
+        check_registered(self)
+        check_filled(self)
         names = [parse(name, extra_bases=self.extra_bases).name for name in self.explainers]
         for what, values in (
             ("explainers", names),
@@ -119,7 +179,7 @@ class Spec(BaseModel):
             ("protocols", self.protocols),
             ("removals", self.removals),
         ):
-            _check_distinct(what, values)
+            check_distinct(what, values)
         if REFERENCE not in names:
             # Everything is compared with the random ranking, so that it is always there.
             names.append(REFERENCE)
@@ -158,6 +218,8 @@ class Spec(BaseModel):
             raise UproarError(f"cannot read the spec {str(path)!r}: {error.strerror}") from error
         except (tomlkit.exceptions.ParseError, UnicodeDecodeError) as error:
             raise UproarError(f"{path} is not valid TOML: {error}") from error
+        if "rankings" in document:  # what runs of 0.1 before its release called them
+            document["known_answers"] = document.pop("rankings")
         merged = {**document, **(overrides or {})}
         for table in ("source", "recipe"):
             if isinstance(document.get(table), dict):
@@ -167,108 +229,43 @@ class Spec(BaseModel):
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any], *, source: str = "spec") -> Spec:
         """Make a spec from plain values; missing ones take the :func:`defaults` of the data."""
-        known = list(cls.model_fields)
-        for key in values:
-            if key not in known:
-                raise UproarError(f"{source}: {unknown(key, known, 'key')}")
         given = dict(values)
-        recipe = _table(given.pop("recipe", {}), Recipe, "recipe", source)
-        origin = _source(_table(given.pop("source", {}), Source, "source", source), source)
+        recipe = _table(given.pop("recipe", {}), "recipe", source)
+        origin = Source(**_table(given.pop("source", {}), "source", source))
         chosen = {**given, "source": origin, "recipe": recipe}
         named = all(isinstance(given.get(key, ""), str) for key in ("data", "model"))
-        complete = set(given) >= _CHOSEN_BY_DATA and set(recipe) >= set(_RECIPE)
+        complete = set(given) >= _CHOSEN_BY_DATA and set(recipe) >= set(_keys()["recipe"])
         if named and not complete:
             # A complete spec is read wherever its data are by now.
             default = defaults(given.get("data", "digits"), origin, given.get("model", ""))
             chosen = {
                 "model": default.model,
-                "rankings": default.rankings,
+                "known_answers": default.known_answers,
                 "removals": default.removals,
-                "explainers": (*default.explainers, *default.rankings),
+                "explainers": (*default.explainers, *default.known_answers),
                 **chosen,
                 "recipe": {**default.recipe, **recipe},
             }
         chosen.setdefault("retrain_once_epochs", once_epochs(chosen["recipe"]))
-        try:
-            return cls(**chosen)
-        except ValidationError as error:
-            raise _invalid(error, source) from error
+        return cls.model_validate(chosen, context={"where": source})
 
 
-def _table(values: Any, kind: type[Recipe | Source], what: str, where: str) -> dict[str, Any]:
-    """Return the values of a table in a spec, after checking its keys."""
-    if isinstance(values, kind):
-        return asdict(values)
-    if not isinstance(values, Mapping):
-        raise UproarError(f"{where}: {what} must be a table of keys, got {values!r}")
-    known = list(kind.__dataclass_fields__)
-    for key in values:
-        if key not in known:
-            raise UproarError(f"{where}: {unknown(key, known, f'key of {what}')}")
-    return dict(values)
+def _keys() -> dict[str, tuple[str, ...]]:
+    """Return the keys of a spec, and of its tables."""
+    return {
+        "": tuple(Spec.model_fields),
+        "source": tuple(field.name for field in fields(Source)),
+        "recipe": tuple(field.name for field in fields(Recipe)),
+    }
 
 
-def _source(values: Mapping[str, Any], where: str) -> Source:
-    from pydantic import TypeAdapter
-
+def _table(values: Any, table: str, where: str) -> dict[str, Any]:
+    """Return what is said in a table of a spec, checked."""
+    said = asdict(values) if isinstance(values, Recipe | Source) else values
+    if isinstance(said, Mapping) and "drop" in said:
+        said = {**said, "drop": _listed(said["drop"])}
     try:
-        listed = {**values, "drop": _listed(values.get("drop", ()))}
-        return TypeAdapter(Source).validate_python(listed)
+        checked = _TABLES[table].validate_python(said)
     except ValidationError as error:
-        raise _invalid(error, where) from error
-
-
-def _invalid(error: ValidationError, where: str) -> UproarError:
-    first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"])
-    wanted = first["msg"][0].lower() + first["msg"][1:]
-    return UproarError(f"{where}: {key} is {first['input']!r}; {wanted}")
-
-
-def _check_registered(spec: Spec) -> None:
-    if not spec.data.startswith("python:"):
-        kind_of(spec.data, spec.source)
-    check_model_name(spec.model)
-    for what, registry in (("protocol", known()), ("removal", REMOVALS)):
-        names = getattr(spec, f"{what}s")
-        if not names:
-            raise UproarError(
-                f"no {what} was given; choose from {', '.join(e.name for e in registry)}"
-            )
-        for name in names:
-            find(name, registry, what)
-
-
-def _check_numbers(spec: Spec) -> None:
-    for fraction in spec.fractions:
-        if not (math.isfinite(fraction) and 0 <= fraction <= 1):
-            raise UproarError(f"fractions must lie in [0, 1], got {fraction:g}")
-    if not any(0 < fraction < 1 for fraction in spec.fractions):
-        raise UproarError(
-            f"fractions need one at least between 0 and 1, such as 0.5; got {list(spec.fractions)}"
-        )
-    for name in (
-        "repeats",
-        "mask_only_repeats",
-        "base_models",
-        "retrain_once_epochs",
-        "bootstrap_draws",
-        "gallery_examples",
-    ):
-        value = getattr(spec, name)
-        if value < 1:
-            raise UproarError(f"{name} must be at least 1, got {value}")
-    for name in ("epochs", "batch_size"):
-        value = getattr(spec.recipe, name)
-        if value < 1:
-            raise UproarError(f"recipe.{name} must be at least 1, got {value}")
-    if not spec.recipe.learning_rate > 0:
-        raise UproarError(f"recipe.learning_rate must be positive, got {spec.recipe.learning_rate}")
-    if not spec.explainers:
-        raise UproarError("no explainer was given; see `uproar list explainers`")
-
-
-def _check_distinct(what: str, values: Sequence[object]) -> None:
-    repeated = sorted({str(value) for value in values if list(values).count(value) > 1})
-    if repeated:
-        raise UproarError(f"{what} must be distinct, got {', '.join(repeated)} more than once")
+        raise refusal(error, where, _keys(), table=table) from error
+    return {key: getattr(checked, key) for key in said}

@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import fields
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from uproar.types import Kind, UproarError
+from uproar.types import Kind, Source, UproarError
 
 AXES: dict[Kind, int] = {"table": 2, "series": 3, "image": 4}
 LAYOUTS = "(examples, columns) or (examples, channels, height, width)"
+
+
+def check_heeded(source: Source, heeded: Collection[str], what: str) -> None:
+    """Refuse what is said of data in memory and would change nothing.
+
+    :param heeded: what has a meaning for them, beside their task and the number of examples.
+    :param what: what messages call the data.
+    :raises UproarError: with the option and its value.
+
+    >>> check_heeded(Source(size=32), ("patch",), "arrays")
+    Traceback (most recent call last):
+    uproar.types.UproarError: size=32 has no meaning for arrays
+    """
+    for field in fields(source):
+        value = getattr(source, field.name)
+        if value != field.default and field.name not in {"task", "examples", *heeded}:
+            raise UproarError(f"{field.name}={value!r} has no meaning for {what}")
 
 
 def pair(part: Any, what: str) -> tuple[Any, Any]:

@@ -15,6 +15,7 @@ from uproar.data.image.patches import feature_of_value
 from uproar.data.labels import encode_labels
 from uproar.data.python.array_labels import classes_of, task_of_array, values_of
 from uproar.data.python.array_parts import (
+    check_heeded,
     inputs_of,
     is_texts,
     kind_of_axes,
@@ -22,10 +23,10 @@ from uproar.data.python.array_parts import (
     pair,
     with_channels,
 )
-from uproar.data.python.frame_parts import from_frames, is_frame
-from uproar.data.split import draw, shares_of, split
+from uproar.data.python.frame_parts import from_frames, is_frame, texts_of
+from uproar.data.split import divided
 from uproar.dataset import PARTS, Data, Split
-from uproar.types import Kind, Source, Task, UproarError
+from uproar.types import Source, UproarError
 
 SeriesFeatures = Literal["step", "channel-step"]
 
@@ -37,35 +38,29 @@ def from_parts(
     *,
     name: str,
     seed: int,
-    kind: Literal["auto"] | Kind = "auto",
-    task: Literal["auto"] | Task = "auto",
-    target: str = "",
-    drop: Sequence[str] = (),
+    source: Source = Source(),  # noqa: B008 - frozen
     class_names: Sequence[str] = (),
     feature_names: Sequence[str] = (),
     value_range: tuple[float, float] | None = None,
-    patch: int = 1,
     features: SeriesFeatures = "step",
-    examples: int = 0,
     standardise_labels: bool = True,
 ) -> Data:
     """Return data that are in memory.
 
-    A part is (inputs, labels), or a DataFrame that has the labels in the column ``target``. Inputs
-    are arrays, tensors or nested lists (examples, columns) of a table, (examples, channels, time)
-    of series and (examples, channels, height, width) of images, taken as they are; a DataFrame,
-    encoded as :func:`uproar.data.table.tables.from_frame` says; or a list of texts. The axis of
-    channels can be left out where ``kind`` says what inputs are.
+    A part is (inputs, labels), or a DataFrame that has the labels in the column ``source.target``.
+    Inputs are arrays, tensors or nested lists (examples, columns) of a table, (examples, channels,
+    time) of series and (examples, channels, height, width) of images, taken as they are; a
+    DataFrame, encoded as :func:`uproar.data.table.tables.from_frame` says; or a list of texts, or a
+    DataFrame with a column ``source.text``. The axis of channels can be left out where
+    ``source.kind`` says what inputs are.
 
     :param train: labels are integers, the classes; other numbers, for a regression; or text.
     :param test: as ``train``, which it is split off when None; as is ``validation``.
-    :param target: of a DataFrame, as is ``drop``, columns that are no features.
+    :param source: what else there is to say of the data; what nothing heeds is refused.
     :param class_names: one per class; :param feature_names: one per column of a table.
     :param value_range: smallest and largest value of images; that of train by default.
-    :param patch: of images: side of the squares that are one feature.
     :param features: of series: whether a feature is a time step with all its channels, or each
         channel by itself.
-    :param examples: the most of each part, drawn by ``seed``; 0 for all.
     :param standardise_labels: whether the labels of a regression are.
     :raises UproarError: when something does not fit; see also :func:`uproar.data.checks.check`.
 
@@ -76,22 +71,25 @@ def from_parts(
     """
     given = {"train": train, "validation": validation, "test": test}
     parts = {part: value for part, value in given.items() if value is not None}
-    source = Source(
-        kind=kind, task=task, target=target, drop=tuple(drop), examples=examples, patch=patch
-    )
-    if is_frame(train):
+    if source.text:
+        parts = {part: texts_of(value, source) for part, value in parts.items()}
+    elif is_frame(train):
+        check_heeded(source, ("kind", "target", "drop"), "the columns of a DataFrame")
         data = from_frames(parts, source, name, seed, standardise_labels)
         return _named(data, class_names, feature_names)
-    if target or drop:
+    elif source.target or source.drop:
         raise UproarError(
             "target and drop are columns of a DataFrame, but the inputs of train are "
             f"{type(train[0] if isinstance(train, tuple) else train).__name__}"
         )
     pairs = {part: pair(value, part) for part, value in parts.items()}
-    if kind == "text" or (kind == "auto" and is_texts(pairs["train"][0])):
+    written = source.kind == "auto" and is_texts(pairs["train"][0])
+    if source.text or source.kind == "text" or written:
+        check_heeded(source, ("kind", "text", "target", "length"), "texts in memory")
         return _named(_from_texts(pairs, source, name, seed), class_names, feature_names)
+    check_heeded(source, ("kind", "patch"), "arrays")
     data = _from_arrays(pairs, source, name, seed, class_names, standardise_labels)
-    return _with_features(data, feature_names, value_range, patch, features)
+    return _with_features(data, feature_names, value_range, source.patch, features)
 
 
 def _from_texts(pairs: Mapping[str, tuple[Any, Any]], source: Source, name: str, seed: int) -> Data:
@@ -127,7 +125,8 @@ def _from_arrays(
         labels, names = classes_of(columns, class_names)
     else:
         labels, names = values_of(columns, class_names), ()
-    parts = _divided(inputs, labels, source.examples, name, seed)
+    places = divided(labels, examples=source.examples, what="label", name=name, seed=seed)
+    parts = {part: _rows(inputs[of], labels[of], rows) for part, (of, rows) in places.items()}
     centre, scale = 0.0, 1.0
     if task == "regression":
         parts, centre, scale = _standardised(parts, standardise_labels)
@@ -144,31 +143,11 @@ def _from_arrays(
     )
 
 
-def _divided(
-    inputs: Mapping[str, NDArray[np.float32]],
-    labels: Mapping[str, NDArray[Any]],
-    examples: int,
-    name: str,
-    seed: int,
-) -> dict[str, Split]:
-    """Draw the examples asked for, and split the parts that are missing off train."""
-    parts = {}
-    for part, values in labels.items():
-        if examples and examples < len(values):
-            kept = draw(values, examples=examples, name=name, part=part, seed=seed)
-            parts[part] = Split(inputs[part][kept], values[kept])
-        else:
-            parts[part] = Split(inputs[part], values)
-    train = parts["train"]
-    shares = shares_of(validation="validation" in parts, test="test" in parts)
-    if any(shares):
-        places = split(train.labels, name=name, seed=seed, shares=shares)
-        apart = {
-            part: Split(train.inputs[rows], train.labels[rows])
-            for part, rows in zip(PARTS, places, strict=True)
-        }
-        parts = apart | {part: one for part, one in parts.items() if part != "train"}
-    return parts
+def _rows(inputs: NDArray[np.float32], labels: NDArray[Any], places: NDArray[np.int64]) -> Split:
+    """Return the examples at places in order; all of them without a copy."""
+    if len(places) == len(labels):
+        return Split(inputs, labels)
+    return Split(inputs[places], labels[places])
 
 
 def _standardised(

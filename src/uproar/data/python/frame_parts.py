@@ -12,6 +12,7 @@ from uproar.data.checks import check_lengths
 from uproar.data.python.array_parts import labels_of
 from uproar.data.table.tables import from_frame
 from uproar.dataset import Data
+from uproar.registry import unknown
 from uproar.types import Source, UproarError
 
 
@@ -50,6 +51,20 @@ def from_frames(
         source=replace(source, target=target),
         standardise_labels=standardise_labels,
     )
+
+
+def texts_of(part: Any, source: Source) -> Any:
+    """Return the texts and labels in a table; what is no table stays as it is.
+
+    :raises UproarError: when it has no columns of these names.
+    """
+    columns = list(getattr(part, "columns", ()))
+    if not columns:
+        return part
+    for name, what in ((source.text, "text"), (source.target, "target")):
+        if name not in columns:
+            raise UproarError(unknown(name, map(str, columns), what))
+    return part[source.text].tolist(), part[source.target]
 
 
 def _joined(

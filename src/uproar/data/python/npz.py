@@ -29,7 +29,7 @@ def from_npz(path: Path, *, seed: int, source: Source) -> Data:
     ``validation_inputs`` and ``validation_labels``, ``class_names`` and ``feature_names``.
     Nothing in it is ever run: pickled objects are refused.
 
-    :param source: ``kind``, ``task``, ``patch`` and ``examples``.
+    :param source: what of it has a meaning for arrays.
     :raises UproarError: when it cannot be read, has other arrays, or they do not fit.
 
     >>> import tempfile
@@ -57,12 +57,9 @@ def from_npz(path: Path, *, seed: int, source: Source) -> Data:
         parts["validation"],
         name=stem(path.absolute()),
         seed=seed,
-        kind=source.kind,
-        task=source.task,
+        source=source,
         class_names=names["class_names"],
         feature_names=names["feature_names"],
-        patch=source.patch,
-        examples=source.examples,
     )
 
 

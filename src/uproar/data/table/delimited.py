@@ -13,7 +13,7 @@ from typing import Literal
 
 import pandas as pd
 
-from uproar.types import UproarError
+from uproar.types import Source, UproarError
 
 Quoting = Literal[0, 3]  # csv.QUOTE_MINIMAL, csv.QUOTE_NONE
 
@@ -24,7 +24,7 @@ MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}  # what such files begin 
 
 
 def read_delimited(
-    path: Path, *, encoding: str, header: bool | None, names: Sequence[str]
+    path: Path, *, source: Source, header: bool | None, names: Sequence[str]
 ) -> tuple[pd.DataFrame, list[str]]:
     """Return the rows of a file, and the names that its columns have there.
 
@@ -32,7 +32,7 @@ def read_delimited(
 
     :raises UproarError: when the file has another encoding, is empty or has ragged rows.
     """
-    text = _text(path, encoding)
+    text = _text(path, source.encoding)
     separator = _separator(path, text)
     quoting = _quoting(text, separator)
     first, below = _check_rows(path, text, separator, quoting)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from uproar.data.columns import listed
 from uproar.data.table.delimited import DELIMITED, read_delimited
-from uproar.types import UproarError
+from uproar.types import Source, UproarError
 
 ENDINGS = (*DELIMITED, *(f"{ending}.gz" for ending in DELIMITED), ".parquet")
 
@@ -38,7 +38,11 @@ def stem(path: Path) -> str:
 
 
 def read_table(
-    path: Path, *, encoding: str = "utf-8", header: bool | None = None, names: Sequence[str] = ()
+    path: Path,
+    *,
+    source: Source = Source(),  # noqa: B008 - frozen
+    header: bool | None = None,
+    names: Sequence[str] = (),
 ) -> pd.DataFrame:
     """Return the table in a CSV, TSV, TXT (each also ``.gz``) or Parquet file.
 
@@ -47,6 +51,7 @@ def read_table(
     twice with the same values is read once; a first column without name that counts the rows is
     left out. What was left out is told in ``frame.attrs["notes"]``, a line each.
 
+    :param source: ``encoding``, of all but Parquet.
     :param header: whether the first line has the names of the columns. By default it has when one
         of ``names`` is no number, and has not when it lacks one of them. Without ``names``, or
         with numbers that are all there, it has unless a value of the first line comes again below,
@@ -67,7 +72,7 @@ def read_table(
         raise UproarError(f"{path}: a table ends in one of {', '.join(ENDINGS)}")
     if path.suffix.lower() == ".parquet":
         return _read_parquet(path)
-    frame, titles = read_delimited(path, encoding=encoding, header=header, names=names)
+    frame, titles = read_delimited(path, source=source, header=header, names=names)
     if frame.empty:
         raise UproarError(f"{path} has a header but no rows")
     return _named(frame, titles, path)

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from uproar.data.columns import column_kind, listed, spelled
-from uproar.data.labels import MOST_CLASSES, check_enough, encode_labels, task_of
-from uproar.data.split import allotted, draw, shares_of, split
+from uproar.data.columns import column_kind, listed
+from uproar.data.labels import MOST_CLASSES, encode_labels, task_of
+from uproar.data.split import divided, in_proportion
 from uproar.data.table.encoding import TableEncoder
 from uproar.data.table.files import read_table, stem
 from uproar.dataset import PARTS, Data, Split
@@ -29,9 +29,6 @@ class _Part:
 
     columns: pd.DataFrame
     labels: pd.Series
-
-    def __len__(self) -> int:
-        return len(self.labels)
 
     def rows(self, places: NDArray[np.int64]) -> _Part:
         return _Part(self.columns.iloc[places], self.labels.iloc[places])
@@ -59,9 +56,9 @@ def from_path(path: Path, *, seed: int, source: Source) -> Data:
     names = (source.target, *source.drop)
 
     def read(file: str | Path) -> pd.DataFrame | None:
-        return read_table(Path(file), encoding=source.encoding, names=names) if file else None
+        return read_table(Path(file), source=source, names=names) if file else None
 
-    train = read_table(path, encoding=source.encoding, names=names)
+    train = read_table(path, source=source, names=names)
     others = read(source.test), read(source.validation)
     return from_frame(train, *others, name=stem(path.absolute()), seed=seed, source=source)
 
@@ -84,7 +81,7 @@ def from_frame(
 
     :param train: rows are examples, one column has the labels.
     :param test: as ``train``, which it is split off when None; as is ``validation``.
-    :param source: ``target``, ``drop``, ``task`` and ``examples``, the most of each part.
+    :param source: ``target``, ``drop``, ``task`` and ``examples``, the most of all parts.
     :param standardise_labels: whether the labels of a regression are standardised.
     :raises UproarError: when target or drop are no columns, labels are of one class, or columns
         cannot be features.
@@ -100,10 +97,10 @@ def from_frame(
     what = f"label {target!r}"
     parts, notes = _labelled(frames, target, source.drop)
     task, told = task_of(parts["train"].labels, task=source.task, what=what)
-    drawn = _drawn(parts, task, examples=source.examples, name=name, seed=seed)
-    divided = _divided(drawn, task, what, name=name, seed=seed)
+    labels = {part: in_proportion(one.labels, task) for part, one in parts.items()}
+    places = divided(labels, examples=source.examples, what=what, name=name, seed=seed)
     return _encoded(
-        divided,
+        {part: parts[of].rows(rows) for part, (of, rows) in places.items()},
         task,
         what,
         name=name,
@@ -176,35 +173,6 @@ def _labelled(
             )
         parts[part] = _Part(kept.drop(columns=[target, *drop], errors="ignore"), kept[target])
     return parts, tuple(notes)
-
-
-def _drawn(parts: Parts, task: Task, *, examples: int, name: str, seed: int) -> Parts:
-    wanted = allotted({part: len(one.labels) for part, one in parts.items()}, examples)
-    return {
-        part: one.rows(
-            draw(_codes(one, task), examples=wanted[part], name=name, part=part, seed=seed)
-        )
-        for part, one in parts.items()
-    }
-
-
-def _divided(parts: Parts, task: Task, what: str, *, name: str, seed: int) -> Parts:
-    """Split the parts that are missing off train."""
-    shares = shares_of(validation="validation" in parts, test="test" in parts)
-    train = parts["train"]
-    if task == "classification":
-        check_enough(train.labels, needed=1 + sum(share > 0 for share in shares), what=what)
-    places = split(_codes(train, task), name=name, seed=seed, shares=shares)
-    return {part: train.rows(p) for part, p in zip(PARTS, places, strict=True)} | {
-        part: one for part, one in parts.items() if part != "train"
-    }
-
-
-def _codes(part: _Part, task: Task) -> NDArray[np.int64] | NDArray[np.float64]:
-    """Return labels as a split asks for them: what to keep in proportion, or values."""
-    if task == "classification":
-        return np.asarray(spelled(part.labels).codes, dtype=np.int64)
-    return np.zeros(len(part), dtype=np.float64)  # no class to keep in proportion
 
 
 def _encoded(

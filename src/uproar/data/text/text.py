@@ -11,14 +11,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from uproar.data.columns import spelled
-from uproar.data.labels import check_enough, encode_labels, task_of
-from uproar.data.split import allotted, draw, shares_of, split
+from uproar.data.labels import encode_labels, task_of
+from uproar.data.split import divided, in_proportion
 from uproar.data.table.files import read_table, stem
 from uproar.data.text.labelled_texts import Labelled, labelled
 from uproar.data.text.tokens import MOST_TOKENS, Tokenizer, Words, filled, fit_words, words_of
 from uproar.dataset import PARTS, Data, Split, Vocabulary
-from uproar.types import Source, Task, UproarError
+from uproar.types import Source, UproarError
 
 UNREAD = Source()
 
@@ -63,11 +62,11 @@ def from_path(
 def _read(file: Path, source: Source) -> pd.DataFrame:
     names = tuple(name for name in (source.text, source.target) if name)
     if not names or not all(name.isdecimal() for name in names):
-        return read_table(file, encoding=source.encoding, names=names)
+        return read_table(file, source=source, names=names)
     # By number: the first line is an example, whose label may well be such a number.
-    frame = read_table(file, encoding=source.encoding, header=False)
+    frame = read_table(file, source=source, header=False)
     if frame.iloc[0].astype(str).tolist() == frame.columns.tolist():
-        return read_table(file, encoding=source.encoding, header=True)
+        return read_table(file, source=source, header=True)
     return frame
 
 
@@ -123,7 +122,9 @@ def of_parts(
     what = f"label {parts['train'].labels.name!r}"
     kept, left_out = _with_labels(parts, what)
     task, told = task_of(kept["train"].labels, task=source.task, what=what)
-    whole = _divided(_drawn(kept, task, source.examples, name, seed), task, what, name, seed)
+    proportions = {part: in_proportion(one.labels, task) for part, one in kept.items()}
+    places = divided(proportions, examples=source.examples, what=what, name=name, seed=seed)
+    whole = [kept[of].at(rows) for of, rows in map(places.__getitem__, PARTS)]
     labels = encode_labels(
         whole[0].labels, [part.labels for part in whole[1:]], task=task, what=what
     )
@@ -158,37 +159,6 @@ def _with_labels(parts: Mapping[str, Labelled], what: str) -> tuple[dict[str, La
                 f"{missing} of {len(part)} texts of {key} have no {what}; they were left out."
             )
     return kept, notes
-
-
-def _codes(part: Labelled, task: Task) -> NDArray[np.int64] | NDArray[np.float64]:
-    """Return labels as a split asks for them: what to keep in proportion, or values."""
-    if task == "regression":
-        return np.zeros(len(part))
-    return spelled(part.labels).codes.astype(np.int64)
-
-
-def _drawn(
-    parts: Mapping[str, Labelled], task: Task, examples: int, name: str, seed: int
-) -> dict[str, Labelled]:
-    """Draw at most ``examples``, with the parts and the classes in proportion."""
-    wanted = allotted({key: len(part) for key, part in parts.items()}, examples)
-    return {
-        key: part.at(draw(_codes(part, task), examples=wanted[key], name=name, part=key, seed=seed))
-        for key, part in parts.items()
-    }
-
-
-def _divided(
-    parts: Mapping[str, Labelled], task: Task, what: str, name: str, seed: int
-) -> tuple[Labelled, Labelled, Labelled]:
-    """Return train, validation and test; what is missing comes from train."""
-    train = parts["train"]
-    shares = shares_of(validation="validation" in parts, test="test" in parts)
-    if task == "classification":
-        check_enough(train.labels, needed=1 + sum(share > 0 for share in shares), what=what)
-    places = split(_codes(train, task), name=name, seed=seed, shares=shares)
-    validation = parts.get("validation", train.at(places[1]))
-    return train.at(places[0]), validation, parts.get("test", train.at(places[2]))
 
 
 def _encoded(

@@ -45,8 +45,8 @@ def test_keys_stay_what_they_were_in_stored_results() -> None:
     assert shown == [
         ("data: digits", "2da4f016"),
         ("base model 0", "28898510"),
-        ("explain: grad", "b95f3843"),
-        ("explain: random", "58e15e27"),
+        ("explain: grad", "d6307c7b"),
+        ("explain: random", "9cbd4507"),
         ("retrain-once: train (mean)", "cbba31a2"),
         ("roar: all (mean)", "c66c5e4a"),
         ("retrain-once: all (mean)", "dffc4b28"),
@@ -95,6 +95,7 @@ def changed(before: Plan, after: Plan) -> set[str]:
         ({"removals": "zero"}, {*RETRAINED, *ONCE, "no-retrain"}),
         ({"retrain_once_epochs": 99}, ONCE),
         ({"gallery_examples": 3}, {"data", "explain"}),
+        ({"kept_examples": 20}, {"explain"}),
         ({"explainers": "grad,abs-grad,random"}, {"explain"}),
         ({"base_models": 2}, set()),
         ({"protocols": "roar"}, set()),

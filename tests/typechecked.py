@@ -13,7 +13,9 @@ from beartype import BeartypeConf, beartype
 from jaxtyping import install_import_hook
 
 # Not the statistics, which check the shapes they are given themselves, in words of their own.
-SCIENCE = "bench.explaining bench.refits data explain models protocols ranking remove"
+SCIENCE = (
+    "bench.consumers bench.explaining bench.refits data explain models protocols ranking remove"
+)
 OWN_WORDS = "uproar.models.scoring"
 
 # An int will do where a float is asked for, as type checkers see it too.

@@ -73,6 +73,7 @@ class Spec(BaseModel):
     retrain_once_epochs: int = 100
     bootstrap_draws: int = 4000
     gallery_examples: int = 10
+    kept_examples: int = 256
 
     @property
     def extra_bases(self) -> tuple[str, ...]:
@@ -111,6 +112,7 @@ class Spec(BaseModel):
         """
         _check_registered(self)
         _check_numbers(self)
+        _check_kept(self)
         names = [parse(name, extra_bases=self.extra_bases).name for name in self.explainers]
         for what, values in (
             ("explainers", names),
@@ -265,6 +267,14 @@ def _check_numbers(spec: Spec) -> None:
         raise UproarError(f"recipe.learning_rate must be positive, got {spec.recipe.learning_rate}")
     if not spec.explainers:
         raise UproarError("no explainer was given; see `uproar list explainers`")
+
+
+def _check_kept(spec: Spec) -> None:
+    if spec.kept_examples < spec.gallery_examples:
+        raise UproarError(
+            f"kept_examples must be at least gallery_examples, {spec.gallery_examples}, which the "
+            f"report shows; got {spec.kept_examples}"
+        )
 
 
 def _check_distinct(what: str, values: Sequence[object]) -> None:

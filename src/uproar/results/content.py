@@ -129,8 +129,12 @@ def _gallery(result: Result, data: Outcome) -> Gallery | None:
     first: dict[Job, Outcome] = {j: o for j, o in result.explained.items() if j.base == 0}
     if not first:
         return None
-    maps = {member: o.arrays[f"gallery/{member}"] for j, o in first.items() for member in j.members}
-    shown = next(iter(first.values())).values["gallery"]
+    shown = next(iter(first.values())).values["kept"][: len(data.arrays["inputs"])]
+    maps = {
+        member: outcome.arrays[f"kept/{member}"][: len(shown)]
+        for job, outcome in first.items()
+        for member in job.members
+    }
     predicted = result.bases[0].arrays["predicted/test"][shown]
     facts = data.values
     value_range = facts["value_range"]

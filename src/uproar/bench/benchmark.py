@@ -28,9 +28,8 @@ from uproar.results.files import write_files
 from uproar.results.result import Result
 from uproar.run.cell import Cell, Outcome
 from uproar.run.files import remove, sweep, write_whole
-from uproar.run.loading import loading
 from uproar.run.local import local
-from uproar.run.progress import Progress
+from uproar.run.progress import Progress, loading
 from uproar.run.store import Store
 from uproar.types import UproarError
 

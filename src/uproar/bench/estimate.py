@@ -11,12 +11,12 @@ import torch
 
 from uproar.bench.benchmark import Benchmark, workers_of
 from uproar.bench.worker import Worker
+from uproar.duration import duration
 from uproar.models.training.batches import SharedInputs
 from uproar.plan.job import ALL
 from uproar.plan.plan import Plan
 from uproar.protocols.ranks import Ranks
 from uproar.protocols.roar import roar
-from uproar.run.progress import duration
 from uproar.types import Skipped
 
 CALIBRATION_EPOCHS = 2

@@ -68,7 +68,7 @@ def _reads_what_was_written(store_in: Callable[[Path], Store], folder: Path) -> 
     _require_same(store.read(CELL), OUTCOME)
     _require_same(store.read(Cell(CELL.kind, CELL.fields, "another label")), OUTCOME)
     for cell in (OTHER, Cell("other-work", CELL.fields)):
-        apart = store.read(cell) is None and not store.has(cell)
+        apart = not store.has(cell) and store.read(cell) is None
         require(apart, "cells of other kinds or fields must be kept apart")
     store.write(CELL, Outcome({"accuracy": 1.0}))
     _require_same(store.read(CELL), Outcome({"accuracy": 1.0}))
@@ -150,7 +150,7 @@ def _require_same(found: Outcome | None, written: Outcome) -> None:
         same = canonical(getattr(found, name)) == canonical(getattr(written, name))
         require(same, f"the {name} read are not those written: {getattr(found, name)!r:.200}")
     require(found.arrays.keys() == written.arrays.keys(), "arrays are missing, or too many")
-    for name, array in found.arrays.items():
+    for name, array in sorted(found.arrays.items()):
         wanted = written.arrays[name]
         same = (array.dtype, array.shape) == (wanted.dtype, wanted.shape)
         require(

@@ -74,7 +74,8 @@ def estimate(benchmark: Benchmark) -> Cost:
     >>> cost.trainings  # 1 base, 2 retrain-once, 4 shared ends, 2 × (10 + 10 + 10)
     67
     """
-    plan, worker = benchmark.prepare()
+    worker = benchmark.prepare().opened()
+    plan = worker.plan
     jobs = plan.prospective_jobs()
     work = sum(job.weight for job in jobs)
     seconds = _seconds_per_epoch(worker) * work / workers_of(worker)

@@ -47,7 +47,7 @@ class Worker:
 
     ``once`` trains the models of retrain-once; it is the ``learner``, unless that cannot train.
     ``given`` is the base model, where it was trained before. ``explainers`` are callables that were
-    handed over in Python, by name.
+    handed over in Python, by name. ``notes`` say what was decided of data and model.
     """
 
     plan: Plan
@@ -58,6 +58,7 @@ class Worker:
     device: torch.device
     given: Fitted | None = None
     explainers: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
     _kept: dict[str, Fitted] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 

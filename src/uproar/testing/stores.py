@@ -62,7 +62,8 @@ def _reads_what_was_written(store_in: Callable[[Path], Store], folder: Path) -> 
     store = store_in(folder)
     empty = store.read(CELL) is None and not store.has(CELL)
     require(empty, "a new store must have no outcomes")
-    require(store.failures() == store.skips() == store.damaged == [], "a new store has no notes")
+    notes = [*store.failures(), *store.skips(), *store.damaged]
+    require(not notes, f"a new store must have no notes, got {notes!r:.200}")
     store.write(CELL, OUTCOME)
     require(store.has(CELL), "a store must have what was written")
     _require_same(store.read(CELL), OUTCOME)

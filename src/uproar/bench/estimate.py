@@ -84,6 +84,8 @@ def estimate(benchmark: Benchmark) -> Cost:
     dearest = max(passes, key=passes.__getitem__)
     examples = len(data.train) + len(data.test)
     rank_bytes = np.min_scalar_type(data.features - 1).itemsize * data.features * examples
+    kept = min(plan.spec.kept_examples, len(data.test))
+    rank_bytes += FLOAT_BYTES * data.features * kept  # the importance that stays with them
     inputs = FLOAT_BYTES * math.prod(data.input_shape) * (examples + len(data.validation))
     return Cost(
         cells=len(jobs),

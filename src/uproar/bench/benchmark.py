@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -209,7 +209,7 @@ def _run(
     progress: Progress,
     workers: int = 0,
 ) -> dict[Job, Outcome]:
-    """Run jobs, several of which may share a cell, and return the outcomes of those that worked."""
+    """Run jobs, several of which may share a cell, and return the values of those that worked."""
     worker = work.opened()
     by_cell: dict[Cell, list[Job]] = {}
     for job in jobs:
@@ -228,7 +228,8 @@ def _run(
         for job in by_cell[done.cell]:
             progress.advance(job.slot)
             if isinstance(found, Outcome):
-                outcomes[job] = found
+                # What is kept of large images takes gigabytes; it stays in the store.
+                outcomes[job] = replace(found, arrays={})
     return outcomes
 
 

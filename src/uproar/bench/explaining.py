@@ -31,7 +31,6 @@ from uproar.ranking import rank
 from uproar.seeding import seed_of
 from uproar.types import Skipped
 
-KEPT = "kept/"  # importance of the examples that are kept
 FUNCTION = "function/"  # (importance, standard error, p-value) of every feature
 BLOCKS = 8  # passes of examples that are explained before they are ranked
 

@@ -18,13 +18,13 @@ from uproar.bench.base_model import Predictions, chance_p_value, facts_of, predi
 from uproar.bench.device import keep_freed_memory
 from uproar.bench.examples import gallery_examples, kept_examples
 from uproar.bench.experiments import Experiments
-from uproar.bench.explaining import FUNCTION, KEPT, explain
+from uproar.bench.explaining import FUNCTION, explain
 from uproar.bench.refits import without_each
 from uproar.dataset import PARTS, Data
 from uproar.models.learner import Fitted, Learner
 from uproar.models.trained import TrainedModel
 from uproar.models.view import HELD_OUT, view_of
-from uproar.plan.job import ALL, Job, ranking_cell
+from uproar.plan.job import ALL, KEPT, Job, ranking_cell
 from uproar.plan.plan import Plan
 from uproar.protocols.experiment import Experiment, Scores, arms
 from uproar.protocols.leakage import mask_only

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from small_runs import DIGITS, FILES, TOY, TUMOURS, command, finished, run, spec_file
 from uproar.data import DATA
+from uproar.plan.job import KEPT, ranking_cell
 from uproar.protocols import PROTOCOLS
+from uproar.ranking import rank
 from uproar.remove import REMOVALS
+from uproar.results.content import content_of
 from uproar.results.result import Result
 
 TINY = {
@@ -175,6 +179,27 @@ def test_the_toy_tells_the_true_ranking_from_the_inverted_one():
     assert board.loc["inverted-ranking", "kar_gain"] < 0
     assert board["kind"].to_dict()["random"] == "control"
     assert set(TOY["explainers"].split(",")) == set(board.index)
+
+
+def test_importance_of_test_examples_stays_in_the_store_and_is_what_was_ranked():
+    result = Result.read(finished("digits"))
+    gallery = content_of(result).gallery
+    for job in result.plan.explain_jobs():
+        outcome = result.store.read(job.cell)
+        kept = outcome.values["kept"]
+        assert len(set(kept)) == len(kept) == 256
+        for member in job.members:
+            importance = outcome.arrays[f"{KEPT}{member}"]
+            ranks = result.store.read(ranking_cell(outcome.values["digests"][member]))
+            np.testing.assert_array_equal(rank(importance), ranks.arrays["test"][kept])
+            np.testing.assert_array_equal(gallery.importance[member], importance[:10])
+
+
+def test_fewer_are_kept_where_that_is_asked_for(tmp_path):
+    result = run({**TUMOURS, "kept_examples": 12, "protocols": "no-retrain"}, tmp_path / "run")
+    (job, *_) = result.plan.explain_jobs()
+    assert result.store.read(job.cell).arrays[f"{KEPT}{job.members[0]}"].shape == (12, 30)
+    assert content_of(result).gallery.inputs.shape == (10, 30)
 
 
 def test_a_failed_training_of_retrain_once_is_told_once(tmp_path, monkeypatch):

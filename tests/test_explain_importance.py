@@ -14,7 +14,8 @@ from torch import nn
 
 from kinds import measured, table
 from small_data import small
-from uproar.bench.explaining import RankedExplanation, explain
+from uproar.bench.consumers import RankedExplanation
+from uproar.bench.explaining import explain
 from uproar.dataset import Data, Split
 from uproar.explain import EXPLAINERS
 from uproar.explain.family import explain_family
@@ -87,7 +88,7 @@ def explained(layout: str, *names: str) -> dict[str, RankedExplanation]:
         targets=zeros,
         explainers={},
         seed=7,
-        shown=[0, 2],
+        kept=[0, 2],
     )
 
 
@@ -156,7 +157,7 @@ def test_global_needs_held_out_examples() -> None:
     module = mlp(data).eval().requires_grad_(requires_grad=False)
     seen = view_of(replace(data, validation=empty), module, CPU)
     with pytest.raises(Skipped, match="an explanation of the function needs held-out examples"):
-        explain(*(seen, data, [parse("global-grad")]), targets={}, explainers={}, seed=0, shown=[0])
+        explain(*(seen, data, [parse("global-grad")]), targets={}, explainers={}, seed=0, kept=[0])
 
 
 def test_explainers_are_skipped_where_they_are_for_other_data() -> None:

@@ -12,7 +12,9 @@ from sklearn.tree import DecisionTreeClassifier
 from torch import nn
 
 from small_data import small
-from uproar.bench.explaining import RankedExplanation, explain, gallery_examples
+from uproar.bench.consumers import RankedExplanation
+from uproar.bench.examples import gallery_examples, kept_examples
+from uproar.bench.explaining import explain
 from uproar.data import load
 from uproar.dataset import Data, Split
 from uproar.explain.names import parse
@@ -37,7 +39,7 @@ def targets(data: Data) -> dict[str, np.ndarray]:
     return zeros
 
 
-def explained(data: Data, *names: str, module=None, shown=(0, 3), **explainers) -> dict:
+def explained(data: Data, *names: str, module=None, kept=(0, 3), **explainers) -> dict:
     return explain(
         view_of(data, module or trained(data), CPU),
         data,
@@ -45,7 +47,7 @@ def explained(data: Data, *names: str, module=None, shown=(0, 3), **explainers) 
         targets=targets(data),
         explainers=explainers,
         seed=7,
-        shown=list(shown),
+        kept=list(kept),
     )
 
 
@@ -58,7 +60,7 @@ def test_the_gradient_of_a_linear_model_ranks_by_its_weights():
     np.testing.assert_array_equal(found["grad"].test, expected)
     expected = rank(np.broadcast_to(np.abs(weights), (70, 6)).astype(np.float32))
     np.testing.assert_array_equal(found["abs-grad"].train, expected)
-    np.testing.assert_allclose(found["grad"].shown, [weights, weights], rtol=1e-6)
+    np.testing.assert_allclose(found["grad"].kept, [weights, weights], rtol=1e-6)
     assert found["grad"].train.dtype == np.uint8
     assert found["grad"].seconds > 0
 
@@ -79,7 +81,7 @@ def test_blocks_of_any_size_rank_the_same(name, monkeypatch):
         parts = explained(data, name)[parse(name).name]
         np.testing.assert_array_equal(parts.train, whole.train)
         np.testing.assert_array_equal(parts.test, whole.test)
-        np.testing.assert_allclose(parts.shown, whole.shown, atol=1e-6)
+        np.testing.assert_allclose(parts.kept, whole.kept, atol=1e-6)
 
 
 def test_train_and_test_share_what_is_drawn():
@@ -106,7 +108,7 @@ def test_functions_of_token_ids_keep_what_is_known_of_them():
         _ = model.module.nothing
     found = explained(data, "saabas", module=EstimatorPredictor(grown, (0, 1), 2))["saabas"]
     used = set(grown.tree_.feature[grown.tree_.feature >= 0])
-    assert set(np.flatnonzero(found.shown.any(0))) <= used
+    assert set(np.flatnonzero(found.kept.any(0))) <= used
 
 
 def test_an_explanation_of_the_function_is_made_once_and_stands_for_all(monkeypatch):
@@ -115,9 +117,9 @@ def test_an_explanation_of_the_function_is_made_once_and_stands_for_all(monkeypa
     found = explained(data, "pfi")["pfi"]
     assert (found.train == found.train[0]).all()
     assert (found.test == found.train[0]).all()
-    assert found.shown.shape == (2, 6)
-    assert (found.shown == found.shown[0]).all()
-    assert np.abs(found.shown).sum() > 0
+    assert found.kept.shape == (2, 6)
+    assert (found.kept == found.kept[0]).all()
+    assert np.abs(found.kept).sum() > 0
 
 
 def test_callables_see_the_model_the_inputs_and_the_targets():
@@ -148,7 +150,7 @@ def test_one_hot_groups_are_one_feature():
         module[1].weight[0] = torch.tensor([1.0, 3.0, 4.0, 2.0])
     module.requires_grad_(requires_grad=False)
     found = explained(data, "grad", module=module)["grad"]
-    np.testing.assert_allclose(found.shown, [[3.0, 7.0]] * 2)
+    np.testing.assert_allclose(found.kept, [[3.0, 7.0]] * 2)
     assert found.train[0].tolist() == [1, 0]
 
 
@@ -207,11 +209,11 @@ def test_what_explainers_know_of_the_data():
 
 def test_digests_go_by_the_ranks_alone():
     ranks = np.arange(6, dtype=np.uint8).reshape(2, 3)
-    shown = np.zeros((1, 3), np.float32)
-    first = RankedExplanation(ranks, ranks, shown, 1.0)
-    assert first.digest() == RankedExplanation(ranks.copy(), ranks, shown + 1, 2.0).digest()
-    assert first.digest() != RankedExplanation(ranks[::-1], ranks, shown).digest()
-    assert first.digest() != RankedExplanation(ranks, ranks[::-1], shown).digest()
+    kept = np.zeros((1, 3), np.float32)
+    first = RankedExplanation(ranks, ranks, kept, 1.0)
+    assert first.digest() == RankedExplanation(ranks.copy(), ranks, kept + 1, 2.0).digest()
+    assert first.digest() != RankedExplanation(ranks[::-1], ranks, kept).digest()
+    assert first.digest() != RankedExplanation(ranks, ranks[::-1], kept).digest()
 
 
 def test_the_gallery_takes_classes_in_turn_and_values_evenly():
@@ -227,3 +229,38 @@ def test_the_gallery_takes_classes_in_turn_and_values_evenly():
     assert labels[0] == 0
     assert labels[-1] == 39
     assert np.diff(labels).min() >= 9
+
+
+def regression(data: Data, test: int = 40) -> Data:
+    labels = np.random.default_rng(3).standard_normal(test).astype(np.float32)
+    return replace(data, class_names=(), test=Split(data.test.inputs, labels))
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+@pytest.mark.parametrize(("gallery", "count"), [(1, 1), (3, 3), (4, 11), (10, 40), (10, 256)])
+def test_what_is_kept_begins_with_the_gallery_and_repeats_nothing(task, gallery, count):
+    data = small("table") if task == "classification" else regression(small("table"))
+    kept = kept_examples(data, count, gallery=gallery)
+    assert kept[:gallery] == gallery_examples(data, gallery)
+    assert len(kept) == len(set(kept)) == min(count, 40)
+    if task == "classification":
+        assert kept == gallery_examples(data, count)
+
+
+def test_values_are_kept_from_the_whole_range():
+    data = regression(small("table"))
+    order = list(np.argsort(data.test.labels))
+    places = sorted(order.index(example) for example in kept_examples(data, 20, gallery=4))
+    assert places[0] == 0
+    assert places[-1] == 39
+    assert np.diff(places).max() <= 4
+
+
+def test_blocks_keep_what_they_have_of_the_examples(monkeypatch):
+    data, kept = small("table"), (39, 0, 17, 16, 1)
+    whole = explained(data, "input-x-grad", kept=range(40))["input-x-grad"].kept
+    monkeypatch.setattr("uproar.bench.explaining.BLOCKS", 1)
+    monkeypatch.setattr("uproar.bench.explaining.rows_per_pass", lambda _: 16)
+    found = explained(data, "input-x-grad", kept=kept)["input-x-grad"].kept
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, whole[list(kept)], rtol=1e-6)

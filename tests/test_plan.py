@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 
+import numpy as np
 import pytest
 
 import uproar.explain.names
 import uproar.plan.plan
 from uproar.plan.effort import Sizes
-from uproar.plan.job import ALL, ENDS, digests_of, read_all
+from uproar.plan.job import ALL, ENDS, KEPT, digests_of, read_all, read_explained
 from uproar.plan.plan import Plan
 from uproar.plan.spec import Spec
 from uproar.registry import Entry
@@ -45,8 +46,8 @@ def test_keys_stay_what_they_were_in_stored_results() -> None:
     assert shown == [
         ("data: digits", "2da4f016"),
         ("base model 0", "28898510"),
-        ("explain: grad", "b95f3843"),
-        ("explain: random", "58e15e27"),
+        ("explain: grad", "d6307c7b"),
+        ("explain: random", "9cbd4507"),
         ("retrain-once: train (mean)", "cbba31a2"),
         ("roar: all (mean)", "c66c5e4a"),
         ("retrain-once: all (mean)", "dffc4b28"),
@@ -95,6 +96,7 @@ def changed(before: Plan, after: Plan) -> set[str]:
         ({"removals": "zero"}, {*RETRAINED, *ONCE, "no-retrain"}),
         ({"retrain_once_epochs": 99}, ONCE),
         ({"gallery_examples": 3}, {"data", "explain"}),
+        ({"kept_examples": 20}, {"explain"}),
         ({"explainers": "grad,abs-grad,random"}, {"explain"}),
         ({"base_models": 2}, set()),
         ({"protocols": "roar"}, set()),
@@ -268,3 +270,15 @@ def test_slots_stand_for_jobs_whose_rankings_are_not_known_yet() -> None:
     guessed = {job.slot for job in subject.prospective_jobs() if job.ranking not in {"", ALL}}
     known = {job.slot for job in subject.curve_jobs({(0, "grad"): "x", (0, "random"): "y"})}
     assert guessed == known
+
+
+def test_of_explanations_no_more_is_read_than_is_asked_for(tmp_path) -> None:
+    (first, second), store = plan().explain_jobs(), Store(tmp_path)
+    kept, other = np.arange(12, dtype=np.float32).reshape(6, 2), np.arange(6)
+    store.write(first.cell, Outcome({"kept": [0]}, {f"{KEPT}grad": kept, "function/grad": other}))
+    found = read_explained([first, second], store, kept=2)
+    assert list(found) == [first]
+    arrays = found[first].arrays
+    assert arrays[f"{KEPT}grad"].tolist() == [[0, 1], [2, 3]]
+    assert arrays[f"{KEPT}grad"].base is None or arrays[f"{KEPT}grad"].base.size == 4
+    assert arrays["function/grad"].tolist() == other.tolist()

@@ -1,4 +1,4 @@
-"""Cells go in, outcomes come out, whatever happens in between."""
+"""Jobs go in, outcomes come out, whatever happens in between."""
 
 from __future__ import annotations
 
@@ -15,23 +15,24 @@ import time
 import pytest
 
 from uproar.run import local as executor
-from uproar.run.cell import Cell, Failure, Outcome, Skip
+from uproar.run.cell import Failure, Outcome, Skip
 from uproar.run.files import StoreError, sweep
 from uproar.run.local import local
 from uproar.run.store import Store
+from uproar.testing.executors import Square
 from uproar.types import Skipped, UproarError
 
 
-def cells_of(number: int) -> list[Cell]:
-    return [Cell("square", {"number": index}, f"square of {index}") for index in range(number)]
+def jobs_of(number: int) -> list[Square]:
+    return [Square(index) for index in range(number)]
 
 
-def square(cell: Cell) -> Outcome:
-    return Outcome({"square": cell.fields["number"] ** 2})
+def square(job: Square) -> Outcome:
+    return Outcome({"square": job.number**2})
 
 
 def squares(run) -> dict[int, int]:
-    return {cell.fields["number"]: outcome.values["square"] for cell, outcome in run}
+    return {job.number: outcome.values["square"] for job, outcome in run}
 
 
 def wait_for(condition) -> None:
@@ -44,12 +45,12 @@ def wait_for(condition) -> None:
 @pytest.mark.parametrize("workers", [1, 2, 8])
 def test_results_and_bytes_do_not_depend_on_workers(tmp_path, workers):
     store = Store(tmp_path / "store")
-    assert squares(local(cells_of(20), square, store=store, workers=workers)) == {
+    assert squares(local(jobs_of(20), square, store=store, workers=workers)) == {
         number: number**2 for number in range(20)
     }
     reference = Store(tmp_path / "reference")
-    for cell in cells_of(20):
-        reference.write(cell, square(cell))
+    for job in jobs_of(20):
+        reference.write(job.cell, square(job))
     assert contents(store) == contents(reference)
 
 
@@ -59,8 +60,8 @@ def contents(store: Store) -> dict[str, bytes]:
 
 def test_order_of_cells_does_not_matter(tmp_path):
     stores = Store(tmp_path / "forth"), Store(tmp_path / "back")
-    list(local(cells_of(9), square, store=stores[0], workers=2))
-    list(local(reversed(cells_of(9)), square, store=stores[1], workers=3))
+    list(local(jobs_of(9), square, store=stores[0], workers=2))
+    list(local(reversed(jobs_of(9)), square, store=stores[1], workers=3))
     assert contents(stores[0]) == contents(stores[1])
 
 
@@ -77,33 +78,33 @@ def test_workers_are_checked_before_anything_runs(tmp_path, workers):
 def test_what_is_in_the_store_is_not_computed(tmp_path):
     store, computed = Store(tmp_path), []
 
-    def work(cell: Cell) -> Outcome:
-        computed.append(cell.fields["number"])
-        return square(cell)
+    def work(job: Square) -> Outcome:
+        computed.append(job.number)
+        return square(job)
 
-    store.write(cells_of(3)[1], Outcome({"square": 1}))
-    assert squares(local(cells_of(3), work, store=store, workers=1)) == {0: 0, 1: 1, 2: 4}
+    store.write(jobs_of(3)[1].cell, Outcome({"square": 1}))
+    assert squares(local(jobs_of(3), work, store=store, workers=1)) == {0: 0, 1: 1, 2: 4}
     assert computed == [0, 2]
 
 
 def test_outcomes_of_another_process_are_picked_up_in_the_middle(tmp_path):
     store = Store(tmp_path)
 
-    def work(cell: Cell) -> Outcome:
-        assert cell.fields["number"] == 0
-        for other in cells_of(3)[1:]:
-            Store(tmp_path).write(other, square(other))
-        return square(cell)
+    def work(job: Square) -> Outcome:
+        assert job.number == 0
+        for other in jobs_of(3)[1:]:
+            Store(tmp_path).write(other.cell, square(other))
+        return square(job)
 
-    assert squares(local(cells_of(3), work, store=store, workers=1)) == {0: 0, 1: 1, 2: 4}
+    assert squares(local(jobs_of(3), work, store=store, workers=1)) == {0: 0, 1: 1, 2: 4}
 
 
 def test_damaged_outcomes_are_computed_again(tmp_path):
     store = Store(tmp_path)
-    list(local(cells_of(2), square, store=store, workers=1))
+    list(local(jobs_of(2), square, store=store, workers=1))
     path = next((tmp_path / "cells" / "square").iterdir())
     path.write_bytes(path.read_bytes()[:-1])
-    assert squares(local(cells_of(2), square, store=store, workers=1)) == {0: 0, 1: 1}
+    assert squares(local(jobs_of(2), square, store=store, workers=1)) == {0: 0, 1: 1}
     assert path.exists()
     assert len(store.damaged) == 1
 
@@ -126,48 +127,48 @@ class UnprintableError(Exception):
 def test_failures_are_recorded_and_the_others_go_on(tmp_path, error, line):
     store = Store(tmp_path)
 
-    def work(cell: Cell) -> Outcome:
-        if cell.fields["number"] == 1:
+    def work(job: Square) -> Outcome:
+        if job.number == 1:
             raise error
-        return square(cell)
+        return square(job)
 
-    results = dict(local(cells_of(4), work, store=store, workers=2))
-    failure = results.pop(cells_of(2)[1])
+    results = dict(local(jobs_of(4), work, store=store, workers=2))
+    failure = results.pop(jobs_of(2)[1])
     assert isinstance(failure, Failure)
     assert failure.error == line
     assert failure.traceback.startswith("Traceback (most recent call last):")
     assert "in work" in failure.traceback
-    assert store.failures() == [(cells_of(2)[1], failure)]
+    assert store.failures() == [(jobs_of(2)[1].cell, failure)]
     assert squares(results.items()) == {0: 0, 2: 4, 3: 9}
     # The next run tries it again, and only it.
     computed = []
 
-    def logged(cell: Cell) -> Outcome:
-        computed.append(cell)
-        return square(cell)
+    def logged(job: Square) -> Outcome:
+        computed.append(job)
+        return square(job)
 
-    again = local(cells_of(4), logged, store=store, workers=1)
+    again = local(jobs_of(4), logged, store=store, workers=1)
     assert squares(again) == {0: 0, 1: 1, 2: 4, 3: 9}
-    assert computed == [cells_of(2)[1]]
+    assert computed == [jobs_of(2)[1]]
     assert store.failures() == []
 
 
 def test_invalid_values_are_failures_of_the_cell(tmp_path):
-    def work(cell: Cell) -> Outcome:
+    def work(job: Square) -> Outcome:
         return Outcome({"accuracy": float("nan")})
 
-    ((_, failure),) = local(cells_of(1), work, store=Store(tmp_path), workers=1)
+    ((_, failure),) = local(jobs_of(1), work, store=Store(tmp_path), workers=1)
     assert failure.error.startswith("ValueError: values['accuracy'] must be finite")
 
 
 def test_skips_are_recorded_with_their_reason(tmp_path):
-    def work(cell: Cell) -> Outcome:
-        raise Skipped(f"{cell.label} needs ReLU")
+    def work(job: Square) -> Outcome:
+        raise Skipped(f"{job.cell.label} needs ReLU")
 
     store = Store(tmp_path)
-    results = dict(local(cells_of(2), work, store=store, workers=2))
+    results = dict(local(jobs_of(2), work, store=store, workers=2))
     assert set(results.values()) == {Skip("square of 0 needs ReLU"), Skip("square of 1 needs ReLU")}
-    assert dict(store.skips()) == results
+    assert dict(store.skips()) == {job.cell: skip for job, skip in results.items()}
     assert store.failures() == []
 
 
@@ -175,41 +176,41 @@ def test_skips_are_recorded_with_their_reason(tmp_path):
 def test_what_stops_the_run(tmp_path, error):
     started, store = [], Store(tmp_path)
 
-    def work(cell: Cell) -> Outcome:
-        started.append(cell)
-        if cell.fields["number"] == 2:
+    def work(job: Square) -> Outcome:
+        started.append(job)
+        if job.number == 2:
             raise error
-        return square(cell)
+        return square(job)
 
     with pytest.raises(type(error)) as caught:
-        list(local(cells_of(50), work, store=store, workers=1))
+        list(local(jobs_of(50), work, store=store, workers=1))
     assert caught.value is error
-    assert started == cells_of(3)
-    assert [store.has(cell) for cell in cells_of(4)] == [True, True, False, False]
+    assert started == jobs_of(3)
+    assert [store.has(job.cell) for job in jobs_of(4)] == [True, True, False, False]
     assert store.failures() == []
 
 
 def test_a_store_that_cannot_be_written_stops_the_run(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(StoreError, match="cannot use the folder"):
-        list(local(cells_of(50), square, store=Store(tmp_path / "file"), workers=2))
+        list(local(jobs_of(50), square, store=Store(tmp_path / "file"), workers=2))
 
 
 def test_cells_in_work_get_the_chance_to_finish(tmp_path, monkeypatch):
     """One worker raises, the other is in the middle of a cell and is waited for."""
-    monkeypatch.setattr(executors, "GRACE_SECONDS", 300)
+    monkeypatch.setattr(executor, "GRACE_SECONDS", 300)
     store, both = Store(tmp_path), threading.Barrier(2, timeout=300)
 
-    def work(cell: Cell) -> Outcome:
+    def work(job: Square) -> Outcome:
         both.wait()
-        if cell.fields["number"] == 0:
+        if job.number == 0:
             raise StoreError("full")
         time.sleep(0.1)
-        return square(cell)
+        return square(job)
 
     with pytest.raises(StoreError):
-        list(local(cells_of(2), work, store=store, workers=2))
-    assert store.has(cells_of(2)[1])
+        list(local(jobs_of(2), work, store=store, workers=2))
+    assert store.has(jobs_of(2)[1].cell)
 
 
 def test_cells_that_do_not_leave_are_abandoned_without_a_trace(tmp_path, monkeypatch):
@@ -217,19 +218,19 @@ def test_cells_that_do_not_leave_are_abandoned_without_a_trace(tmp_path, monkeyp
     monkeypatch.setattr(executor, "LEAVE_SECONDS", 0.05)
     store, both, release = Store(tmp_path), threading.Barrier(2, timeout=300), threading.Event()
 
-    def work(cell: Cell) -> Outcome:
+    def work(job: Square) -> Outcome:
         both.wait()
-        if cell.fields["number"] == 0:
+        if job.number == 0:
             raise KeyboardInterrupt
         while not release.is_set():
             # What a careless model factory may do.
             with contextlib.suppress(BaseException):
                 time.sleep(0.001)
-        return square(cell)
+        return square(job)
 
     before = threading.active_count()
     with pytest.raises(KeyboardInterrupt):
-        list(local(cells_of(2), work, store=store, workers=2))
+        list(local(jobs_of(2), work, store=store, workers=2))
     wait_for(lambda: threading.active_count() == before + 1)  # the one that nothing has released
     release.set()
     wait_for(lambda: threading.active_count() == before)
@@ -243,7 +244,7 @@ def test_threads_that_are_told_to_leave_do(tmp_path, monkeypatch, capfd):
     before, left = threading.active_count(), []
     both = threading.Barrier(2, timeout=300, action=lambda: signal.raise_signal(signal.SIGINT))
 
-    def work(cell: Cell) -> Outcome:
+    def work(job: Square) -> Outcome:
         try:
             both.wait()
             while True:
@@ -251,12 +252,12 @@ def test_threads_that_are_told_to_leave_do(tmp_path, monkeypatch, capfd):
         except Exception:
             raise AssertionError("the user's own handling of errors must not see it") from None
         finally:
-            left.append(cell)
+            left.append(job)
 
     with pytest.raises(KeyboardInterrupt):
-        list(local(cells_of(9), work, store=Store(tmp_path), workers=2))
+        list(local(jobs_of(9), work, store=Store(tmp_path), workers=2))
     assert threading.active_count() == before
-    assert set(left) == set(cells_of(2))
+    assert set(left) == set(jobs_of(2))
     assert contents(Store(tmp_path)) == {}
     assert capfd.readouterr() == ("", "")
 
@@ -266,7 +267,7 @@ def test_cells_are_taken_lazily(tmp_path):
 
     def endless():
         for number in taken:
-            yield Cell("square", {"number": number})
+            yield Square(number)
 
     run = local(endless(), square, store=Store(tmp_path), workers=2)
     finished = [next(run) for _ in range(10)]
@@ -276,26 +277,26 @@ def test_cells_are_taken_lazily(tmp_path):
 
 
 def test_closing_the_iterator_stops_the_workers(tmp_path, monkeypatch):
-    monkeypatch.setattr(executors, "GRACE_SECONDS", 300)
+    monkeypatch.setattr(executor, "GRACE_SECONDS", 300)
     started, before = [], threading.active_count()
 
-    def work(cell: Cell) -> Outcome:
-        started.append(cell)
-        return square(cell)
+    def work(job: Square) -> Outcome:
+        started.append(job)
+        return square(job)
 
-    run = local(cells_of(100), work, store=Store(tmp_path), workers=2)
+    run = local(jobs_of(100), work, store=Store(tmp_path), workers=2)
     next(run)
     run.close()
     assert threading.active_count() == before
     assert len(started) <= 1 + 2 * 2
-    assert all(Store(tmp_path).has(cell) for cell in started)
+    assert all(Store(tmp_path).has(job.cell) for job in started)
 
 
 def test_an_error_of_the_consumer_stops_the_workers(tmp_path):
     before = threading.active_count()
 
     def consume() -> None:
-        for _ in local(cells_of(100), square, store=Store(tmp_path), workers=2):
+        for _ in local(jobs_of(100), square, store=Store(tmp_path), workers=2):
             raise LookupError("of the consumer")
 
     with pytest.raises(LookupError):
@@ -305,10 +306,10 @@ def test_an_error_of_the_consumer_stops_the_workers(tmp_path):
 
 
 def test_an_error_of_the_cells_stops_the_workers(tmp_path, monkeypatch):
-    monkeypatch.setattr(executors, "GRACE_SECONDS", 300)
+    monkeypatch.setattr(executor, "GRACE_SECONDS", 300)
 
     def cells():
-        yield from cells_of(1)
+        yield from jobs_of(1)
         raise LookupError("of the grid")
 
     before = threading.active_count()
@@ -320,33 +321,33 @@ def test_an_error_of_the_cells_stops_the_workers(tmp_path, monkeypatch):
 def test_stop_finishes_what_is_in_work_and_starts_nothing(tmp_path):
     stop, store = threading.Event(), Store(tmp_path)
 
-    def work(cell: Cell) -> Outcome:
-        if cell.fields["number"] == 3:
+    def work(job: Square) -> Outcome:
+        if job.number == 3:
             stop.set()
-        return square(cell)
+        return square(job)
 
-    run = local(cells_of(50), work, store=store, workers=1, stop=stop)
+    run = local(jobs_of(50), work, store=store, workers=1, stop=stop)
     assert squares(run) == {0: 0, 1: 1, 2: 4, 3: 9}
-    assert squares(local(cells_of(50), work, store=store, workers=1, stop=stop)) == {}
-    assert len(squares(local(cells_of(50), work, store=store, workers=1))) == 50
+    assert squares(local(jobs_of(50), work, store=store, workers=1, stop=stop)) == {}
+    assert len(squares(local(jobs_of(50), work, store=store, workers=1))) == 50
 
 
 INTERRUPTED = """
 import hashlib, sys
-from uproar.run.cell import Cell, Outcome
+from uproar.run.cell import Outcome
 from uproar.run.local import local
 from uproar.run.store import Store
+from uproar.testing.executors import Square
 
-def work(cell):
-    if cell.fields["number"] >= 4:
+def work(job):
+    if job.number >= 4:
         sys.stdout.write("computing\\n")
         sys.stdout.flush()
         # Minutes in C, without the interpreter's lock: nothing can interrupt it.
         hashlib.pbkdf2_hmac("sha256", b"", b"", 2 * 10**9)
-    return Outcome({"square": cell.fields["number"] ** 2})
+    return Outcome({"square": job.number ** 2})
 
-cells = (Cell("square", {"number": number}) for number in range(10))
-for cell, outcome in local(cells, work, store=Store(sys.argv[1]), workers=2):
+for job, outcome in local(map(Square, range(10)), work, store=Store(sys.argv[1]), workers=2):
     pass
 """
 
@@ -366,8 +367,8 @@ def test_ctrl_c_returns_at_once_and_leaves_a_usable_store(tmp_path):
     assert process.returncode == -signal.SIGINT
     assert stderr.endswith("KeyboardInterrupt\n")
     store = Store(tmp_path)
-    assert [store.has(cell) for cell in cells_of(10)] == [True] * 4 + [False] * 6
-    assert squares(local(cells_of(10), square, store=store, workers=2)) == {
+    assert [store.has(job.cell) for job in jobs_of(10)] == [True] * 4 + [False] * 6
+    assert squares(local(jobs_of(10), square, store=store, workers=2)) == {
         number: number**2 for number in range(10)
     }
     assert store.damaged == []

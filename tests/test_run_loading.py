@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from uproar.run.loading import loading
+from uproar.run.progress import loading
 
 
 def test_quick_work_shows_nothing(capsys):

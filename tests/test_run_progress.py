@@ -10,8 +10,9 @@ import threading
 
 import pytest
 
+from uproar.duration import duration
 from uproar.run.cell import Cell
-from uproar.run.progress import Progress, duration
+from uproar.run.progress import Progress
 
 
 class Clock:

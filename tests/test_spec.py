@@ -207,6 +207,10 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
         ({"retrain_once_epochs": 0}, "retrain_once_epochs must be at least 1, got 0"),
         ({"bootstrap_draws": 0}, "bootstrap_draws must be at least 1, got 0"),
         ({"gallery_examples": 0}, "gallery_examples must be at least 1, got 0"),
+        (
+            {"gallery_examples": 30, "kept_examples": 20},
+            "kept_examples must be at least gallery_examples, 30, which the report shows; got 20",
+        ),
         ({"recipe": {"epochs": 0}}, "recipe.epochs must be at least 1, got 0"),
         ({"recipe": {"batch_size": 0}}, "recipe.batch_size must be at least 1, got 0"),
         ({"recipe": {"learning_rate": 0}}, "recipe.learning_rate must be positive, got 0.0"),

@@ -14,7 +14,7 @@ from beartype import BeartypeConf, beartype
 from jaxtyping import jaxtyped
 
 # Not the statistics and scores, which check shapes themselves, in words of their own.
-PARTS = "bench.explaining bench.refits data explain models protocols ranking remove"
+PARTS = "bench.consumers bench.explaining bench.refits data explain models protocols ranking remove"
 SCIENCE = tuple(f"uproar.{part}" for part in PARTS.split())
 OWN_WORDS = "uproar.models.scoring"
 

@@ -3,35 +3,31 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from uproar.bench.checks import (
     check_learned,
-    check_removals,
     forget_incomplete,
     stop_if_failed,
 )
-from uproar.bench.device import device_of
+from uproar.bench.work import Objects, Work
 from uproar.data import DATA
 from uproar.dataset import Data
-from uproar.models import MODELS, PRETRAINED
-from uproar.plan.effort import Sizes
+from uproar.models import MODELS
 from uproar.plan.job import Job, digests_of
-from uproar.plan.plan import Plan
 from uproar.plan.spec import Spec
 from uproar.registry import is_registered
 from uproar.results.files import write_files
 from uproar.results.result import Result
 from uproar.run.cell import Cell, Outcome
+from uproar.run.executor import Executor
 from uproar.run.files import remove, sweep, write_whole
-from uproar.run.loading import loading
 from uproar.run.local import local
 from uproar.run.progress import Progress
-from uproar.run.store import Store
 from uproar.types import UproarError
 
 if TYPE_CHECKING:
@@ -54,6 +50,8 @@ class Benchmark:
     :param explainers: callables by the names that ``spec.callables`` lists.
     :param log: told in one line of every choice made and of damaged outcomes.
     :param quiet: show no progress.
+    :param executor: spreads the work, by default over threads of this process; see
+        :class:`uproar.run.executor.Executor`.
     """
 
     spec: Spec
@@ -63,6 +61,7 @@ class Benchmark:
     explainers: Mapping[str, Any] = field(default_factory=dict)
     log: Log = print
     quiet: bool = False
+    executor: Executor = local
 
     def __post_init__(self) -> None:
         if self.out == DEFAULT_OUT:
@@ -89,21 +88,20 @@ class Benchmark:
         spec = self.spec.checked()
         finished = self._finished(spec) if spec.settled else None
         if finished is None:
-            plan, worker, notes = self._prepare(spec)
+            work = self._prepare(spec)
             # Only now it is known what data of one's own are.
-            finished = None if spec.settled else self._finished(plan.spec)
+            finished = None if spec.settled else self._finished(work.spec)
         if finished is not None:
             self.log(f"already finished: {self.out}")
             return finished
-        for note in notes:
-            self.log(note)
+        self._tell(work)
         # Without it the run counts as unfinished, whenever it is killed; it is written last.
         remove(self.out / "report.html")
-        write_whole(self.out / "spec.toml", plan.spec.to_toml().encode())
-        jobs = plan.prospective_jobs()
+        write_whole(self.out / "spec.toml", work.spec.to_toml().encode())
+        jobs = work.opened().plan.prospective_jobs()
         with Progress({job.slot: job.weight for job in jobs}, quiet=self.quiet) as progress:
-            self._run_stages(plan, worker, progress)
-        result = Result(self.out, plan.spec)
+            self._run_stages(work, progress)
+        result = Result(self.out, work.spec)
         write_files(result)
         return result
 
@@ -119,67 +117,27 @@ class Benchmark:
         same = asked == saved.spec and saved.complete and not saved.failed
         return saved if same else None
 
-    def prepare(self) -> tuple[Plan, Worker]:
+    def prepare(self) -> Work:
         """Load and check everything that a run needs, without running it."""
-        plan, worker, notes = self._prepare(self.spec.checked())
-        for note in notes:
-            self.log(note)
-        return plan, worker
+        work = self._prepare(self.spec.checked())
+        self._tell(work)
+        return work
 
-    def _prepare(self, spec: Spec) -> tuple[Plan, Worker, tuple[str, ...]]:
-        from uproar.bench.worker import Worker
-        from uproar.data.checks import check
-        from uproar.models.choice import choose
-
+    def _prepare(self, spec: Spec) -> Work:
         self._check_objects(spec)
         sweep(self.out)
-        data = check(self._load(spec) if self.data is None else self.data)
-        check_removals(spec, data.kind)
-        device = device_of(spec.device)
-        chosen = choose(
-            spec.model,
-            data,
-            given=self.model,
-            parameters=spec.model_parameters,
-            training=spec.training,
-            recipe=spec.recipe,
-            device=device,
+        # Anew, even where a spec file knows digests: data and model may have changed since.
+        named = {"data": is_registered(spec.data, DATA), "model": is_registered(spec.model, MODELS)}
+        anew = {f"{what}_digest": "" for what, registered in named.items() if not registered}
+        work = Work(
+            spec.model_copy(update=anew), self.out, Objects(self.data, self.model, self.explainers)
         )
-        found = {"training": chosen.learner.training}
-        if not is_registered(spec.data, DATA):
-            # Anew, even where a spec file knows one: the data may have changed since.
-            found["data_digest"] = data.digest()
-        if not is_registered(spec.model, MODELS):
-            found["model_digest"] = chosen.digest
-        explained = len(data.train) + len(data.test)
-        sizes = Sizes(
-            data.features, data.outputs, explained, len(data.validation), data.kind == "table"
-        )
-        plan = Plan(spec.model_copy(update=found), sizes)
-        store = Store(self.out / "store")
-        worker = Worker(
-            *(plan, data, chosen.learner, chosen.once, store, device, chosen.given),
-            explainers=self.explainers,
-        )
-        return plan, worker, (*data.notes, *chosen.notes)
+        work.opened(quiet=self.quiet)
+        return work.settled()
 
-    def _load(self, spec: Spec) -> Data:
-        """Read the data, with a bar where that takes long."""
-        from uproar.data import load
-
-        tokenizer, (place, _, name) = None, spec.model.partition(":")
-        if place == PRETRAINED:  # such a model has a tokenizer of its own
-            from uproar.data.text.hugging_face import tokenizer_of
-
-            tokenizer = tokenizer_of(name)
-        with loading(f"reading {spec.data}", quiet=self.quiet) as progress:
-            return load(
-                spec.data,
-                seed=spec.seed,
-                source=spec.source,
-                progress=progress,
-                tokenizer=tokenizer,
-            )
+    def _tell(self, work: Work) -> None:
+        for note in work.opened().notes:
+            self.log(note)
 
     def _check_objects(self, spec: Spec) -> None:
         """Refuse a spec that speaks of objects which nobody handed over."""
@@ -193,9 +151,10 @@ class Benchmark:
                     "`uproar.evaluate` with it again"
                 )
 
-    def _run_stages(self, plan: Plan, worker: Worker, progress: Progress) -> None:
+    def _run_stages(self, work: Work, progress: Progress) -> None:
         """Run the cells in the order in which they become ready, the longest first."""
-        run = partial(_run, worker=worker, progress=progress)
+        worker, run = work.opened(), partial(_run, self.executor, work=work, progress=progress)
+        plan = worker.plan
         bases = run([plan.data_job(), *plan.base_jobs])
         stop_if_failed(plan, worker.store, bases)
         check_learned(plan, bases, worker.data)
@@ -220,26 +179,54 @@ class Benchmark:
         run([*rest[start:], *rest[:start]])
 
 
+@dataclass(frozen=True)
+class _Watched:
+    """Work whose jobs the display shows while they run; from here, the work alone is sent away."""
+
+    work: Work
+    progress: Progress
+
+    def __call__(self, job: Job) -> Outcome:
+        with self.progress.running(job.slot):
+            return self.work(job)
+
+    def __reduce__(self) -> tuple[Callable[[Work], Work], tuple[Work]]:
+        return _alone, (self.work,)
+
+
+def _alone(work: Work) -> Work:
+    return work
+
+
 def _run(
-    jobs: Iterable[Job], *, worker: Worker, progress: Progress, workers: int = 0
+    executor: Executor,
+    jobs: Iterable[Job],
+    *,
+    work: Work,
+    progress: Progress,
+    workers: int = 0,
 ) -> dict[Job, Outcome]:
-    """Run jobs, several of which may share a cell, and return the outcomes of those that worked."""
-    workers = workers or workers_of(worker)
+    """Run jobs, several of which may share a cell, and return the values of those that worked."""
+    worker = work.opened()
     by_cell: dict[Cell, list[Job]] = {}
     for job in jobs:
         by_cell.setdefault(job.cell, []).append(job)
 
-    def work(cell: Cell) -> Outcome:
-        job = by_cell[cell][0]
-        with progress.running(job.slot):
-            return worker(job)
+    def ready() -> Iterator[Job]:
+        for cell, alike in by_cell.items():
+            if not worker.store.has(cell):
+                # Where it is computed elsewhere, nothing else tells the display that it is.
+                progress.begin(alike[0].slot)
+            yield alike[0]
 
     outcomes = {}
-    for cell, found in local(by_cell, work, store=worker.store, workers=workers):
-        for job in by_cell[cell]:
+    watched, workers = _Watched(work, progress), workers or workers_of(worker)
+    for done, found in executor(ready(), watched, store=worker.store, workers=workers):
+        for job in by_cell[done.cell]:
             progress.advance(job.slot)
             if isinstance(found, Outcome):
-                outcomes[job] = found
+                # What is kept of large images takes gigabytes; it stays in the store.
+                outcomes[job] = replace(found, arrays={})
     return outcomes
 
 

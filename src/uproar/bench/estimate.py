@@ -11,12 +11,12 @@ import torch
 
 from uproar.bench.benchmark import Benchmark, workers_of
 from uproar.bench.worker import Worker
+from uproar.duration import duration
 from uproar.models.training.batches import SharedInputs
 from uproar.plan.job import ALL
 from uproar.plan.plan import Plan
 from uproar.protocols.ranks import Ranks
 from uproar.protocols.roar import roar
-from uproar.run.progress import duration
 from uproar.types import Skipped
 
 CALIBRATION_EPOCHS = 2
@@ -74,7 +74,8 @@ def estimate(benchmark: Benchmark) -> Cost:
     >>> cost.trainings  # 1 base, 2 retrain-once, 4 shared ends, 2 × (10 + 10 + 10)
     67
     """
-    plan, worker = benchmark.prepare()
+    worker = benchmark.prepare().opened()
+    plan = worker.plan
     jobs = plan.prospective_jobs()
     work = sum(job.weight for job in jobs)
     seconds = _seconds_per_epoch(worker) * work / workers_of(worker)
@@ -83,6 +84,8 @@ def estimate(benchmark: Benchmark) -> Cost:
     dearest = max(passes, key=passes.__getitem__)
     examples = len(data.train) + len(data.test)
     rank_bytes = np.min_scalar_type(data.features - 1).itemsize * data.features * examples
+    kept = min(plan.spec.kept_examples, len(data.test))
+    rank_bytes += FLOAT_BYTES * data.features * kept  # the importance that stays with them
     inputs = FLOAT_BYTES * math.prod(data.input_shape) * (examples + len(data.validation))
     return Cost(
         cells=len(jobs),

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from uproar.bench.consumers import (
+    EXPLAINED,
+    Consumer,
+    Keeper,
+    Meter,
+    RankedExplanation,
+    Ranker,
+    among_present,
+)
 from uproar.dataset import Data, Split
 from uproar.explain.aggregation import transform_of
 from uproar.explain.chunks import in_chunks, rows_per_pass
@@ -24,31 +31,8 @@ from uproar.ranking import rank
 from uproar.seeding import seed_of
 from uproar.types import Skipped
 
-GALLERY = "gallery/"
 FUNCTION = "function/"  # (importance, standard error, p-value) of every feature
 BLOCKS = 8  # passes of examples that are explained before they are ranked
-
-
-@dataclass
-class RankedExplanation:
-    """What one explainer says of all examples: ranks, pictures for the gallery, and its cost.
-
-    ``passes`` is how many times an example went through the model: a training or test example, or
-    of an explanation of the function a held-out one, whose ``function`` is what was measured.
-    """
-
-    train: NDArray[np.unsignedinteger]
-    test: NDArray[np.unsignedinteger]
-    shown: NDArray[np.float32]
-    seconds: float = 0.0
-    passes: float = 0.0
-    function: Importance | None = None
-
-    def digest(self) -> str:
-        """Hash of the ranks: equal rankings share everything that depends on them alone."""
-        whole = hashlib.sha256(np.ascontiguousarray(self.train).tobytes())
-        whole.update(np.ascontiguousarray(self.test).tobytes())
-        return whole.hexdigest()[:32]
 
 
 def explain(
@@ -59,49 +43,42 @@ def explain(
     targets: Mapping[str, NDArray[np.int64]],
     explainers: Mapping[str, Explainer],
     seed: int,
-    shown: Sequence[int],
+    kept: Sequence[int],
 ) -> dict[str, RankedExplanation]:
     """Explain train and test with one family and return the rankings by name.
 
-    Importance is ranked block by block and not kept: of large data it takes far more memory than
-    the data themselves. An explanation of the function stands for all examples.
+    Consumers take the importance block by block, and what none of them keeps is gone: of large data
+    all of it takes far more memory than the data. An explanation of the function stands for all
+    examples.
 
     :param targets: the output that is explained, for ``train`` and ``test``.
     :param explainers: those that no registry knows, by name.
-    :param shown: test examples whose importance is kept for pictures.
+    :param kept: test examples whose importance is kept.
     :raises Skipped: when the explainer is not for this kind of data, or not for the model.
     """
     known = data.known_importance.get(names[0].base)
     if known is not None:
-        return {name.name: _known(data, known, shown) for name in names}
+        return {name.name: _known(data, known, kept) for name in names}
     _require_kind(names[0], data)
     base = explainers.get(names[0].base) or names[0].load()
     if names[0].of_function or isinstance(base, ExplainerOfFunction):
-        return _of_function(model, data, names, base, seed, shown)
-    smallest = np.min_scalar_type(max(data.features - 1, 0))
-    sizes = [(len(part), *data.feature_shape) for part in (data.train, data.test)]
-    found = {
-        name.name: RankedExplanation(
-            train=np.empty(sizes[0], smallest),
-            test=np.empty(sizes[1], smallest),
-            shown=np.zeros((len(shown), *data.feature_shape), np.float32),
-        )
-        for name in names
-    }
+        return _of_function(model, data, names, base, seed, kept)
+    makers = {name.name: (Ranker(data), Keeper(data, kept), Meter(data)) for name in names}
     generators = _Generators(seed)
-    for part in ("train", "test"):
+    for part in EXPLAINED:
         split: Split = getattr(data, part)
         for block, one in _explained(model, split, names, base, targets[part], generators):
-            rankings = found[one.name.name]
-            ranks = rank(_among_present(one.importance, data, split, block))
-            (rankings.train if part == "train" else rankings.test)[block] = ranks
-            rankings.seconds += one.seconds
-            rankings.passes += one.passes * len(ranks) / (len(data.train) + len(data.test))
-            if part == "test":
-                for position, example in enumerate(shown):
-                    if block.start <= example < block.stop:
-                        rankings.shown[position] = one.importance[example - block.start]
-    return found
+            consumers: tuple[Consumer, ...] = makers[one.name.name]
+            for consumer in consumers:
+                consumer.take(part, block, one)
+    return {
+        name: RankedExplanation(
+            *(ranker.ranks["train"], ranker.ranks["test"], keeper.kept),
+            seconds=meter.seconds,
+            passes=meter.passes,
+        )
+        for name, (ranker, keeper, meter) in makers.items()
+    }
 
 
 def _require_kind(name: ExplainerName, data: Data) -> None:
@@ -137,7 +114,7 @@ def _of_function(
     names: Sequence[ExplainerName],
     base: Any,
     seed: int,
-    shown: Sequence[int],
+    kept: Sequence[int],
 ) -> dict[str, RankedExplanation]:
     """Explain the function, and rank the features of all examples alike."""
     if names[0].averaged:
@@ -153,9 +130,9 @@ def _of_function(
             if data.present(split) is None:
                 ranks.append(np.broadcast_to(rank(values), alike.shape))
             else:
-                ranks.append(rank(_among_present(alike, data, split, slice(0, len(split)))))
-        pictures = np.repeat(values, len(shown), axis=0)
-        found[name] = RankedExplanation(ranks[0], ranks[1], pictures, seconds, passes, importance)
+                ranks.append(rank(among_present(alike, data, split, slice(0, len(split)))))
+        repeated = np.repeat(values, len(kept), axis=0)
+        found[name] = RankedExplanation(ranks[0], ranks[1], repeated, seconds, passes, importance)
     return found
 
 
@@ -220,39 +197,10 @@ class _Generators:
         return self._known[label]
 
 
-def _among_present(
-    importance: NDArray[np.float32], data: Data, split: Split, block: slice
-) -> NDArray[np.float32]:
-    """Put the features that an example lacks behind all others."""
-    part = Split(split.inputs[block], split.labels[block])
-    present = data.present(part)
-    return importance if present is None else np.where(present, importance, -np.inf)
-
-
 def _known(
-    data: Data, known: tuple[NDArray[np.float32], NDArray[np.float32]], shown: Sequence[int]
+    data: Data, known: tuple[NDArray[np.float32], NDArray[np.float32]], kept: Sequence[int]
 ) -> RankedExplanation:
     """Rank the known answer of the data."""
     splits = zip((data.train, data.test), known, strict=True)
-    ranks = [rank(_among_present(v, data, s, slice(0, len(s)))) for s, v in splits]
-    return RankedExplanation(
-        ranks[0], ranks[1], np.asarray(known[1][list(shown)], dtype=np.float32)
-    )
-
-
-def gallery_examples(data: Data, count: int) -> list[int]:
-    """Return test examples to show: the first of each class, then the second of each, and so on.
-
-    Of values, the examples at equally spaced ranks of the value.
-    """
-    labels = data.test.labels
-    if data.task == "regression":
-        order = np.argsort(labels, kind="stable")
-        places = np.linspace(0, len(order) - 1, min(count, len(order))).round().astype(int)
-        return [int(example) for example in order[places]]
-    turn = np.zeros(len(labels), dtype=np.int64)
-    for label in np.unique(labels):
-        of_class = np.flatnonzero(labels == label)
-        turn[of_class] = np.arange(len(of_class))
-    order = np.lexsort((labels, turn))
-    return [int(example) for example in order[:count]]
+    ranks = [rank(among_present(v, data, s, slice(0, len(s)))) for s, v in splits]
+    return RankedExplanation(ranks[0], ranks[1], np.asarray(known[1][list(kept)], dtype=np.float32))

@@ -16,14 +16,15 @@ from numpy.typing import NDArray
 
 from uproar.bench.base_model import Predictions, chance_p_value, facts_of, predictions_of
 from uproar.bench.device import keep_freed_memory
+from uproar.bench.examples import gallery_examples, kept_examples
 from uproar.bench.experiments import Experiments
-from uproar.bench.explaining import FUNCTION, GALLERY, explain, gallery_examples
+from uproar.bench.explaining import FUNCTION, explain
 from uproar.bench.refits import without_each
 from uproar.dataset import PARTS, Data
 from uproar.models.learner import Fitted, Learner
 from uproar.models.trained import TrainedModel
 from uproar.models.view import HELD_OUT, view_of
-from uproar.plan.job import ALL, Job, ranking_cell
+from uproar.plan.job import ALL, KEPT, Job, ranking_cell
 from uproar.plan.plan import Plan
 from uproar.protocols import find_protocol, trained_once
 from uproar.protocols.experiment import Experiment, arms
@@ -42,7 +43,8 @@ class Worker:
 
     ``once`` trains the models that are trained once for all; it is the ``learner``, unless that
     cannot train. ``given`` is the base model, where it was trained before. ``explainers`` are
-    callables that were handed over in Python, by name.
+    callables that were handed over in Python, by name. ``notes`` say what was decided of data and
+    model.
     """
 
     plan: Plan
@@ -53,6 +55,7 @@ class Worker:
     device: torch.device
     given: Fitted | None = None
     explainers: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
     _kept: dict[str, Fitted] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -157,7 +160,8 @@ class Worker:
         assert job.base is not None
         base = self.store.read(self.plan.base_jobs[job.base].cell)
         assert base is not None, "base models are finished before anything is explained"
-        shown = gallery_examples(self.data, self.plan.spec.gallery_examples)
+        spec = self.plan.spec
+        kept = kept_examples(self.data, spec.kept_examples, gallery=spec.gallery_examples)
         members = [name for name in self.plan.names if name.name in job.members]
         found = explain(
             self._seen(job, untrained=members[0].untrained),
@@ -166,7 +170,7 @@ class Worker:
             targets={part: base.arrays[f"targets/{part}"] for part in ("train", "test")},
             explainers=self.explainers,
             seed=job.cell.fields["seed"],
-            shown=shown,
+            kept=kept,
         )
         digests = {}
         for name, rankings in found.items():
@@ -175,13 +179,13 @@ class Worker:
             if not self.store.has(cell):
                 ranks = {"train": rankings.train, "test": rankings.test}
                 self.store.write(cell, Outcome({}, ranks))
-        arrays = {f"{GALLERY}{name}": rankings.shown for name, rankings in found.items()}
+        arrays = {f"{KEPT}{name}": rankings.kept for name, rankings in found.items()}
         for name, rankings in found.items():
             if rankings.function is not None:
                 arrays |= {f"{FUNCTION}{name}": np.stack(astuple(rankings.function))}
         seconds = {name: rankings.seconds for name, rankings in found.items()}
         passes = {name: rankings.passes for name, rankings in found.items()}
-        return Outcome({"digests": digests, "gallery": shown, "passes": passes}, arrays, seconds)
+        return Outcome({"digests": digests, "kept": kept, "passes": passes}, arrays, seconds)
 
     def _seen(self, job: Job, *, untrained: bool) -> TrainedModel:
         """Return a base model as explainers see it, or one of its kind that has learned nothing."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from uproar.run.cell import Cell, Outcome
 from uproar.run.store import Store
 
 ALL = "all"  # the explainer of what all explainers share: the points where nothing or all is gone
 ENDS = (0.0, 1.0)
+KEPT = "kept/"  # arrays of an explanation, by explainer: importance of the examples that are kept
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,23 @@ def read_all(jobs: Sequence[Job], store: Store) -> dict[Job, Outcome]:
     """Return the outcomes that the store has of the jobs."""
     found = {job: store.read(job.cell) for job in jobs}
     return {job: outcome for job, outcome in found.items() if outcome is not None}
+
+
+def read_explained(jobs: Sequence[Job], store: Store, *, kept: int) -> dict[Job, Outcome]:
+    """Return the explanations that the store has, with the first of the examples that they keep.
+
+    All that is kept of large images takes gigabytes, which readers of one at a time do not.
+    """
+    found = ((job, store.read(job.cell)) for job in jobs)
+    return {job: _shortened(outcome, kept) for job, outcome in found if outcome is not None}
+
+
+def _shortened(outcome: Outcome, kept: int) -> Outcome:
+    arrays = {
+        name: array[:kept].copy() if name.startswith(KEPT) else array
+        for name, array in outcome.arrays.items()
+    }
+    return replace(outcome, arrays=arrays)
 
 
 def ranking_cell(digest: str) -> Cell:

@@ -142,8 +142,9 @@ class Plan:
             "family": family,
             "members": versions,
             "seed": seed_of("explain", base.cell.key, family, base.base),
-            "gallery": self.spec.gallery_examples,
-            "version": 3,
+            "gallery": self.spec.gallery_examples,  # which are the first that are kept
+            "kept": self.spec.kept_examples,
+            "version": 4,
         }
         return Job(
             Cell("explain", fields, f"explain: {_of_base(family, base.base)}"),

@@ -96,6 +96,15 @@ def check_filled(spec: Spec) -> None:
         raise UproarError("no explainer was given; see `uproar list explainers`")
 
 
+def check_kept(spec: Spec) -> None:
+    """Refuse to show more examples than are kept."""
+    if spec.kept_examples < spec.gallery_examples:
+        raise UproarError(
+            f"kept_examples must be at least gallery_examples, {spec.gallery_examples}, which the "
+            f"report shows; got {spec.kept_examples}"
+        )
+
+
 def check_distinct(what: str, values: Sequence[object]) -> None:
     """Refuse what is listed twice."""
     repeated = sorted({str(value) for value in values if list(values).count(value) > 1})

@@ -26,7 +26,7 @@ from uproar.explain import DEFAULT_EXPLAINERS
 from uproar.explain.names import parse
 from uproar.models import MODELS
 from uproar.plan.defaults import defaults, once_epochs
-from uproar.plan.refusals import check_distinct, check_filled, check_registered, refusal
+from uproar.plan.refusals import check_distinct, check_filled, check_kept, check_registered, refusal
 from uproar.protocols import known
 from uproar.registry import is_registered
 from uproar.types import Recipe, Source, UproarError
@@ -124,6 +124,9 @@ class Spec(BaseModel):
     gallery_examples: int = Field(
         default=10, ge=1, description="Test examples whose explanations the page shows."
     )
+    kept_examples: int = Field(
+        default=256, ge=1, description="Test examples whose importance is stored, by explainer."
+    )
 
     @model_validator(mode="wrap")
     @classmethod
@@ -172,6 +175,7 @@ class Spec(BaseModel):
         """
         check_registered(self)
         check_filled(self)
+        check_kept(self)
         names = [parse(name, extra_bases=self.extra_bases).name for name in self.explainers]
         for what, values in (
             ("explainers", names),

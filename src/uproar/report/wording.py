@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from uproar.duration import duration as in_words
+
 MISSING = "\N{EN DASH}"
 SPACE = "\N{NO-BREAK SPACE}"
 
@@ -97,23 +99,14 @@ def amount(value: Any) -> str:
 
 
 def duration(seconds: Any) -> str:
-    """Return a duration with two significant parts at most.
+    """Return a duration with two parts at most.
 
     >>> [duration(value).replace(SPACE, "_") for value in (0.0042, 3.21, 200, 7380)]
-    ['4.2_ms', '3.21_s', '3_min_20_s', '2_h_3_min']
+    ['4.2_ms', '3.21_s', '3_min_20_s', '2_h_03_min']
     """
     if is_missing(seconds):
         return MISSING
-    value = float(seconds)
-    if value < 1:
-        return f"{value * 1000:.3g}{SPACE}ms"
-    if value < 60:
-        return f"{value:.3g}{SPACE}s"
-    whole = round(value)
-    large, small, names = (whole // 60, whole % 60, ("min", "s"))
-    if whole >= 3600:
-        large, small, names = (whole // 3600, whole % 3600 // 60, ("h", "min"))
-    return f"{large}{SPACE}{names[0]}{SPACE}{small}{SPACE}{names[1]}"
+    return in_words(float(seconds), exact=True).replace(" ", SPACE)
 
 
 def count(amount: int, one: str, many: str) -> str:

@@ -14,7 +14,7 @@ from uproar.dataset import label_text
 from uproar.explain import EXPLAINERS
 from uproar.explain.parameters import text_of
 from uproar.plan.effort import Sizes
-from uproar.plan.job import Job
+from uproar.plan.job import KEPT, Job
 from uproar.protocols import best_first, known
 from uproar.protocols.protocol import Protocol
 from uproar.report.content import Gallery, ReportContent
@@ -146,8 +146,8 @@ def _gallery(result: Result, data: Outcome) -> Gallery | None:
     first: dict[Job, Outcome] = {j: o for j, o in result.explained.items() if j.base == 0}
     if not first:
         return None
-    maps = {member: o.arrays[f"gallery/{member}"] for j, o in first.items() for member in j.members}
-    shown = next(iter(first.values())).values["gallery"]
+    maps = {member: o.arrays[f"{KEPT}{member}"] for j, o in first.items() for member in j.members}
+    shown = next(iter(first.values())).values["kept"][: len(data.arrays["inputs"])]
     predicted = result.bases[0].arrays["predicted/test"][shown]
     facts = data.values
     value_range = facts["value_range"]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from uproar.plan.job import Job, digests_of, read_all
+from uproar.plan.job import Job, digests_of, read_all, read_explained
 from uproar.plan.plan import Plan
 from uproar.plan.spec import Spec
 from uproar.protocols import can_leak, leak_control
@@ -62,8 +62,9 @@ class Result:
 
     @cached_property
     def explained(self) -> dict[Job, Outcome]:
-        """Outcomes of the explanations."""
-        return read_all(self.plan.explain_jobs(), self.store)
+        """Outcomes of the explanations; of what they keep, the part that the gallery shows."""
+        jobs, shown = self.plan.explain_jobs(), self.spec.gallery_examples
+        return read_explained(jobs, self.store, kept=shown)
 
     @cached_property
     def jobs(self) -> list[Job]:

@@ -1,4 +1,4 @@
-"""How far a run is and how long it still takes, on standard error."""
+"""How far work is and how long it still takes, on standard error."""
 
 from __future__ import annotations
 
@@ -11,18 +11,57 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import TextIO
 
+import rich.progress
 from rich.console import Console, Group
 from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.spinner import Spinner
-from rich.table import Table
 from rich.text import Text
 
+from uproar.duration import duration
 from uproar.run.cell import Cell
 
 # Where there is no terminal, a line appears at most this often.
 LINE_SECONDS = 10.0
 _LABEL_CHARACTERS = 60
+
+
+@contextmanager
+def loading(label: str, *, quiet: bool = False) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar on standard error, and yield the function that moves it.
+
+    The bar appears with the first call, so that quick work shows none; without a terminal there
+    is a single line.
+
+    >>> with loading("reading digits", quiet=True) as progress:
+    ...     progress(1, 2)
+    """
+    console = Console(file=sys.stderr, quiet=quiet or sys.stderr is None)
+    bar = rich.progress.Progress(
+        rich.progress.TextColumn("{task.description}", markup=False),
+        rich.progress.BarColumn(),
+        rich.progress.MofNCompleteColumn(),
+        rich.progress.TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        redirect_stdout=False,
+    )
+    task = bar.add_task(one_line(label), start=True)
+    started = False
+
+    def progress(done: int, total: int) -> None:
+        nonlocal started
+        if not started:
+            started = True
+            if console.is_terminal:
+                bar.start()
+            else:
+                console.print(f"{one_line(label)}: {total:,}", markup=False, highlight=False)
+        bar.update(task, completed=done, total=total)
+
+    try:
+        yield progress
+    finally:
+        if started and console.is_terminal:
+            bar.stop()
 
 
 class Progress:
@@ -88,14 +127,19 @@ class Progress:
         left = pace * math.fsum(self._left.values())
         return max(0.0, left - (self._clock() - self._advanced))
 
-    @contextmanager
-    def running(self, cell: Cell) -> Iterator[None]:
-        """Show a cell as being computed; meant to enclose the work, in the worker's thread."""
+    def begin(self, cell: Cell) -> None:
+        """Count a cell as one that is computed, from now on at the latest."""
         with self._lock:
-            self._running[cell] = None
             self._begun.add(cell)
             if self._computing is None:
                 self._computing = self._clock()
+
+    @contextmanager
+    def running(self, cell: Cell) -> Iterator[None]:
+        """Show a cell as being computed; meant to enclose the work, in the worker's thread."""
+        self.begin(cell)
+        with self._lock:
+            self._running[cell] = None
         try:
             yield
         finally:
@@ -146,9 +190,15 @@ class Progress:
         console = Console(file=self._stream)
         if console.is_dumb_terminal:
             return None
-        spinner = Spinner("line")  # the only one in ASCII: a terminal may know nothing else
+        bar = rich.progress.Progress(
+            rich.progress.SpinnerColumn("line"),  # in ASCII: a terminal may know nothing else
+            rich.progress.BarColumn(bar_width=30),
+            rich.progress.TextColumn("{task.description}", markup=False),
+            get_time=self._clock,
+        )
+        task = bar.add_task("", total=self._total)
         return Live(
-            get_renderable=lambda: self._frame(spinner),
+            get_renderable=lambda: self._frame(bar, task),
             console=console,
             refresh_per_second=5,
             transient=True,
@@ -156,20 +206,19 @@ class Progress:
             redirect_stdout=False,
         )
 
-    def _frame(self, spinner: Spinner) -> Group:
-        """Return what the terminal shows at this moment."""
+    def _frame(self, bar: rich.progress.Progress, task: rich.progress.TaskID) -> Group:
+        """Return what the terminal shows at this moment: the bar, and below it what is running."""
         with self._lock:
-            bar = ProgressBar(total=1.0, completed=self.share, width=30)
-            summary, running = self._summary(), list(self._running)
-        top = Table.grid(padding=(0, 1))
-        top.add_row(spinner, bar, Text(summary))
+            done, summary = self.share * self._total, self._summary()
+            running = list(self._running)
+        bar.update(task, completed=done, description=summary)
         # Texts, not strings: a label may hold what Rich would take for markup.
         labels = [
             Text(f"  {one_line(cell.label or cell.kind)}", style="dim") for cell in running[:3]
         ]
         if len(running) > 3:
             labels.append(Text(f"  and {len(running) - 3} more", style="dim"))
-        return Group(top, *labels)
+        return Group(bar, *labels)
 
     def _summary(self) -> str:
         done = f"{self._cells - len(self._left)} of {self._cells} cells ({self.share:.0%})"
@@ -184,20 +233,6 @@ class Progress:
             self._printed = self._clock()
             line = self._summary()
         print(line, file=self._stream, flush=True)
-
-
-def duration(seconds: float) -> str:
-    """Return a duration for people.
-
-    >>> duration(7.4), duration(200), duration(7500)
-    ('7 s', '3 min 20 s', '2 h 05 min')
-    """
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
 def one_line(label: str) -> str:

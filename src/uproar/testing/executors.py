@@ -14,7 +14,7 @@ from uproar.run.cell import Cell, Failure, Outcome, Skip
 from uproar.run.executor import Executor, Result
 from uproar.run.files import StoreError, append_line
 from uproar.run.store import Store
-from uproar.testing.require import require
+from uproar.testing.requirement import require
 from uproar.types import Skipped
 
 JOBS = 9

@@ -14,7 +14,7 @@ from uproar.explain.family import Explainer
 from uproar.explain.importance import ExplainerOfFunction
 from uproar.models.randomness import numpy_seeded, seeded
 from uproar.models.trained import TrainedModel
-from uproar.testing.require import require
+from uproar.testing.requirement import require
 from uproar.testing.toys import toy_model
 
 

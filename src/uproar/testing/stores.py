@@ -11,7 +11,7 @@ import numpy as np
 
 from uproar.run.cell import Cell, Failure, Outcome, Skip, canonical
 from uproar.run.store import Store
-from uproar.testing.require import require
+from uproar.testing.requirement import require
 
 CELL = Cell("work", {"number": 1}, "the first")
 OTHER = Cell("work", {"number": 2}, "the second")

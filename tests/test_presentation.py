@@ -35,6 +35,9 @@ def test_latex_is_a_table_with_one_row_per_explainer(result):
     assert f"${row.roar_gain:+.3f}$ [${row.roar_low:+.3f}$, ${row.roar_high:+.3f}$]" in ig
     assert "withheld: mask leaks" in ig
     assert "2 repeats, 1 base model;" in text
+    header = text.split(r"\toprule")[1].split(r"\\")[0].strip()
+    columns = "explainer & ROAR & KAR & retrain-once & no-retrain & mask only & verdict"
+    assert header == columns
 
 
 def test_latex_escapes_what_latex_would_take_for_commands(result, monkeypatch):

@@ -6,8 +6,10 @@ import ast
 import io
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from rich.console import Console
@@ -16,13 +18,17 @@ import uproar
 from small_runs import benchmark, run
 from uproar.bench.estimate import estimate
 from uproar.cli.show import show
+from uproar.plan.plan import Plan
+from uproar.plan.spec import Spec
 from uproar.protocols import PROTOCOLS
 from uproar.protocols.experiment import Experiment, Scores
 from uproar.protocols.protocol import Curve, Protocol
 from uproar.protocols.ranks import Ranking
 from uproar.protocols.roar import kar
 from uproar.results.content import content_of
+from uproar.results.curves import curves
 from uproar.results.result import Result
+from uproar.run.cell import Outcome
 
 SOURCE = Path(uproar.__file__).parent
 READING = "Only the least important features kept, model retrained. Lower is better."
@@ -79,6 +85,41 @@ def printed(result: Result, width: int = 160) -> str:
     console = Console(file=io.StringIO(), width=width)
     show(result, console)
     return console.file.getvalue()
+
+
+def test_every_sort_of_protocol_finds_its_models_and_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    twice = replace(KEEP_LEAST, name="twice", asks="once", ends="", curves=(Curve("a", "lower"),))
+    kept = (Curve("untouched-kept", "higher", keeps=True),)
+    untouched = replace(
+        twice, name="untouched", asks="base model", question="reliance", ends="no-retrain",
+        curves=kept,
+    )  # fmt: skip
+    monkeypatch.setattr("uproar.protocols.PROTOCOLS", (*PROTOCOLS, twice, untouched))
+    spec = Spec.from_mapping({**TOY, "protocols": "twice,untouched", "base_models": 2})
+    plan = Plan(spec.checked())
+    # The models that are trained once serve all that ask them.
+    (once,) = plan.once_jobs()
+    assert once.kind == "retrain-once-model"
+    ends = [(job.kind, job.base, job.asked) for job in plan.end_jobs()]
+    assert ends == [("no-retrain", 0, ""), ("no-retrain", 1, ""), ("twice", None, once.cell.key)]
+    jobs = plan.curve_jobs({(0, "random"): "d", (1, "random"): "e"})
+    assert [(job.kind, job.trainings, bool(job.asked)) for job in jobs] == [
+        *[("twice", 0, True)] * 2,
+        *[("untouched", 0, False)] * 2,
+    ]
+    scores = np.arange(2, dtype=np.float32)[:, None, None]  # 1 with everything removed
+    measured = curves({plan.end_jobs()[0]: Outcome({}, {"no-retrain": scores})})
+    assert {one.name: one.scores.ravel().tolist() for one in measured} == {
+        "no-retrain": [0.0, 1.0],
+        "untouched-kept": [1.0, 0.0],
+    }
+
+
+def test_what_a_function_returns_has_to_be_one_for_each_curve() -> None:
+    with pytest.raises(ValueError, match="zip"):
+        KEEP_LEAST.by_curve((1, 2))
 
 
 @pytest.mark.usefixtures("added")

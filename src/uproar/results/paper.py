@@ -29,19 +29,11 @@ def latex(result: Result, removal: str | None = None) -> str:
     if board["mask_only_accuracy"].notna().any():
         table["mask only"] = board["mask_only_accuracy"].map("{:.3f}".format)
     table["verdict"] = [_tex(verdict_called(key).phrase) for key in board["verdict"]]
-    spec = result.spec
-    caption = (
-        f"Gains over a random ranking ({_tex(result.score)} $\\times$ fraction) on "
-        f"{_tex(spec.data_name)}, model {_tex(spec.model)}, "
-        f"removal {_tex(removal or spec.removals[0])}, {spec.repeats} repeats, "
-        f"{spec.base_models} base model{'s' if spec.base_models > 1 else ''}; paired bootstrap "
-        "95\\,\\% intervals, verdicts after Holm's correction."
-    )
     lines = [" & ".join(row) + r" \\" for row in table.itertuples(index=False, name=None)]
     return "\n".join(
         [
             r"\begin{table}",
-            rf"\caption{{{caption}}}",
+            rf"\caption{{{_caption(result, removal)}}}",
             rf"\begin{{tabular}}{{l{'r' * (table.shape[1] - 2)}l}}",
             r"\toprule",
             " & ".join(table.columns) + r" \\",
@@ -52,6 +44,17 @@ def latex(result: Result, removal: str | None = None) -> str:
             r"\end{table}",
             "",
         ]
+    )
+
+
+def _caption(result: Result, removal: str | None) -> str:
+    spec = result.spec
+    return (
+        f"Gains over a random ranking ({_tex(result.score)} $\\times$ fraction) on "
+        f"{_tex(spec.data_name)}, model {_tex(spec.model)}, "
+        f"removal {_tex(removal or spec.removals[0])}, {spec.repeats} repeats, "
+        f"{spec.base_models} base model{'s' if spec.base_models > 1 else ''}; paired bootstrap "
+        "95\\,\\% intervals, verdicts after Holm's correction."
     )
 
 

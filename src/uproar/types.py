@@ -6,10 +6,12 @@ Shares of features are called ``fraction`` and lie in [0, 1].
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal["image", "table", "text", "series"]
+GivenKind = Literal["auto", Kind]  # what people say of data, where it need not be found out
 Task = Literal["classification", "regression"]
 
 
@@ -19,6 +21,27 @@ class UproarError(Exception):
 
 class Skipped(UproarError):  # noqa: N818 - a skip is an outcome, not an error
     """A combination that cannot run, with its reason (guided backpropagation without ReLU)."""
+
+
+@dataclass(frozen=True)
+class KindOfData:
+    """What a kind of data is called, and what is chosen for it where the user does not.
+
+    ``plain`` is the removal for where nothing is removed, or only the mask is looked at.
+    """
+
+    plural: str
+    model: str
+    removal: str = "mean"
+    plain: str = "zero"
+
+
+KINDS: Mapping[Kind, KindOfData] = {
+    "image": KindOfData("images", model="cnn"),
+    "series": KindOfData("series", model="cnn"),
+    "table": KindOfData("tables", model="mlp"),
+    "text": KindOfData("text", model="transformer", removal="mask-token", plain="mask-token"),
+}
 
 
 @dataclass(frozen=True)
@@ -47,7 +70,7 @@ class Source:
     Empty and zero values mean: find out from the data.
     """
 
-    kind: Literal["auto", "image", "table", "text", "series"] = "auto"
+    kind: GivenKind = "auto"
     task: Literal["auto", "classification", "regression"] = "auto"
     target: str = ""  # column of the labels
     text: str = ""  # column of the text

@@ -10,11 +10,11 @@ from uproar.bench.benchmark import Benchmark, Log
 from uproar.data import kind_of
 from uproar.data.checks import check
 from uproar.dataset import Data
-from uproar.plan.defaults import MODEL_OF_KIND, defaults, explainers_of, removal_of
+from uproar.plan.defaults import defaults, explainers_of
 from uproar.plan.spec import DEFAULT_FRACTIONS, Spec
 from uproar.registry import unknown
 from uproar.results.result import Result
-from uproar.types import Recipe, Source, UproarError
+from uproar.types import KINDS, GivenKind, Recipe, Source, UproarError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -31,7 +31,7 @@ def evaluate(
     target: str = "",
     text: str = "",
     drop: Sequence[str] = (),
-    kind: Literal["auto", "image", "table", "text", "series"] = "auto",
+    kind: GivenKind = "auto",
     task: Literal["auto", "classification", "regression"] = "auto",
     patch: int = 1,
     features: Literal["step", "channel-step"] = "step",
@@ -152,7 +152,10 @@ def evaluate(
         "retrain_once_epochs": retrain_once_epochs,
     }
     if data is not None:
-        values |= {"rankings": tuple(data.known_importance), "removals": (removal_of(data.kind),)}
+        values |= {
+            "rankings": tuple(data.known_importance),
+            "removals": (KINDS[data.kind].removal,),
+        }
     values |= {key: value for key, value in chosen.items() if value is not None}
     spec = Spec.from_mapping(values)
     folder = Path(out or Path("runs") / (name or spec.folder_name))
@@ -177,7 +180,7 @@ def _default_explainers(
     else:
         name = estimator_name(model)
         gradients = not name and (hasattr(model, "parameters") or not is_trained(model))
-    return (*explainers_of(kind, name or MODEL_OF_KIND[kind], gradients=gradients), *rankings)
+    return (*explainers_of(kind, name or KINDS[kind].model, gradients=gradients), *rankings)
 
 
 def _called(model: Model) -> str:

@@ -14,8 +14,8 @@ import tomlkit
 from uproar.bench.checks import fitting_removals
 from uproar.data import DATA, kind_of
 from uproar.models import MODELS
-from uproar.plan.defaults import MODEL_OF_KIND, defaults
-from uproar.types import Kind, Recipe, Source
+from uproar.plan.defaults import defaults
+from uproar.types import KINDS, Kind, Recipe, Source
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -159,7 +159,7 @@ def _written(name: str, kind: Kind, facts: list[str], source: dict[str, Any]) ->
     if source:
         lines += ["", "[source]", f"kind = {_quoted(kind)}"]
         lines += [f"{key} = {_quoted(value)}{_hint(key)}" for key, value in source.items()]
-    if chosen.model in MODEL_OF_KIND.values():
+    if chosen.model in {kind.model for kind in KINDS.values()}:
         recipe = asdict(Recipe(**chosen.recipe))
         shown = ("epochs", "learning_rate", "batch_size")
         lines += ["", "[recipe]", *(f"# {key} = {recipe[key]}" for key in shown)]

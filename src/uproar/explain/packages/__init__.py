@@ -88,6 +88,7 @@ CAPTUM = (
         parameters=(LAYER,),
         data_kinds=("image", "series", "text"),
         passes="2",
+        promises=("ignores idle features",),
     ),
     Explainer(
         name="layer-grad-x-activation",

@@ -10,7 +10,7 @@ from __future__ import annotations
 from uproar.explain.controls import CONTROLS
 from uproar.explain.explainer import PROMISES, Prefix
 from uproar.explain.function import FUNCTION
-from uproar.explain.gradients import GRADIENTS
+from uproar.explain.gradients import ATTENTION, GRADIENTS
 from uproar.explain.packages import CAPTUM, PACKAGES
 from uproar.explain.parameters import Parameter
 from uproar.explain.perturbation import PERTURBATIONS
@@ -18,6 +18,7 @@ from uproar.explain.trees import TREES
 
 EXPLAINERS = (
     *GRADIENTS,
+    *ATTENTION,
     *PERTURBATIONS,
     *TREES,
     *CAPTUM,

@@ -14,6 +14,7 @@ from uproar.explain.family import ExplainerOfDecisions
 from uproar.explain.importance import ExplainerOfFunction
 from uproar.models.randomness import numpy_seeded, seeded
 from uproar.models.trained import TrainedModel
+from uproar.testing.requirement import require
 from uproar.testing.toys import toy_model
 
 
@@ -46,14 +47,14 @@ def check_explainer(
     first = _checked(explainer, model, inputs, targets, seed=0)
     alone = _checked(explainer, model, inputs[:1], targets[:1], seed=0)
     if draws != "each":
-        _require(
+        require(
             torch.allclose(alone, first[:1], rtol=1e-3, atol=1e-4 * float(first.abs().max())),
             "an example must be explained alone as it is among others; say draws='each' where "
             "every example has random numbers of its own",
         )
     if not draws:
         other = _checked(explainer, model, inputs, targets, seed=1)
-        _require(
+        require(
             torch.equal(first, other),
             "another generator gives another attribution; say draws='shared' or draws='each'",
         )
@@ -74,19 +75,19 @@ def _checked(
         with _global_generators(state):
             runs.append(_attribution(explainer, model, inputs, targets, seed=seed))
     first, again = runs
-    _require(
+    require(
         first.shape == inputs.shape,
         f"the attribution must have the shape of the inputs, {tuple(inputs.shape)}, "
         f"got {tuple(first.shape)}",
     )
-    _require(bool(torch.isfinite(first).all()), "the attribution has NaN or infinity")
-    _require(torch.equal(inputs, kept[0]), "the explainer has changed its inputs")
-    _require(torch.equal(targets, kept[1]), "the explainer has changed its targets")
-    _require(
+    require(bool(torch.isfinite(first).all()), "the attribution has NaN or infinity")
+    require(torch.equal(inputs, kept[0]), "the explainer has changed its inputs")
+    require(torch.equal(targets, kept[1]), "the explainer has changed its targets")
+    require(
         _state(model) == kept[2],
         "the explainer has changed the model: its weights, its mode, or hooks that it left behind",
     )
-    _require(
+    require(
         torch.equal(first, again),
         "the same generator must give the same attribution, whatever the global generators of "
         "torch, numpy and random are at",
@@ -109,7 +110,7 @@ def _attribution(
     if isinstance(found, np.ndarray):
         found = torch.from_numpy(np.array(found))
     name = type(found).__name__
-    _require(isinstance(found, Tensor), f"expected a torch.Tensor or an array, got {name}")
+    require(isinstance(found, Tensor), f"expected a torch.Tensor or an array, got {name}")
     return found.detach()
 
 
@@ -119,7 +120,7 @@ def _global_generators(seed: int) -> Iterator[None]:
     with seeded(seed, torch.device("cpu")), numpy_seeded(seed):
         before = _states()
         yield
-        _require(
+        require(
             _states() == before,
             "the explainer has drawn from, or seeded, a global generator of torch or numpy; "
             "draw from the one that it is given",
@@ -142,9 +143,3 @@ def _state(model: TrainedModel) -> list[object]:
         *(len(getattr(part, hook)) for part in parts for hook in hooks),
         *(parameter.requires_grad for parameter in model.module.parameters()),
     ]
-
-
-def _require(condition: bool, message: str) -> None:
-    # Not the statement, which python -O leaves out.
-    if not condition:
-        raise AssertionError(message)

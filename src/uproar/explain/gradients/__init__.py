@@ -104,6 +104,9 @@ GRADIENTS = (
         test=(("steps", 4),),
         promised_at=(("steps", 300),),
     ),
+)
+
+ATTENTION = (
     Explainer(
         name="attention",
         summary="attention that tokens get in the last block",

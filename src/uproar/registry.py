@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 
 from uproar.types import Kind, UproarError
 
-Record = TypeVar("Record", bound="Entry")
 Pairs = tuple[tuple[str, int | float | str], ...]  # names with values
 
 
@@ -50,6 +49,9 @@ class Entry:
         return getattr(importlib.import_module(module), attribute)
 
 
+AnyEntry = TypeVar("AnyEntry", bound=Entry)
+
+
 def is_registered(name: str, registry: Sequence[Entry]) -> bool:
     """Say whether an entry is called ``name``.
 
@@ -59,7 +61,7 @@ def is_registered(name: str, registry: Sequence[Entry]) -> bool:
     return any(entry.name == name for entry in registry)
 
 
-def find(name: str, registry: Sequence[Record], what: str) -> Record:
+def find(name: str, registry: Sequence[AnyEntry], what: str) -> AnyEntry:
     """Return the entry called ``name``.
 
     Raises :class:`UproarError` that lists the close names, when there is none.

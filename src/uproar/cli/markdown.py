@@ -1,7 +1,4 @@
-"""The page of explainers, ``docs/explainers.md``: prose from the template, tables from the entries.
-
-Every name that the template can use is a register, or ``table`` or ``promises`` below.
-"""
+"""The page ``docs/explainers.md``: prose of the template, tables of the entries."""
 
 from __future__ import annotations
 
@@ -20,17 +17,6 @@ from uproar.explain.perturbation import PERTURBATIONS
 from uproar.explain.trees import TREES
 from uproar.types import KINDS
 
-REGISTERS = {
-    "GRADIENTS": GRADIENTS,
-    "PERTURBATIONS": PERTURBATIONS,
-    "ATTENTION": ATTENTION,
-    "TREES": TREES,
-    "CAPTUM": CAPTUM,
-    "PACKAGES": PACKAGES,
-    "FUNCTION": FUNCTION,
-    "CONTROLS": CONTROLS,
-}
-
 
 def explainers_page() -> str:
     """Return the page of all explainers in Markdown.
@@ -45,7 +31,17 @@ def explainers_page() -> str:
         keep_trailing_newline=True,
     )
     template = environment.get_template("explainers.md.j2")
-    return template.render(REGISTERS, table=_table, promises=_promises())
+    registers = {
+        "GRADIENTS": GRADIENTS,
+        "PERTURBATIONS": PERTURBATIONS,
+        "ATTENTION": ATTENTION,
+        "TREES": TREES,
+        "CAPTUM": CAPTUM,
+        "PACKAGES": PACKAGES,
+        "FUNCTION": FUNCTION,
+        "CONTROLS": CONTROLS,
+    }
+    return template.render(registers, table=_table, promises=_promises())
 
 
 def _table(entries: Sequence[Explainer]) -> str:

@@ -30,8 +30,8 @@ CLAIMED: dict[str, tuple[str, ...]] = {
     "gradients, no attention": ("dense", "convolutions"),
     "attention": ("transformer",),
     "tree model": TREES,
-    "tree model, scikit-learn": ("forest",),
-    "tree model, boosted": ("xgboost", "lightgbm"),
+    "tree model of scikit-learn": ("forest",),
+    "tree model of XGBoost or LightGBM": ("xgboost", "lightgbm"),
     "linear model": ("linear",),
 }
 

@@ -216,8 +216,8 @@ def _values(entry: Entry) -> str:
     if isinstance(entry, Explainer | Prefix):
         chosen = defaults_of(entry.parameters)
     elif isinstance(entry, DataSet):
-        own = {"model": entry.model, "rankings": ",".join(entry.known_answers)}
-        chosen = dict(entry.recipe) | {key: value for key, value in own.items() if value}
+        answers = ",".join(entry.known_answers)
+        chosen = {"model": entry.model, **dict(entry.recipe), "rankings": answers}
     elif isinstance(entry, Architecture):
         chosen = dict(entry.recipe)
-    return ", ".join(f"{key}={text_of(value)}" for key, value in chosen.items())
+    return ", ".join(f"{key}={text_of(value)}" for key, value in chosen.items() if value != "")

@@ -58,9 +58,12 @@ class Parameter:
         Traceback (most recent call last):
         ValueError: steps must be at least 1, got 0
         """
-        if not self.allows(value):
-            wanted = f"one of {self.choices}" if self.choices else self.bounds or "a number"
-            raise ValueError(f"{self.name} must be {wanted}, got {value!r}")
+        if self.allows(value):
+            return
+        wanted = f"one of {self.choices}" if self.choices else self.bounds or "a number"
+        if None not in (self.least, self.most):
+            wanted = f"in [{self.least}, {self.most}]"
+        raise ValueError(f"{self.name} must be {wanted}, got {value!r}")
 
     def read(self, text: str, explainer: str) -> Value:
         """Return the value that a name writes.

@@ -350,7 +350,7 @@ def test_readme_lists_all_commands() -> None:
 
 
 def test_everything_registered_is_described() -> None:
-    pages = [ROOT / "docs" / name for name in ("method.md", "explainers.md")]
+    pages = [ROOT / name for name in ("docs/method.md", "docs/explainers.md", *PAGES)]
     words = {code for page in pages for code in inline_code(page)}
     entries = (*EXPLAINERS, *REMOVALS, *PROTOCOLS)
     assert {entry.name for entry in entries} <= words

@@ -104,6 +104,7 @@ class ExplainerName:
         phrases = [described(part.summary, values.get(part.name, ())) for part in reversed(told)]
         summary = " of ".join(phrases) + ", with random weights" * self.untrained
         estimands = [part.estimand for part in parts if part.estimand]
+        kept = [one for one in base.promises if all(one in prefix.keeps for prefix in wrappers)]
         return replace(
             base,
             name=self.name,
@@ -116,11 +117,7 @@ class ExplainerName:
             version=1 + sum(part.version - 1 for part in parts),
             passes=f"samples * ({base.passes})" if self.ensemble else base.passes,
             estimand=estimands[-1] if estimands else "",
-            promises=tuple(
-                promise
-                for promise in base.promises
-                if all(promise in prefix.keeps for prefix in wrappers)
-            ),
+            promises=tuple(kept),
         )
 
     def load(self) -> Any:

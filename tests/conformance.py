@@ -10,10 +10,10 @@ from torch import Tensor
 
 from uproar.explain import EXPLAINERS
 from uproar.explain.chunks import CHUNK_BYTES
+from uproar.explain.explainer import Explainer
 from uproar.explain.family import Explanation, explain_family
 from uproar.explain.importance import ExplainerOfFunction
 from uproar.explain.names import ExplainerName, parse
-from uproar.registry import Entry
 from zoo import CASES, MODELS, MODULES, TREES, Case, Made
 
 # The models that each need is about; whoever claims it explains all of them.
@@ -27,52 +27,27 @@ CLAIMED: dict[str, tuple[str, ...]] = {
     "gradients": MODULES,
     "gradients, ReLU modules": MODULES,
     "gradients, convolutions": ("convolutions",),
+    "gradients, no attention": ("dense", "convolutions"),
     "attention": ("transformer",),
     "tree model": TREES,
+    "tree model of scikit-learn": ("forest",),
+    "tree model of XGBoost or LightGBM": ("xgboost", "lightgbm"),
     "linear model": ("linear",),
 }
-# Where an entry cannot say in one of these words how little it claims.
-FEWER: dict[str, tuple[str, ...]] = {
-    "impurity": ("forest",),
-    "gain": ("xgboost", "lightgbm"),
-    "deeplift": ("dense", "convolutions"),  # it has no rules for attention
-    "deeplift-shap": ("dense", "convolutions"),
-}
-# Parameters that make a test short; whoever has none of these is fast.
-SMALL = {
-    "coalitions": 40,
-    "masks": 20,
-    "permutations": 2,
-    "perturbations": 60,
-    "references": 4,
-    "refits": 2,
-    "repeats": 2,
-    "steps": 4,
-}
-# The same, for names that others would be slow by.
-ALSO_SMALL = {
-    "sage": {"background": 4},
-    "shap-deep": {"background": 4},
-    # As many as for text, whose only background is the mask token.
-    **{f"shap-{name}": {"background": 1} for name in ("kernel", "permutation")},
-}
 
 
-def small(entry: Entry, **values: float | str) -> str:
+def small(entry: Explainer, **values: float | str) -> str:
     """Return the explainer's name with parameters that make it fast, or those given."""
-    known = dict(entry.parameters)
-    wanted = {key: value for key, value in SMALL.items() if key in known}
-    wanted |= ALSO_SMALL.get(entry.name, {}) | values
+    wanted = dict(entry.test) | values
     return ":".join([entry.name, *(f"{key}={value}" for key, value in wanted.items())])
 
 
-def claims(entry: Entry, case: Case) -> bool:
+def claims(entry: Explainer, case: Case) -> bool:
     """Say whether an entry claims to explain a kind of model of a kind of data."""
-    models = FEWER.get(entry.name, CLAIMED[entry.needs])
-    return case.model in models and all(entry.fits(kind) for kind in case.kinds)
+    return case.model in CLAIMED[entry.needs] and all(entry.fits(kind) for kind in case.kinds)
 
 
-def homes(entry: Entry) -> list[Case]:
+def homes(entry: Explainer) -> list[Case]:
     """Return a few cases that an entry claims, of as many kinds of data as it can have."""
     found: dict[str, Case] = {}
     for case in CASES:
@@ -81,7 +56,7 @@ def homes(entry: Entry) -> list[Case]:
     return list(found.values())
 
 
-def chosen(entry: Entry) -> list[Case]:
+def chosen(entry: Explainer) -> list[Case]:
     """Return few cases in which an entry meets all that can differ, claimed and not.
 
     Those are every layout of data, text as ids and as vectors, every kind of model, and
@@ -104,7 +79,7 @@ def _met(case: Case) -> set[object]:
     return {("layout", case.data), ("kinds", *sorted(case.kinds)), case.model, case.regression}
 
 
-def every_home() -> Iterator[tuple[Entry, Case]]:
+def every_home() -> Iterator[tuple[Explainer, Case]]:
     """Yield all entries with their homes."""
     for entry in EXPLAINERS:
         for case in homes(entry):

@@ -45,6 +45,7 @@ def make_function_content(
         parameters="steps=25",
         extra="",
         data_kinds="",
+        promises="ignores idle features",
         formula="5 * features",
         predicted=55.0,
     )

@@ -249,6 +249,14 @@ def test_list_names_explainers_and_prefixes_and_tells_one_in_full(uproar):
     assert "did you mean 'ig'" in wrong.errors
 
 
+@pytest.mark.parametrize("words", [("removals",), ("explainers", "ig")])
+def test_the_page_is_that_of_all_explainers(uproar, words):
+    assert uproar("list", "explainers", "--markdown").output.splitlines()[2] == "# Explainers"
+    refused = uproar("list", *words, "--markdown")
+    assert (refused.code, refused.output) == (2, "")
+    assert "--markdown is for the page of all explainers" in refused.errors
+
+
 def test_list_shows_needs_and_directions(uproar):
     assert "needs gradients, ReLU modules" in uproar("list", "explainers", columns=200).output
     assert re.search(r"roar .* lower .*Hooker", uproar("list", "protocols", columns=200).output)

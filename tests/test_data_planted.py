@@ -122,8 +122,7 @@ def test_there_is_one_for_every_kind_of_data_and_task() -> None:
 def test_the_registry_tells_the_kind_and_the_rankings_of_data(entry) -> None:
     data = entry.load()(seed=0)
     assert (data.name, data.kind) == (entry.name, entry.kind)
-    answers = dict(entry.parameters).get("known_answers", "")
-    assert list(data.known_importance) == answers.split(",") * bool(answers)
+    assert tuple(data.known_importance) == entry.known_answers
     for train, test in data.known_importance.values():
         assert train.shape == (len(data.train), *data.feature_shape)
         assert test.shape == (len(data.test), *data.feature_shape)

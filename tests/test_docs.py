@@ -18,21 +18,28 @@ import numpy as np
 import pytest
 from jinja2 import ChoiceLoader, DictLoader
 from typer.main import get_command
+from typer.testing import CliRunner
 
+import test_data as data_conformance
 import test_explain_conformance as suite
+import test_explain_properties as properties
 import test_explain_registry as conformance
 import test_protocols_conformance as protocol_conformance
-import test_remove as removal_conformance
+import test_registries as registries
 import uproar
 from report_content import make_content
+from uproar import testing
 from uproar.bench.checks import fitting_removals
 from uproar.cli.app import _benchmark, app
+from uproar.cli.markdown import explainers_page
+from uproar.data import DataSet
 from uproar.explain import AGGREGATIONS, ENSEMBLES, EXPLAINERS, VARIANTS
+from uproar.explain.explainer import PROMISES, Explainer
 from uproar.models import MODELS
 from uproar.models.training import sequential
 from uproar.protocols import PROTOCOLS
 from uproar.registry import Entry
-from uproar.remove import REMOVALS
+from uproar.remove import REMOVALS, Operator
 from uproar.report import page
 from uproar.report.sections import SECTIONS
 from uproar.types import Kind, Recipe
@@ -49,11 +56,19 @@ PAGES: dict[str, Kind] = {
 }
 RUN = ["README.md", "docs/method.md", "docs/python.md", "docs/models.md", *PAGES]
 REGISTRIES = {
-    "uproar.data": ("uproar.data", "DATA"),
-    "uproar.explain.gradients": ("uproar.explain", "EXPLAINERS"),
-    "uproar.models": ("uproar.models", "MODELS"),
-    "uproar.protocols": ("uproar.protocols", "PROTOCOLS"),
-    "uproar.remove": ("uproar.remove", "REMOVALS"),
+    "uproar.data": [("uproar.data", "DATA")],
+    "uproar.explain.gradients": [
+        ("uproar.explain.gradients", "GRADIENTS"),
+        ("uproar.explain", "EXPLAINERS"),
+    ],
+    "uproar.models": [("uproar.models", "MODELS")],
+    "uproar.protocols": [("uproar.protocols", "PROTOCOLS")],
+    "uproar.remove": [("uproar.remove", "REMOVALS")],
+}
+# Test files that have imported registers.
+REGISTERED_IN = {
+    *("test_data", "test_explain_paths", "test_explain_properties", "test_explain_registry"),
+    *("test_models_architectures", "test_registries", "test_remove"),
 }
 
 
@@ -88,7 +103,8 @@ def inline_code(document: Path) -> list[str]:
 
 def commands(document: Path) -> list[list[str]]:
     lines = [line for block in blocks(document, "console") for line in block.code.splitlines()]
-    return [shlex.split(line.removeprefix("$ "), comments=True) for line in lines]
+    commands = [line.removeprefix("$ ").partition(" > ")[0] for line in lines]
+    return [shlex.split(command, comments=True) for command in commands]
 
 
 def resolve(dotted: str) -> Any:
@@ -126,12 +142,15 @@ def module_of(block: Block) -> Any:
     """Return the module whose file the first line names."""
     path = block.code.splitlines()[0].removeprefix("# ")
     assert (ROOT / path).is_file()
-    dotted = path.removeprefix("src/").removesuffix(".py").removesuffix("/__init__")
+    dotted = re.sub(r"^(src|tests)/", "", path).removesuffix(".py").removesuffix("/__init__")
     return importlib.import_module(dotted.replace("/", "."))
 
 
 def add_objects(block: Block, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run a block inside a copy of its module, and add what it defines, its examples tested."""
+    """Run a block inside a copy of its module, and add what it defines, its examples tested.
+
+    Tests are run.
+    """
     module = module_of(block)
     namespace = dict(vars(module))
     exec(block.compiled(), namespace)
@@ -139,6 +158,8 @@ def add_objects(block: Block, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, name, namespace[name], raising=False)
         for test in doctest.DocTestFinder().find(namespace[name], name, globs=namespace):
             doctest.DebugRunner(verbose=False).run(test)
+        if name.startswith("test_"):
+            namespace[name]()
 
 
 def add_entry(block: Block, monkeypatch: pytest.MonkeyPatch) -> Entry:
@@ -147,25 +168,49 @@ def add_entry(block: Block, monkeypatch: pytest.MonkeyPatch) -> Entry:
     entry = eval(block.compiled("eval"), dict(vars(module)))
     assert isinstance(entry, Entry)
     assert callable(entry.load())
-    package, registry = REGISTRIES[module.__name__]
-    before = getattr(importlib.import_module(package), registry)
-    for other in list(sys.modules.values()):
-        if other.__name__.partition(".")[0] in {"uproar", "test_explain_registry", "test_remove"}:
-            for name in [name for name, value in vars(other).items() if value is before]:
-                monkeypatch.setattr(other, name, (*before, entry))
+    for package, registry in REGISTRIES[module.__name__]:
+        before = getattr(importlib.import_module(package), registry)
+        for other in list(sys.modules.values()):
+            if other.__name__.partition(".")[0] in {"uproar", *REGISTERED_IN}:
+                for name in [name for name, value in vars(other).items() if value is before]:
+                    monkeypatch.setattr(other, name, (*before, entry))
     return entry
 
 
-def check_removal(entry: Entry) -> None:
+def check_added_explainer(entry: Explainer) -> None:
+    """Run what every explainer must do."""
+    conformance.test_entry_is_complete(entry)
+    conformance.test_small_parameters_and_those_of_promises_are_valid(entry)
+    for parameter in entry.parameters:
+        conformance.test_objects_are_held_to_the_bounds_of_their_entries(entry, parameter)
+    for layout in testing.LAYOUTS:
+        conformance.test_explainer_passes_the_public_check(entry, layout)
+    for case in CASES:
+        suite.test_what_is_claimed_is_explained_and_the_rest_has_a_reason(entry, case)
+    for name in (entry.name, f"sg-{entry.name}", f"abs-{entry.name}"):
+        for layout in conformance.OF_DENSE_MODULES:
+            conformance.test_importance_is_finite_repeatable_and_of_the_features_shape(name, layout)
+    for promise in PROMISES:
+        if promise in entry.promises:
+            properties.test_promises_are_kept(entry, promise)
+    assert "adds up" not in entry.promises
+    properties.test_what_is_not_promised_is_broken_somewhere(entry, "adds up")
+    assert f"| `{entry.name}` | {entry.summary} |" in explainers_page()
+
+
+def check_added_removal(entry: Operator) -> None:
     """Run what every removal must do, on the layouts of data that the entry is for."""
-    for layout, (kind, *_) in removal_conformance.LAYOUTS.items():
-        if kind not in entry.data_kinds:
-            continue
-        removal_conformance.test_only_removed_features_change_and_all_their_values_do(
-            entry.name, layout
-        )
-        removal_conformance.test_fitting_sees_the_training_inputs_alone(entry.name, layout)
-        removal_conformance.test_a_removal_goes_to_another_process(entry.name, layout)
+    for layout, of in testing.REMOVAL_LAYOUTS.items():
+        if entry.fits(of.kind):
+            testing.check_removal(entry.load(), layout, shows_through=entry.shows_through)
+
+
+def check_added_data(entry: DataSet) -> None:
+    """Run what every data set must do."""
+    registries.test_a_data_set_has_a_registered_model_and_a_removal_that_fit_it(entry)
+    data_conformance.test_a_data_set_is_what_it_says(entry.name)
+    data_conformance.test_no_example_is_in_two_splits(entry.name)
+    data_conformance.test_the_seed_decides_the_split_and_nothing_else_does(entry.name)
 
 
 def test_contributions_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,14 +224,12 @@ def test_contributions_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         else:
             add_objects(block, monkeypatch)
     assert added.keys() == REGISTRIES.keys()
+    for what, entry in added.items():
+        registries.test_an_entry_loads_and_is_described(what.split(".")[1], entry)
     explainer = added["uproar.explain.gradients"]
-    conformance.test_entry_is_complete(explainer)
-    for case in CASES:
-        suite.test_what_is_claimed_is_explained_and_the_rest_has_a_reason(explainer, case)
-    for name in (explainer.name, f"sg-{explainer.name}", f"abs-{explainer.name}"):
-        for layout in conformance.OF_DENSE_MODULES:
-            conformance.test_importance_is_finite_repeatable_and_of_the_features_shape(name, layout)
-    check_removal(added["uproar.remove"])
+    check_added_explainer(explainer)
+    check_added_removal(added["uproar.remove"])
+    check_added_data(added["uproar.data"])
     spec = uproar.Spec.from_mapping(
         {
             "data": added["uproar.data"].name,
@@ -348,7 +391,7 @@ def test_readme_lists_all_commands() -> None:
 
 
 def test_everything_registered_is_described() -> None:
-    pages = [ROOT / "docs" / name for name in ("method.md", "explainers.md")]
+    pages = [ROOT / name for name in ("docs/method.md", "docs/explainers.md", *PAGES)]
     words = {code for page in pages for code in inline_code(page)}
     entries = (*EXPLAINERS, *REMOVALS, *PROTOCOLS)
     assert {entry.name for entry in entries} <= words
@@ -356,15 +399,13 @@ def test_everything_registered_is_described() -> None:
     assert prefixes <= words
 
 
-def test_explainers_are_listed_with_what_they_are_and_cost() -> None:
-    listed = (ROOT / "docs" / "explainers.md").read_text(encoding="utf-8").splitlines()
+def test_the_page_of_explainers_is_written_by_the_command() -> None:
+    written = CliRunner().invoke(app, ["list", "explainers", "--markdown"])
+    assert written.exit_code == 0
+    page = (ROOT / "docs" / "explainers.md").read_bytes()
+    assert page == written.stdout_bytes, "uproar list explainers --markdown > docs/explainers.md"
     for entry in EXPLAINERS:
-        rows = [line for line in listed if line.startswith(f"| `{entry.name}` | {entry.summary} |")]
-        assert len(rows) == 1, entry.name
-        assert f"| `{entry.passes}` | {entry.paper} |" in rows[0]
-        for key, value in entry.parameters:
-            shown = f"{value:g}" if isinstance(value, float) else value
-            assert f"`{key}={shown}`" in rows[0]
+        assert page.decode().count(f"\n| `{entry.name}` | {entry.summary} |") == 1, entry.name
 
 
 def rows_under(document: str, heading: str) -> list[list[str]]:
@@ -387,7 +428,7 @@ def test_recipes_are_those_of_the_models() -> None:
         listed |= dict.fromkeys(re.findall("`([^`]+)`", models), recipe)
     fields = ("optimiser", "learning_rate", "schedule", "epochs", "batch_size", "weight_decay")
     for entry in MODELS:
-        recipe = Recipe(**dict(entry.parameters))
+        recipe = Recipe(**dict(entry.recipe))
         expected = [str(getattr(recipe, field)) for field in (*fields, "label_smoothing")]
         assert [plain(cell) for cell in listed[entry.name]] == list(map(plain, expected))
 

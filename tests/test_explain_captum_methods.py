@@ -146,7 +146,7 @@ def of_entry(entry: Entry) -> dict[str, tuple[TrainedModel, Tensor, Tensor]]:
 
 
 def small(entry: Entry) -> str:
-    options = [f":{key}={SMALL[key]}" for key, _ in entry.parameters if key in SMALL]
+    options = [f":{key}={SMALL[key]}" for key, _ in parse(entry.name).parameters if key in SMALL]
     return "".join([entry.name, *options])
 
 

@@ -13,8 +13,8 @@ import pytest
 import uproar.explain.names
 from uproar.explain import EXPLAINERS
 from uproar.explain.cost import passes_of
+from uproar.explain.explainer import Explainer
 from uproar.explain.names import parse
-from uproar.registry import Entry
 
 
 def with_formula(formula: str, monkeypatch: pytest.MonkeyPatch) -> float:
@@ -81,4 +81,4 @@ def test_what_is_no_formula(formula: str, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_the_default_is_that_the_model_is_not_asked() -> None:
-    assert Entry(name="mine", summary="", path="").passes == "0"
+    assert Explainer(name="mine", summary="", path="").passes == "0"

@@ -18,7 +18,6 @@ import oracles
 from uproar.explain import coalitions
 from uproar.explain.cost import passes_of
 from uproar.explain.names import parse
-from uproar.explain.parameters import DISCRETIZERS
 from uproar.explain.perturbation import lime
 from uproar.explain.perturbation.lime import Lime
 from uproar.explain.perturbation.lime_tables import Draws, table_draws, table_of
@@ -67,6 +66,7 @@ def per_feature(attribution: Tensor, model: TrainedModel, inputs: Tensor) -> Ten
 # --- tables ---------------------------------------------------------------------------------------
 
 # Three columns of numbers, and one of three categories in one-hot code.
+DISCRETIZERS = ("quartile", "decile", "none")
 GROUPS = torch.tensor([0, 1, 2, 2, 2, 3])
 CATEGORY = slice(2, 5)
 

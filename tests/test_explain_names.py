@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import uproar.explain.names
 from uproar.explain import DEFAULT_EXPLAINERS, ENSEMBLES, EXPLAINERS
 from uproar.explain.names import ExplainerName, parse
+from uproar.explain.parameters import Parameter, defaults_of, options_of
 from uproar.types import UproarError
 
 ESTIMATORS = {entry.name: entry for entry in EXPLAINERS if entry.kind == "estimator"}
@@ -192,14 +193,66 @@ def test_refused_names_of_ones_own(base: str) -> None:
         parse("ig", extra_bases=[base])
 
 
+ALPHA = Parameter("alpha", 1)
+SHARE = Parameter("share", 0.5, most=1)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "text", "value"),
+    [
+        (ALPHA, "-2", -2),
+        (SHARE, "-1e9", -1e9),
+        (Parameter("layer", "auto"), "head.0", "head.0"),
+        (Parameter("alpha", 1, least=-5), "-5", -5),
+    ],
+)
+def test_a_parameter_needs_no_bounds(parameter: Parameter, text: str, value: object) -> None:
+    assert options_of("x", [f"{parameter.name}={text}"], [parameter]) == {parameter.name: value}
+
+
+@pytest.mark.parametrize(
+    ("parameter", "text", "message"),
+    [
+        (ALPHA, "2.5", "explainer 'x': alpha must be a whole number, got '2.5'"),
+        (SHARE, "inf", "share must be a number of at most 1, got 'inf'"),
+        (SHARE, "-1e999", "share must be a number of at most 1, got '-1e999'"),
+        (Parameter("share", 0.5, least=0, most=1), "2", "of at least 0 and at most 1, got '2'"),
+    ],
+)
+def test_bounds_of_parameters(parameter: Parameter, text: str, message: str) -> None:
+    with pytest.raises(UproarError, match=f"{message}$"):
+        options_of("x", [f"{parameter.name}={text}"], [parameter])
+
+
+def test_what_is_no_number_is_within_no_bounds() -> None:
+    with pytest.raises(ValueError, match=r"^share must be at most 1, got nan$"):
+        SHARE.check(float("nan"))
+    with pytest.raises(ValueError, match=r"^alpha must be a number, got nan$"):
+        ALPHA.check(float("nan"))
+
+
+@pytest.mark.parametrize(
+    ("name", "promises"),
+    [
+        ("ig", ("ignores idle features", "adds up")),
+        ("untrained-ig", ("ignores idle features", "adds up")),
+        ("abs-sg-ig", ("ignores idle features",)),
+        ("global-lime", ("nearly ignores idle features",)),
+        ("random", ()),
+    ],
+)
+def test_promises_are_those_that_every_prefix_keeps(name: str, promises: object) -> None:
+    assert parse(name).entry().promises == promises
+
+
 def test_names_are_read_without_torch() -> None:
     check = "import sys, uproar.explain.names; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", check], check=True)
 
 
 def test_parameters_of_explainers_are_not_called_as_those_of_ensembles() -> None:
-    taken = {key for key, _ in ENSEMBLES[0].parameters}
-    assert not [entry.name for entry in EXPLAINERS if taken & {k for k, _ in entry.parameters}]
+    taken = set(defaults_of(ENSEMBLES[0].parameters))
+    assert not [entry.name for entry in EXPLAINERS if taken & set(defaults_of(entry.parameters))]
 
 
 @pytest.mark.parametrize(

@@ -326,7 +326,7 @@ def test_what_is_kept_or_not_is_so_exactly() -> None:
     [
         ({"baseline": "white"}, r"baseline must be one of .*, got 'white'"),
         ({"patch": 0}, "patch must be at least 1, got 0"),
-        ({"patch": 2, "stride": 0}, "stride must be at least 1 and at most patch, 2, .* got 0"),
+        ({"patch": 2, "stride": 0}, "stride must be at least 1, got 0"),
         ({"patch": 2, "stride": 3}, "stride must be at least 1 and at most patch, 2, .* got 3"),
     ],
 )

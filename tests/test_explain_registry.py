@@ -16,9 +16,9 @@ from conformance import claims, explained, small
 from uproar import testing
 from uproar.explain import AGGREGATIONS, DEFAULT_EXPLAINERS, ENSEMBLES, EXPLAINERS
 from uproar.explain.cost import passes_of
+from uproar.explain.explainer import Explainer, Prefix
 from uproar.explain.names import parse
-from uproar.explain.parameters import text_of
-from uproar.registry import Entry
+from uproar.explain.parameters import Parameter, defaults_of, text_of
 from uproar.types import Skipped
 from zoo import LAYOUTS, Case, made
 
@@ -56,7 +56,7 @@ def test_importance_is_finite_repeatable_and_of_the_features_shape(name: str, la
 @pytest.mark.slow
 @pytest.mark.parametrize("layout", testing.LAYOUTS)
 @pytest.mark.parametrize("entry", EXPLAINERS, ids=lambda entry: entry.name)
-def test_explainer_passes_the_public_check(entry: Entry, layout: str) -> None:
+def test_explainer_passes_the_public_check(entry: Explainer, layout: str) -> None:
     try:
         testing.check_explainer(parse(small(entry)).load(), layout, draws=entry.draws)
     except Skipped as skipped:
@@ -65,7 +65,7 @@ def test_explainer_passes_the_public_check(entry: Entry, layout: str) -> None:
 
 
 @pytest.mark.parametrize("entry", ALL, ids=lambda entry: entry.name)
-def test_entry_is_complete(entry: Entry) -> None:
+def test_entry_is_complete(entry: Explainer | Prefix) -> None:
     loaded = entry.load()
     documentation = inspect.getdoc(loaded) or ""
     assert ">>>" in documentation
@@ -73,21 +73,54 @@ def test_entry_is_complete(entry: Entry) -> None:
         assert entry.paper in documentation
     assert entry.summary
     assert entry.summary[0].islower()
-    if entry.kind == "estimator":
-        assert entry.paper
-        assert entry.needs != "nothing"
-    if entry in EXPLAINERS:
-        assert entry.kind in {"estimator", "control"}
-        assert entry.scope in {"local", "global"}
+    if isinstance(entry, Explainer):
+        if entry.kind == "estimator":
+            assert entry.paper
+            assert entry.needs != "nothing"
         fields = getattr(loaded, "__dataclass_fields__", {})
-        assert {key: field.default for key, field in fields.items()} == dict(entry.parameters)
+        defaults = defaults_of(entry.parameters)
+        assert {key: field.default for key, field in fields.items()} == defaults
         # Names have no place for two parameters of one key.
-        assert not dict(entry.parameters).keys() & dict(ENSEMBLES[0].parameters).keys()
+        assert not defaults.keys() & defaults_of(ENSEMBLES[0].parameters).keys()
         assert parse(entry.name).name == entry.name
 
 
+PARAMETERS = [(entry, parameter) for entry in EXPLAINERS for parameter in entry.parameters]
+
+
+@pytest.mark.parametrize(
+    ("entry", "parameter"),
+    PARAMETERS,
+    ids=[f"{entry.name} {parameter.name}" for entry, parameter in PARAMETERS],
+)
+def test_objects_are_held_to_the_bounds_of_their_entries(
+    entry: Explainer, parameter: Parameter
+) -> None:
+    bounds = [bound for bound in (parameter.least, parameter.most) if bound is not None]
+    whole = isinstance(parameter.default, int)
+    for value in parameter.choices or (int(bound) if whole else float(bound) for bound in bounds):
+        name = f"{entry.name}:{parameter.name}={text_of(value)}"
+        assert getattr(parse(name).load(), parameter.name) == value
+    beyond = ["white"] if parameter.choices else []
+    beyond += [] if parameter.least is None else [parameter.least - 1]
+    beyond += [] if parameter.most is None else [parameter.most + 1]
+    for value in beyond:
+        with pytest.raises(ValueError, match=f"{parameter.name} must be .*{value}"):
+            entry.load()(**{parameter.name: value})
+
+
 @pytest.mark.parametrize("entry", EXPLAINERS, ids=lambda entry: entry.name)
-def test_passes_can_be_predicted(entry: Entry) -> None:
+def test_small_parameters_and_those_of_promises_are_valid(entry: Explainer) -> None:
+    for values in (entry.test, entry.promised_at):
+        options = [f"{key}={text_of(value)}" for key, value in values]
+        parsed = parse(":".join([entry.name, *options]))
+        assert dict(values).items() <= dict(parsed.base_parameters).items()
+        assert [key for key, _ in parsed.parameters if key in dict(values)] == list(dict(values))
+    assert entry.promises or not entry.promised_at
+
+
+@pytest.mark.parametrize("entry", EXPLAINERS, ids=lambda entry: entry.name)
+def test_passes_can_be_predicted(entry: Explainer) -> None:
     for features, outputs in ((2, 1), (64, 2), (150_000, 1000)):
         assert 0 <= passes_of(parse(entry.name), features=features, outputs=outputs) < 1e12
 
@@ -116,8 +149,8 @@ def test_ensembles_share_their_parameters() -> None:
 
 
 @pytest.mark.parametrize("entry", EXPLAINERS, ids=lambda entry: entry.name)
-def test_defaults_can_be_written_out(entry: Entry) -> None:
-    written = [f"{key}={text_of(value)}" for key, value in entry.parameters]
+def test_defaults_can_be_written_out(entry: Explainer) -> None:
+    defaults = defaults_of(entry.parameters)
+    written = [f"{key}={text_of(value)}" for key, value in defaults.items()]
     for options in (*([option] for option in written), written):
-        name = parse(":".join([entry.name, *options]))
-        assert dict(name.base_parameters) == dict(entry.parameters)
+        assert dict(parse(":".join([entry.name, *options])).base_parameters) == defaults

@@ -65,8 +65,10 @@ def test_explainers_stand_by_what_they_explain() -> None:
 def test_every_explainer_is_told_in_full(entry: Entry) -> None:
     text = words(told("explainers", entry.name))
     assert entry.name in text
-    for key, _ in entry.parameters:
-        assert f"{key}=" in text
+    for parameter in entry.parameters:
+        assert f"{parameter.name}=" in text
+        assert parameter.bounds in text
+    assert ", ".join(entry.promises) in text
     assert f"needs {entry.needs}" in text
     assert f"passes {entry.passes} for each" in text
 

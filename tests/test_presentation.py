@@ -111,6 +111,7 @@ def test_the_content_tells_what_explaining_took_and_was_predicted_to_take():
     assert described["predicted"].to_dict() == board.loc[described.index, "passes"].to_dict()
     assert described.loc["pfi", "formula"] == "repeats * features + 1"
     assert described.loc["pfi", "parameters"].startswith("repeats=5")
+    assert described.loc["pfi", "promises"] == "ignores idle features"
     assert described["scope"].to_dict() == board.loc[described.index, "scope"].to_dict()
     pd.testing.assert_frame_equal(content.function, result.function())
     assert len(content.function_agreement) == 3

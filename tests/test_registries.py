@@ -15,13 +15,13 @@ from uproar.bench.checks import fitting_removals
 from uproar.data import DATA
 from uproar.explain import AGGREGATIONS, ENSEMBLES, EXPLAINERS
 from uproar.models import MODELS
-from uproar.plan.defaults import MODEL_OF_KIND, defaults, removal_of
+from uproar.plan.defaults import defaults
 from uproar.plan.spec import Spec
 from uproar.protocols import PROTOCOLS
 from uproar.protocols.protocol import Asks, Protocol
 from uproar.registry import Entry, find
 from uproar.remove import REMOVALS
-from uproar.types import Kind, Source
+from uproar.types import KINDS, GivenKind, Kind, Source
 
 REGISTRIES = {
     "data": DATA,
@@ -146,16 +146,22 @@ def test_a_data_set_has_a_registered_model_and_a_removal_that_fit_it(entry: Entr
     assert entry.paper
 
 
-@pytest.mark.parametrize("kind", get_args(Kind))
+def test_kinds_are_registered_once() -> None:
+    assert sorted(KINDS) == sorted(get_args(Kind))
+    assert {"auto", *KINDS} == set(get_args(GivenKind))
+    assert len({known.plural for known in KINDS.values()}) == len(KINDS)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_data_has_a_model_a_removal_and_an_entry(kind: Kind) -> None:
-    model = find(MODEL_OF_KIND[kind], MODELS, "model")
+    model = find(KINDS[kind].model, MODELS, "model")
     assert kind in model.data_kinds
-    assert removal_of(kind) in fitting_removals(kind)
+    assert {KINDS[kind].removal, KINDS[kind].plain} <= set(fitting_removals(kind))
     assert kind in {entry.kind for entry in DATA}
 
 
 @every
 def test_kinds_of_data_are_known(what: str, entry: Entry) -> None:
-    assert set(entry.data_kinds) <= set(get_args(Kind))
+    assert set(entry.data_kinds) <= set(KINDS)
     if what == "data":
-        assert entry.kind in get_args(Kind)
+        assert entry.kind in KINDS

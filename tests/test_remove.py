@@ -2,70 +2,26 @@
 
 from __future__ import annotations
 
-import pickle
 from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 from jaxtyping import TypeCheckError
 
 from uproar.dataset import Data, Split, Vocabulary
 from uproar.registry import find
-from uproar.remove import REMOVALS
-from uproar.remove.removal import Imputer, Removal, apply, removed_values
-from uproar.types import UproarError
+from uproar.remove import REMOVALS, Operator
+from uproar.remove.removal import Removal, apply, removed_values
+from uproar.testing import REMOVAL_LAYOUTS, check_removal, toy_data
+from uproar.types import KINDS, UproarError
 
 EXAMPLES = 40
-PAIRS = np.array([0, 0, 1, 1, 2, 3])  # columns 0 and 1 are one feature, and 2 and 3
-SQUARES = np.arange(4).reshape(2, 2).repeat(2, 0).repeat(2, 1)  # 4 × 4 pixels in patches of 2 × 2
-# Kind, shape of an input, shape of its features, and the feature of each value.
-LAYOUTS = {
-    "table": ("table", (6,), (6,), None),
-    "one-hot": ("table", (6,), (4,), PAIRS),
-    "grey": ("image", (1, 4, 3), (4, 3), None),
-    "colour": ("image", (3, 5, 4), (5, 4), None),
-    "patches": ("image", (3, 4, 4), (4,), np.tile(SQUARES.ravel(), 3)),
-    "steps": ("series", (2, 9), (9,), None),
-    "channels-and-steps": ("series", (3, 7), (3, 7), None),
-    "text": ("text", (12,), (12,), None),
-}
-# What shows through of the removed values, and why.
-SHOWS_THROUGH = {"blur": "it blurs what it replaces"}
 CASES = [
-    (entry.name, layout)
+    (entry, layout)
     for entry in REMOVALS
-    for layout, (kind, *_) in LAYOUTS.items()
-    if kind in entry.data_kinds
+    for layout, of in REMOVAL_LAYOUTS.items()
+    if entry.fits(of.kind)
 ]
-everywhere = pytest.mark.parametrize(("name", "layout"), CASES, ids=map("-".join, CASES))
-
-
-def data_of(layout: str, *, shift: float = 0.0) -> Data:
-    kind, shape, features, groups = LAYOUTS[layout]
-    numbers = np.random.default_rng(0)
-
-    def split() -> Split:
-        labels = np.arange(EXAMPLES) % 2
-        if kind == "text":
-            tokens = numbers.integers(3, 20, (EXAMPLES, *shape))
-            lengths = numbers.integers(4, shape[0] + 1, (EXAMPLES, 1))
-            return Split(np.where(np.arange(shape[0]) < lengths, tokens, 0), labels)
-        inputs = numbers.standard_normal((EXAMPLES, *shape)) + shift
-        return Split(inputs.astype(np.float32), labels)
-
-    words = Vocabulary(tuple(f"word{token}" for token in range(20))) if kind == "text" else None
-    return Data(
-        name=layout,
-        kind=kind,
-        train=split(),
-        validation=split(),
-        test=split(),
-        feature_shape=features,
-        class_names=("a", "b"),
-        feature_of_value=groups,
-        vocabulary=words,
-    )
 
 
 def fitted(name: str, data: Data) -> Removal:
@@ -90,111 +46,21 @@ def without(removal: Removal, data: Data, inputs: np.ndarray, removed: np.ndarra
 
 def test_every_removal_says_what_it_is_for() -> None:
     assert all(entry.data_kinds for entry in REMOVALS)
-    assert {kind for entry in REMOVALS for kind in entry.data_kinds} == {
-        kind for kind, *_ in LAYOUTS.values()
-    }
-    assert set(SHOWS_THROUGH) <= {entry.name for entry in REMOVALS}
-
-
-@everywhere
-def test_only_removed_features_change_and_all_their_values_do(name: str, layout: str) -> None:
-    data = data_of(layout)
-    removal, inputs, removed = fitted(name, data), data.test.inputs, mask(data)
-    before, mask_before = inputs.copy(), removed.copy()
-    result = without(removal, data, inputs, removed)
-    assert result.dtype == inputs.dtype
-    assert result.shape == inputs.shape
-    assert np.array_equal(inputs, before)
-    assert np.array_equal(removed, mask_before)
-    assert not np.shares_memory(result, inputs)
-    gone = removed_values(data, removed)
-    assert np.array_equal(result[~gone], inputs[~gone])
-    assert (result[gone] != inputs[gone]).all()
-
-
-@everywhere
-def test_removed_values_have_no_say_in_what_stands_in_for_them(name: str, layout: str) -> None:
-    data = data_of(layout)
-    removal, inputs = fitted(name, data), data.test.inputs
-    for share in (0.4, 0.9, 2.0):
-        removed = mask(data, share)
-        gone = removed_values(data, removed)
-        other = np.where(gone, np.roll(inputs, 1, 0) + 3, inputs).astype(inputs.dtype)
-        first, second = (without(removal, data, each, removed) for each in (inputs, other))
-        assert np.array_equal(first, second) == (name not in SHOWS_THROUGH)
-
-
-@everywhere
-def test_fraction_0_changes_nothing(name: str, layout: str) -> None:
-    data = data_of(layout)
-    nothing = np.zeros((EXAMPLES, *data.feature_shape), dtype=bool)
-    result = without(fitted(name, data), data, data.test.inputs, nothing)
-    assert np.array_equal(result, data.test.inputs)
-
-
-@everywhere
-def test_draws_belong_to_the_generator_and_to_examples_alone(name: str, layout: str) -> None:
-    data = data_of(layout)
-    removal, inputs = fitted(name, data), data.test.inputs
-    values = removal.values(inputs, generator())
-    assert values.shape in {inputs.shape, (1, *inputs.shape[1:])}
-    assert values.dtype == inputs.dtype
-    assert np.array_equal(values, removal.values(inputs, generator()))
-    few, many = (without(removal, data, inputs, mask(data, share)) for share in (0.2, 0.8))
-    gone = removed_values(data, mask(data, 0.2))
-    if not isinstance(removal, Imputer):
-        assert np.array_equal(few[gone], many[gone])
-        assert np.array_equal(few[gone], np.broadcast_to(values, inputs.shape)[gone])
-
-
-@everywhere
-def test_fitting_sees_the_training_inputs_alone(name: str, layout: str) -> None:
-    data = data_of(layout)
-    other = replace(data, test=Split(data.test.inputs[:3], data.test.labels[:3]))
-    results = [
-        without(fitted(name, each), data, data.test.inputs, mask(data)) for each in (data, other)
-    ]
-    assert np.array_equal(*results)
-
-
-@everywhere
-def test_a_removal_goes_to_another_process(name: str, layout: str) -> None:
-    data = data_of(layout)
-    removal = fitted(name, data)
-    again = pickle.loads(pickle.dumps(removal))
-    results = [without(each, data, data.test.inputs, mask(data)) for each in (removal, again)]
-    assert np.array_equal(*results)
+    assert {of.kind for of in REMOVAL_LAYOUTS.values()} == set(KINDS)
 
 
 @pytest.mark.parametrize(
-    ("name", "layout"),
-    [
-        (name, layout)
-        for name, layout in CASES
-        if isinstance(fitted(name, data_of(layout)), Imputer)
-    ],
+    ("entry", "layout"), CASES, ids=[f"{entry.name}-{layout}" for entry, layout in CASES]
 )
-def test_an_example_does_not_depend_on_the_others_of_its_batch(name: str, layout: str) -> None:
-    data = data_of(layout)
-    removal, inputs, removed = fitted(name, data), data.test.inputs, mask(data)
-    assert isinstance(removal, Imputer)
-    kept = torch.from_numpy(~removed_values(data, removed)).float()
-    values = torch.from_numpy(removal.values(inputs, generator())).expand(inputs.shape)
-    rows = torch.from_numpy(inputs)
-    together = removal.impute(rows, kept, values)
-    for part in (slice(0, 1), slice(3, 20), slice(39, 40)):
-        alone = removal.impute(rows[part], kept[part], values[part])
-        # Products of float64 matrices may differ in their last digits.
-        tolerance = 1e-6 if name == "conditional-mean" else 0.0
-        assert torch.allclose(alone, together[part], rtol=0, atol=tolerance)
-    assert removal.impute(rows[:0], kept[:0], values[:0]).shape == rows[:0].shape
+def test_every_removal_passes_the_public_check(entry: Operator, layout: str) -> None:
+    check_removal(entry.load(), layout, shows_through=entry.shows_through)
 
 
-@pytest.mark.parametrize("layout", [one for one in LAYOUTS if one != "text"])
+@pytest.mark.parametrize("layout", [one for one in REMOVAL_LAYOUTS if one != "text"])
 def test_the_mean_is_that_of_a_loop_over_channels_or_columns(layout: str) -> None:
-    data = data_of(layout, shift=1.0)
+    data = toy_data(layout, shift=1.0)
     values = fitted("mean", data).values(data.test.inputs, generator())
-    kind, (groups, *_), *_ = LAYOUTS[layout]
+    kind, groups = data.kind, data.input_shape[0]
     for group in range(groups):  # columns, or channels
         numbers = [float(value) for row in data.train.inputs for value in row[group].ravel()]
         assert values[0, group] == pytest.approx(sum(numbers) / len(numbers), abs=1e-6)
@@ -202,14 +68,14 @@ def test_the_mean_is_that_of_a_loop_over_channels_or_columns(layout: str) -> Non
 
 
 def test_zero_is_zero() -> None:
-    data = data_of("colour")
+    data = toy_data("colour")
     everything = np.ones((EXAMPLES, 5, 4), dtype=bool)
     assert not without(fitted("zero", data), data, data.test.inputs, everything).any()
 
 
 @pytest.mark.parametrize("layout", ["table", "grey", "colour", "steps"])
 def test_noise_has_the_training_mean_and_deviation(layout: str) -> None:
-    data = data_of(layout)
+    data = toy_data(layout)
     train = data.train.inputs * 3 + 1
     removal = fitted("noise", replace(data, train=Split(train, data.train.labels)))
     many = np.zeros((4000, *train.shape[1:]), dtype=np.float32)
@@ -222,7 +88,7 @@ def test_noise_has_the_training_mean_and_deviation(layout: str) -> None:
 
 
 def test_noise_is_fitted_in_blocks_as_in_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    data = data_of("colour", shift=2.0)
+    data = toy_data("colour", shift=2.0)
     whole = fitted("noise", data)
     monkeypatch.setattr("uproar.remove.fill.BLOCK", 7)
     parts = fitted("noise", data)
@@ -231,7 +97,7 @@ def test_noise_is_fitted_in_blocks_as_in_one(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_noise_belongs_to_example_and_generator() -> None:
-    data = data_of("colour")
+    data = toy_data("colour")
     removal, inputs = fitted("noise", data), data.test.inputs
     first = removal.values(inputs, generator())
     assert not np.array_equal(first, removal.values(inputs, np.random.default_rng(8)))
@@ -239,12 +105,12 @@ def test_noise_belongs_to_example_and_generator() -> None:
 
 
 def test_constant_fills_are_one_array_for_all_examples() -> None:
-    data = data_of("colour")
+    data = toy_data("colour")
     assert fitted("mean", data).values(data.test.inputs, generator()).shape == (1, 3, 5, 4)
 
 
 def test_a_marginal_example_has_one_donor_for_all_that_it_loses() -> None:
-    data = data_of("one-hot")
+    data = toy_data("one-hot")
     everything = np.ones((EXAMPLES, 4), dtype=bool)
     result = without(fitted("marginal", data), data, data.test.inputs, everything)
     donors = [int(np.flatnonzero((data.train.inputs == row).all(1))[0]) for row in result]
@@ -256,7 +122,7 @@ def test_a_marginal_example_has_one_donor_for_all_that_it_loses() -> None:
 
 
 def test_all_training_rows_are_donors_equally_often() -> None:
-    data = data_of("table")
+    data = toy_data("table")
     many = np.zeros((20_000, 6), dtype=np.float32)
     first = fitted("marginal", data).values(many, generator())[:, 0]
     _, counts = np.unique(first, return_counts=True)
@@ -265,7 +131,7 @@ def test_all_training_rows_are_donors_equally_often() -> None:
 
 
 def test_the_mask_token_stands_for_removed_words_and_needs_a_vocabulary() -> None:
-    data, removed = data_of("text"), mask(data_of("text"))
+    data, removed = toy_data("text"), mask(toy_data("text"))
     words = Vocabulary(data.vocabulary.tokens, mask=7)
     result = without(
         fitted("mask-token", replace(data, vocabulary=words)), data, data.test.inputs, removed
@@ -273,11 +139,11 @@ def test_the_mask_token_stands_for_removed_words_and_needs_a_vocabulary() -> Non
     assert set(result[removed].tolist()) == {7}
     assert result.dtype == np.int64
     with pytest.raises(UproarError, match=r"needs a vocabulary, and data 'grey' \(image\) have no"):
-        fitted("mask-token", data_of("grey"))
+        fitted("mask-token", toy_data("grey"))
 
 
 def test_features_that_are_groups_lose_all_their_values() -> None:
-    table, patches = data_of("one-hot"), data_of("patches")
+    table, patches = toy_data("one-hot"), toy_data("patches")
     gone = removed_values(table, np.array([[True, False, False, True]]))
     assert gone.tolist() == [[True, True, False, False, False, True]]
     gone = removed_values(patches, np.array([[False, True, False, False]]))
@@ -288,7 +154,7 @@ def test_features_that_are_groups_lose_all_their_values() -> None:
 
 @pytest.mark.parametrize("shape", [(40, 3, 4), (40, 4), (40, 1, 1, 4, 3)])
 def test_a_mask_that_does_not_fit_is_refused(shape: tuple[int, ...]) -> None:
-    data = data_of("grey")
+    data = toy_data("grey")
     with pytest.raises(ValueError, match="removed must be") as error:
         without(fitted("mean", data), data, data.test.inputs, np.zeros(shape, dtype=bool))
     assert str(error.value) == (
@@ -297,6 +163,6 @@ def test_a_mask_that_does_not_fit_is_refused(shape: tuple[int, ...]) -> None:
 
 
 def test_a_mask_for_other_examples_is_refused_by_the_checked_shapes() -> None:
-    data = data_of("grey")
+    data = toy_data("grey")
     with pytest.raises(TypeCheckError):
         without(fitted("mean", data), data, data.test.inputs, mask(data)[:-1])

@@ -300,6 +300,7 @@ def test_method_cards_say_what_each_is_needs_and_costs() -> None:
         "Estimates": LOSS,
         "Sign": "unsigned",
         "Needs": "any model",
+        "Promises": "ignores idle features",
         "Parameters": "steps=25",
         "Passes, predicted": "55 = 5 * features",
         "Passes, counted": "54.9 for each held-out example",

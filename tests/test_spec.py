@@ -12,11 +12,10 @@ from hypothesis import strategies as st
 from uproar.data import DATA
 from uproar.explain import DEFAULT_EXPLAINERS
 from uproar.models import MODELS
-from uproar.plan.defaults import MODEL_OF_KIND
 from uproar.plan.spec import DEFAULT_FRACTIONS, REFERENCE, Spec
 from uproar.protocols import PROTOCOLS
 from uproar.remove import REMOVALS
-from uproar.types import Recipe, UproarError
+from uproar.types import KINDS, Recipe, UproarError
 
 ALL_PROTOCOLS = ("roar", "kar", "mask-only", "retrain-once", "no-retrain")
 
@@ -43,14 +42,14 @@ def test_the_default_spec() -> None:
 def test_every_data_set_has_defaults_that_pass(entry) -> None:
     spec = Spec.from_mapping({"data": entry.name}).checked()
     toy = entry.name.startswith("hooker-toy")
-    models = {"digits": "mlp", **MODEL_OF_KIND}
+    models = {"digits": "mlp", **{kind: known.model for kind, known in KINDS.items()}}
     assert spec.model == ("linear" if toy else models.get(entry.name, models[entry.kind]))
     assert spec.recipe.optimiser == ("least-squares" if toy else "adam")
     assert ("sobel" in spec.explainers) == (entry.kind == "image")
     assert ("occlusion" in spec.explainers) == (entry.kind != "image")
-    known = dict(entry.parameters).get("known_answers", "")
-    assert spec.explainers[-known.count(",") - 1 :] == tuple(known.split(",")) or not known
-    assert spec.extra_bases == tuple(name for name in known.split(",") if name)
+    known = entry.known_answers
+    assert spec.explainers[-len(known) :] == known or not known
+    assert spec.extra_bases == known
     assert spec.removals == (("mask-token",) if entry.kind == "text" else ("mean",))
 
 

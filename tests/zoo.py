@@ -125,9 +125,10 @@ def made(case: Case) -> Made:
 
 
 def made_without(case: Case, feature: int) -> Made:
-    """Return a dense module or an estimator that does not look at one of the features.
+    """Return a module or an estimator that does not look at one of the features.
 
-    Nothing leads from it into the module; to the estimator it was a constant.
+    Nothing leads from it into the dense module, others blind it out where values come in; to the
+    estimator it was a constant.
     """
     data = data_of(case)
     groups = data.feature_of_value
@@ -137,12 +138,29 @@ def made_without(case: Case, feature: int) -> Made:
         predictor[1].weight[:, torch.from_numpy(values == feature)] = 0
         return _made(data, predictor)
     ignored = np.resize(values == feature, data.input_shape)
+    if case.model == "convolutions":
+        return _made(data, nn.Sequential(Blind(ignored), *_predictor(case, data)))
+    if case.model == "transformer":
+        predictor = _predictor(case, data)
+        predictor.dropout = Blind(ignored[:, None])  # behind the embedding
+        return _made(data, predictor)
     train, held_out = (
         Split(np.where(ignored, np.float32(0), part.inputs), part.labels)
         for part in (data.train, data.validation)
     )
     data = replace(data, train=train, validation=held_out)
     return _made(data, _predictor(case, data))
+
+
+class Blind(nn.Module):
+    """Zeros in place of some values."""
+
+    def __init__(self, ignored: np.ndarray) -> None:
+        super().__init__()
+        self.register_buffer("kept", torch.from_numpy(~ignored).float())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.kept
 
 
 def _made(data: Data, predictor: Any) -> Made:

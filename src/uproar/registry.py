@@ -10,9 +10,11 @@ import importlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from uproar.types import Kind, UproarError
+
+Pairs = tuple[tuple[str, int | float | str], ...]  # names with values
 
 
 @dataclass(frozen=True)
@@ -23,10 +25,8 @@ class Entry:
     ``path`` is ``package.module:object``. ``version`` is part of every stored result's key and is
     raised when the meaning of the object's numbers changes.
 
-    Of explainers: ``passes`` is how many times an example goes through the model, a formula of
-    ``features``, ``outputs``, ``table_rows`` and the parameters; ``estimand`` is what a global one
-    estimates; ``draws`` says whether random numbers are the same for all examples or each has its
-    own; and ``extra`` is what has to be installed.
+    What only one registry needs stands in a record of its own, such as
+    :class:`uproar.explain.explainer.Explainer`.
     """
 
     name: str
@@ -35,15 +35,8 @@ class Entry:
     paper: str = ""
     needs: str = "nothing"
     kind: str = ""
-    signed: bool = False
-    scope: Literal["local", "global", ""] = ""
-    parameters: tuple[tuple[str, int | float | str], ...] = ()
     version: int = 1
     data_kinds: tuple[Kind, ...] = ()  # the kinds of data that it works for; all, when empty
-    passes: str = "0"
-    estimand: str = ""
-    draws: Literal["", "shared", "each"] = ""
-    extra: str = ""
 
     def fits(self, kind: Kind) -> bool:
         """Say whether it works for a kind of data."""

@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeVar
 
 _T = TypeVar("_T")
 Kind = Literal["image", "table", "text", "series"]
+GivenKind = Literal["auto", Kind]  # what people say of data, where it need not be found out
 Task = Literal["classification", "regression"]
 Direction = Literal["lower", "higher"]  # of a score, which is better
 
@@ -45,6 +46,27 @@ def _option(
 
 # Of tables in a spec: unknown keys are refused, and what was made in Python is checked as well.
 _STRICT: Mapping[str, Any] = {"extra": "forbid", "revalidate_instances": "always"}
+
+
+@dataclass(frozen=True)
+class KindOfData:
+    """What a kind of data is called, and what is chosen for it where the user does not.
+
+    ``plain`` is the removal for where nothing is removed, or only the mask is looked at.
+    """
+
+    plural: str
+    model: str
+    removal: str = "mean"
+    plain: str = "zero"
+
+
+KINDS: Mapping[Kind, KindOfData] = {
+    "image": KindOfData("images", model="cnn"),
+    "series": KindOfData("series", model="cnn"),
+    "table": KindOfData("tables", model="mlp"),
+    "text": KindOfData("text", model="transformer", removal="mask-token", plain="mask-token"),
+}
 
 
 @dataclass(frozen=True)
@@ -83,9 +105,7 @@ class Source:
 
     __pydantic_config__ = _STRICT
 
-    kind: Literal["auto", Kind] = _option(
-        "auto", "image, table, text or series, where it cannot be seen."
-    )
+    kind: GivenKind = _option("auto", "image, table, text or series, where it cannot be seen.")
     task: Literal["auto", Task] = _option(
         "auto", "classification or regression, where it cannot be seen."
     )

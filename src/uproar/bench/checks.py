@@ -11,17 +11,11 @@ from uproar.plan.spec import Spec
 from uproar.remove import REMOVALS
 from uproar.run.cell import Outcome
 from uproar.run.store import Store
-from uproar.types import Kind, UproarError
+from uproar.types import KINDS, Kind, UproarError
 
 # A base model whose validation accuracy a lucky majority guess would reach this often has learned
 # nothing.
 LEARNED_NOTHING = 0.01
-DATA_OF_KIND: Mapping[Kind, str] = {
-    "image": "images",
-    "series": "time series",
-    "table": "tables",
-    "text": "text",
-}
 
 
 def fitting_removals(kind: Kind) -> list[str]:
@@ -38,7 +32,7 @@ def check_removals(spec: Spec, kind: Kind) -> None:
     for name in spec.removals:
         if name not in fitting:
             raise UproarError(
-                f"removal {name!r} does not fit {DATA_OF_KIND[kind]}; choose from "
+                f"removal {name!r} does not fit {KINDS[kind].plural}; choose from "
                 f"{', '.join(fitting)}"
             )
 

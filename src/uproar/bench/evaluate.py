@@ -11,10 +11,10 @@ from uproar.bench.benchmark import Benchmark, Log
 from uproar.data import kind_of
 from uproar.data.checks import check
 from uproar.dataset import Data
-from uproar.plan.defaults import MODEL_OF_KIND, defaults, explainers_of, removal_of
+from uproar.plan.defaults import defaults, explainers_of
 from uproar.plan.spec import Spec
 from uproar.results.result import Result
-from uproar.types import Kind, Recipe, Source, Task, UproarError
+from uproar.types import KINDS, GivenKind, Recipe, Source, Task, UproarError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -36,7 +36,7 @@ def evaluate(
     target: str | None = None,
     text: str | None = None,
     drop: Sequence[str] | None = None,
-    kind: Literal["auto", Kind] | None = None,
+    kind: GivenKind | None = None,
     task: Literal["auto", Task] | None = None,
     patch: int | None = None,
     source: Source | None = None,
@@ -161,7 +161,7 @@ def evaluate(
         data = check(parts)
     called = str(train) if data is None else f"python:{name or data.name}"
     given = None if explainers is None else _explainers(explainers)
-    by_kind = {} if data is None else {"removals": (removal_of(data.kind),)}
+    by_kind = {} if data is None else {"removals": (KINDS[data.kind].removal,)}
     objects = _objects(model, train, data, given, origin)
     asked = Spec.from_mapping({**by_kind, **values, **objects, "data": called})
     folder = Path(out or Path("runs") / (name or asked.folder_name))
@@ -228,7 +228,7 @@ def _default_explainers(
     else:
         name = estimator_name(model)
         gradients = not name and (hasattr(model, "parameters") or not is_trained(model))
-    return (*explainers_of(kind, name or MODEL_OF_KIND[kind], gradients=gradients), *known)
+    return (*explainers_of(kind, name or KINDS[kind].model, gradients=gradients), *known)
 
 
 def _called(model: Model) -> str:

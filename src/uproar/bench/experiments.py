@@ -19,6 +19,7 @@ from uproar.registry import find
 from uproar.remove import REMOVALS
 from uproar.run.store import Store
 from uproar.seeding import generator_of
+from uproar.types import KINDS
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Experiments:
     @property
     def _plain(self) -> str:
         """A removal for where nothing is ever removed, or only the mask is looked at."""
-        return "mask-token" if self.data.kind == "text" else "zero"
+        return KINDS[self.data.kind].plain
 
     def of(self, removal: str) -> Experiment:
         """Return the experiment under a removal; without one, one for whole inputs."""

@@ -22,14 +22,13 @@ from uproar.bench.consumers import (
 from uproar.dataset import Data, Split
 from uproar.explain.aggregation import transform_of
 from uproar.explain.chunks import in_chunks, rows_per_pass
-from uproar.explain.family import Explainer, Explanation, explain_family
+from uproar.explain.family import ExplainerOfDecisions, Explanation, explain_family
 from uproar.explain.importance import ExplainerOfFunction, Importance, mean_absolute
 from uproar.explain.names import ExplainerName
-from uproar.models.kinds import PLURALS
 from uproar.models.trained import TrainedModel
 from uproar.ranking import rank
 from uproar.seeding import seed_of
-from uproar.types import Skipped
+from uproar.types import KINDS, Skipped
 
 FUNCTION = "function/"  # (importance, standard error, p-value) of every feature
 BLOCKS = 8  # passes of examples that are explained before they are ranked
@@ -41,7 +40,7 @@ def explain(
     names: Sequence[ExplainerName],
     *,
     targets: Mapping[str, NDArray[np.int64]],
-    explainers: Mapping[str, Explainer],
+    explainers: Mapping[str, ExplainerOfDecisions],
     seed: int,
     kept: Sequence[int],
 ) -> dict[str, RankedExplanation]:
@@ -84,15 +83,15 @@ def explain(
 def _require_kind(name: ExplainerName, data: Data) -> None:
     entry = name.entry()
     if not entry.fits(data.kind):
-        wanted = " or ".join(PLURALS[kind] for kind in entry.data_kinds)
-        raise Skipped(f"{name.base} is for {wanted}, and these data are {PLURALS[data.kind]}")
+        wanted = " or ".join(KINDS[kind].plural for kind in entry.data_kinds)
+        raise Skipped(f"{name.base} is for {wanted}, and these data are {KINDS[data.kind].plural}")
 
 
 def _explained(
     model: TrainedModel,
     split: Split,
     names: Sequence[ExplainerName],
-    base: Explainer,
+    base: ExplainerOfDecisions,
     targets: NDArray[np.int64],
     generators: _Generators,
 ) -> Iterator[tuple[slice, Explanation]]:
@@ -142,7 +141,7 @@ Measured = tuple[Importance, float, float]  # with seconds, and passes for each 
 def _averaged(
     model: TrainedModel,
     names: Sequence[ExplainerName],
-    base: Explainer,
+    base: ExplainerOfDecisions,
     generators: _Generators,
 ) -> dict[str, Measured]:
     """Return the mean absolute importance that explainers of decisions give held-out examples."""

@@ -152,6 +152,10 @@ def report(out: Folder) -> None:
 def list_(
     what: Annotated[str, typer.Argument(help="Which registry.", metavar=LISTED)],
     name: Annotated[str, typer.Argument(help="One of them, to be told all of it.")] = "",
+    *,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="All explainers as a page in Markdown.")
+    ] = False,
 ) -> None:
     """List what there is to choose from: name, what it is, paper, needs, passes, direction.
 
@@ -163,10 +167,22 @@ def list_(
 
     if what not in REGISTRIES:
         raise UproarError(unknown(what, REGISTRIES, "registry"))
-    if name:
+    if markdown:
+        _print_page(what, name)
+    elif name:
         show_entry(what, name, Console())
     else:
         show_registry(what, Console())
+
+
+def _print_page(what: str, name: str) -> None:
+    from uproar.cli.markdown import explainers_page
+
+    if what != "explainers" or name:
+        raise UproarError(
+            "--markdown is for the page of all explainers: list explainers --markdown"
+        )
+    typer.echo(explainers_page(), nl=False)
 
 
 def _benchmark(flags: dict[str, Any]) -> Benchmark:

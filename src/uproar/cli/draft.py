@@ -16,9 +16,9 @@ from uproar.bench.checks import fitting_removals
 from uproar.cli.flags import DESCRIPTIONS
 from uproar.data import DATA, kind_of
 from uproar.models import MODELS
-from uproar.plan.defaults import MODEL_OF_KIND, defaults
+from uproar.plan.defaults import defaults
 from uproar.plan.spec import Spec
-from uproar.types import Kind, Recipe, Source
+from uproar.types import KINDS, Kind, Recipe, Source
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -166,7 +166,7 @@ def _written(name: str, kind: Kind, facts: list[str], source: dict[str, Any]) ->
     if source:
         lines += ["", "[source]", f"kind = {_quoted(kind)}"]
         lines += [_line(key, value) for key, value in source.items()]
-    if chosen.model in MODEL_OF_KIND.values():
+    if chosen.model in {kind.model for kind in KINDS.values()}:
         recipe = asdict(Recipe(**chosen.recipe))
         shown = ("epochs", "learning_rate", "batch_size")
         lines += ["", "[recipe]", *(f"# {key} = {recipe[key]}" for key in shown)]

@@ -9,12 +9,13 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from uproar.data import DATA
+from uproar.data import DATA, DataSet
 from uproar.explain import AGGREGATIONS, ENSEMBLES, EXPLAINERS, VARIANTS
 from uproar.explain.cost import passes_of
+from uproar.explain.explainer import Explainer, Prefix
 from uproar.explain.names import ExplainerName, parse
-from uproar.explain.parameters import CHOICES, least_of, text_of
-from uproar.models import MODELS
+from uproar.explain.parameters import Parameter, Value, defaults_of, text_of
+from uproar.models import MODELS, Architecture
 from uproar.protocols import PROTOCOLS
 from uproar.protocols.protocol import Asks, Protocol
 from uproar.registry import Entry, find
@@ -50,7 +51,8 @@ def show_entry(what: str, name: str, console: Console) -> None:
     """
     if what == "explainers":
         parsed = parse(name)
-        entry, rows = parsed.entry(), dict(_explainer_rows(parsed))
+        entry: Entry = parsed.entry()
+        rows = dict(_explainer_rows(parsed))
     else:
         entry = find(name, REGISTRIES[what], what.removesuffix("s"))
         columns = _columns([entry])
@@ -88,12 +90,12 @@ def _show_explainers(console: Console) -> None:
     )
 
 
-def _is_control(entry: Entry) -> bool:
+def _is_control(entry: Explainer) -> bool:
     return entry.kind == "control"
 
 
 def _show_group(
-    console: Console, title: str, entries: Sequence[Entry], abouts: Sequence[str]
+    console: Console, title: str, entries: Sequence[Explainer | Prefix], abouts: Sequence[str]
 ) -> None:
     console.print(Text(title, style="bold"))
     grid = Table.grid(padding=(0, 2, 0, 0))
@@ -107,7 +109,7 @@ def _show_group(
     console.print(Padding(grid, (0, 0, 1, 2)))
 
 
-def _about(entry: Entry) -> str:
+def _about(entry: Explainer) -> str:
     """Return what one explainer needs and costs, in one line."""
     parts = [
         "signed" if entry.signed else "unsigned",
@@ -140,7 +142,10 @@ def _explainer_rows(parsed: ExplainerName) -> Iterator[tuple[str, str]]:
         yield "package", f'pip install "uproar[{entry.extra}]"'
     yield "data", ", ".join(entry.data_kinds) or "all kinds"
     if entry.parameters:
-        yield "parameters", "\n".join(_parameter(*pair) for pair in entry.parameters)
+        told = zip(entry.parameters, parsed.parameters, strict=True)
+        yield "parameters", "\n".join(_parameter(one, value) for one, (_, value) in told)
+    if entry.promises:
+        yield "promises", ", ".join(entry.promises)
     yield "passes", _passes(parsed, entry, "held-out example" if of_function else "example")
     if prefixes := _prefixes(parsed):
         yield "prefixes", prefixes
@@ -149,14 +154,13 @@ def _explainer_rows(parsed: ExplainerName) -> Iterator[tuple[str, str]]:
         yield "reference", entry.paper.replace("; ", "\n")
 
 
-def _parameter(key: str, value: float | str) -> str:
-    text = f"{key}={text_of(value)}"
-    if isinstance(value, str):
-        return f"{text}, one of {', '.join(CHOICES[key])}" if key in CHOICES else text
-    return f"{text}, at least {least_of(key, value)}"
+def _parameter(parameter: Parameter, value: Value) -> str:
+    choices = f"one of {', '.join(parameter.choices)}" if parameter.choices else ""
+    text = f"{parameter.name}={text_of(value)}"
+    return ", ".join(filter(None, [text, choices or parameter.bounds]))
 
 
-def _passes(parsed: ExplainerName, entry: Entry, example: str) -> str:
+def _passes(parsed: ExplainerName, entry: Explainer, example: str) -> str:
     count = passes_of(parsed, features=EXAMPLE_FEATURES, outputs=EXAMPLE_OUTPUTS)
     if entry.passes == f"{count:g}":
         return f"{count:g} for each {example}"
@@ -222,4 +226,13 @@ def _data_kinds(entries: Sequence[Entry]) -> list[str]:
 
 
 def _values(entry: Entry) -> str:
-    return ", ".join(f"{key}={text_of(value)}" for key, value in entry.parameters)
+    """Return the parameters of an explainer, or what a data set or a model chooses by default."""
+    chosen: dict[str, Value] = {}
+    if isinstance(entry, Explainer | Prefix):
+        chosen = defaults_of(entry.parameters)
+    elif isinstance(entry, DataSet):
+        answers = ",".join(entry.known_answers)
+        chosen = {"model": entry.model, **dict(entry.recipe), "rankings": answers}
+    elif isinstance(entry, Architecture):
+        chosen = dict(entry.recipe)
+    return ", ".join(f"{key}={text_of(value)}" for key, value in chosen.items() if value != "")

@@ -3,95 +3,111 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from uproar.dataset import Data
-from uproar.registry import Entry
+from uproar.registry import Entry, Pairs
 from uproar.types import Kind, Source
 
-RANKINGS = "true-ranking,inverted-ranking,shuffled-ranking"
-PLANTED = "true-ranking,inverted-ranking"
+
+@dataclass(frozen=True)
+class DataSet(Entry):
+    """What a data set is, and what is chosen for it where the user does not.
+
+    ``model`` is that of its kind when empty, ``recipe`` holds the fields in which its models are
+    trained otherwise than by default, and ``known_answers`` the keys of its ``known_importance``.
+    """
+
+    kind: Kind = "table"
+    model: str = ""
+    recipe: Pairs = ()
+    known_answers: tuple[str, ...] = ()
+
+
+LEAST_SQUARES = (("optimiser", "least-squares"),)
+PLANTED = ("true-ranking", "inverted-ranking")
+RANKINGS = (*PLANTED, "shuffled-ranking")
 
 DATA = (
-    Entry(
+    DataSet(
         name="digits",
         summary="1,797 hand-written digits, 8 × 8 grey, 10 classes",
         path="uproar.data.known.digits:digits",
         paper="Alpaydin and Kaynak 1998, UCI Optical Recognition of Handwritten Digits",
         kind="image",
-        parameters=(("model", "mlp"),),
+        model="mlp",
     ),
-    Entry(
+    DataSet(
         name="breast-cancer",
         summary="569 tumours, 30 measured columns, 2 classes",
         path="uproar.data.known.tabular:breast_cancer",
         paper="Street, Wolberg and Mangasarian 1993, UCI Breast Cancer Wisconsin (Diagnostic)",
         kind="table",
-        parameters=(("model", "mlp"),),
+        model="mlp",
     ),
-    Entry(
+    DataSet(
         name="hooker-toy",
         summary="known answer: 4 of 16 columns are informative, the noise is shared",
         path="uproar.data.known.synthetic:hooker_toy",
         paper="Hooker et al. 2019, arXiv 1806.10758, section 3",
         kind="table",
-        parameters=(
-            ("model", "linear"),
-            ("optimiser", "least-squares"),
-            ("known_answers", RANKINGS),
-        ),
+        model="linear",
+        recipe=LEAST_SQUARES,
+        known_answers=RANKINGS,
     ),
-    Entry(
+    DataSet(
         name="hooker-toy-independent",
         summary="known answer: the same with noise of its own in every column",
         path="uproar.data.known.synthetic:hooker_toy_independent",
         paper="Hooker et al. 2019, arXiv 1806.10758, section 3",
         kind="table",
-        parameters=(
-            ("model", "linear"),
-            ("optimiser", "least-squares"),
-            ("known_answers", RANKINGS),
-        ),
+        model="linear",
+        recipe=LEAST_SQUARES,
+        known_answers=RANKINGS,
     ),
-    Entry(
+    DataSet(
         name="planted-table",
         summary="known answer: the label depends on 3 of 20 columns",
         path="uproar.data.known.planted:planted_table",
         paper="after Chen et al. 2018, arXiv 1802.07814, section 4.1",
         kind="table",
-        parameters=(("model", "mlp"), ("known_answers", PLANTED)),
+        model="mlp",
+        known_answers=PLANTED,
     ),
-    Entry(
+    DataSet(
         name="planted-regression",
         summary="known answer: the value depends on 3 of 20 columns, two of them together",
         path="uproar.data.known.planted:planted_regression",
         paper="after Chen et al. 2018, arXiv 1802.07814, section 4.1",
         kind="table",
-        parameters=(("model", "mlp"), ("known_answers", PLANTED)),
+        model="mlp",
+        known_answers=PLANTED,
     ),
-    Entry(
+    DataSet(
         name="planted-window",
         summary="known answer: series with a bump at a random place, up or down by class",
         path="uproar.data.known.planted:planted_window",
         paper="after Ismail et al. 2020, arXiv 2010.13924",
         kind="series",
-        parameters=(("known_answers", PLANTED),),
+        known_answers=PLANTED,
     ),
-    Entry(
+    DataSet(
         name="planted-patch",
         summary="known answer: images with a patch at a random place, bright or brighter by class",
         path="uproar.data.known.planted:planted_patch",
         paper="after Shah, Jain and Netrapalli 2021, arXiv 2102.12781, section 5",
         kind="image",
-        parameters=(("model", "cnn"), ("known_answers", PLANTED)),
+        model="cnn",
+        known_answers=PLANTED,
     ),
-    Entry(
+    DataSet(
         name="planted-words",
         summary="known answer: texts of invented words, of which one or two tell the class",
         path="uproar.data.known.planted:planted_words",
         paper="after Bastings et al. 2022, arXiv 2111.07367",
         kind="text",
-        parameters=(("known_answers", PLANTED),),
+        known_answers=PLANTED,
     ),
 )
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from uproar.dataset import Data
-from uproar.registry import Entry, find, is_registered
+from uproar.registry import find, is_registered
 from uproar.types import Kind, Source, UproarError
+
+if TYPE_CHECKING:
+    from uproar.data import DataSet
 
 OPENML = "openml:"
 HUGGING_FACE = "datasets:"
@@ -18,7 +21,7 @@ TABLES = (".csv", ".tsv", ".tab", ".txt", ".parquet", ".gz")
 
 def load(
     name: str,
-    registry: Sequence[Entry],
+    registry: Sequence[DataSet],
     *,
     seed: int,
     source: Source,
@@ -46,14 +49,14 @@ def load(
     return _from_path(path, seed=seed, source=source, progress=progress, tokenizer=tokenizer)
 
 
-def kind_of(name: str, registry: Sequence[Entry], *, source: Source) -> Kind:
+def kind_of(name: str, registry: Sequence[DataSet], *, source: Source) -> Kind:
     """Return the kind of data that a name stands for, from what is cheap to see.
 
     :raises UproarError: when the name stands for nothing.
     """
     for entry in registry:
         if entry.name == name:
-            return entry.kind  # type: ignore[return-value]  # of an entry of data
+            return entry.kind
     if source.kind != "auto":
         return source.kind
     if name.startswith((OPENML, HUGGING_FACE)):
@@ -103,7 +106,7 @@ def _is_images(path: Path) -> bool:
     return path.is_dir() or path.suffix.lower() == ".zip"
 
 
-def _existing(name: str, registry: Sequence[Entry]) -> Path:
+def _existing(name: str, registry: Sequence[DataSet]) -> Path:
     path = Path(name)
     if not path.exists():
         if path.suffix.lower() in {*TABLES, ".zip", ".npz"} or path.parent != Path():

@@ -8,15 +8,17 @@ parameters), an entry in the ``__init__`` of its folder, and an oracle in the te
 from __future__ import annotations
 
 from uproar.explain.controls import CONTROLS
+from uproar.explain.explainer import PROMISES, Prefix
 from uproar.explain.function import FUNCTION
-from uproar.explain.gradients import GRADIENTS
+from uproar.explain.gradients import ATTENTION, GRADIENTS
 from uproar.explain.packages import CAPTUM, PACKAGES
+from uproar.explain.parameters import Parameter
 from uproar.explain.perturbation import PERTURBATIONS
 from uproar.explain.trees import TREES
-from uproar.registry import Entry
 
 EXPLAINERS = (
     *GRADIENTS,
+    *ATTENTION,
     *PERTURBATIONS,
     *TREES,
     *CAPTUM,
@@ -27,65 +29,60 @@ EXPLAINERS = (
 
 # What may stand before all other parts of a name.
 VARIANTS = (
-    Entry(
+    Prefix(
         name="untrained",
         summary="the same, of a model with random weights",
         path="",  # the work bench makes that model
         paper="Adebayo et al. 2018, arXiv 1810.03292",
-        kind="variant",
+        keeps=PROMISES,
     ),
-    Entry(
+    Prefix(
         name="global",
         summary="mean absolute importance over held-out examples",
         path="uproar.explain.importance:mean_absolute",
         paper="Lundberg et al. 2020, arXiv 1905.04610",
-        kind="variant",
         estimand="how strongly the answers respond to it, on average",
     ),
 )
 
-# The three reduce the same noisy passes, so they have the same parameters: how many samples, and
+# Ensembles reduce the same noisy passes, so they have the same parameters: how many samples, and
 # the noise's standard deviation as a share of the range that an input can take.
+NOISE = (Parameter("samples", 15, least=1), Parameter("noise", 0.15, least=0))
 ENSEMBLES = (
-    Entry(
+    Prefix(
         name="sg",
         summary="mean over noisy inputs",
         path="uproar.explain.ensembles:mean",
         paper="Smilkov et al. 2017, arXiv 1706.03825",
-        kind="ensemble",
         signed=True,
-        parameters=(("samples", 15), ("noise", 0.15)),
+        parameters=NOISE,
     ),
-    Entry(
+    Prefix(
         name="sgsq",
         summary="mean of squares over noisy inputs",
         path="uproar.explain.ensembles:mean_of_squares",
         paper="Hooker et al. 2019, arXiv 1806.10758",
-        kind="ensemble",
-        parameters=(("samples", 15), ("noise", 0.15)),
+        parameters=NOISE,
     ),
-    Entry(
+    Prefix(
         name="var",
         summary="variance over noisy inputs",
         path="uproar.explain.ensembles:variance",
         paper="Adebayo et al. 2018, arXiv 1810.03292",
-        kind="ensemble",
-        parameters=(("samples", 15), ("noise", 0.15)),
+        parameters=NOISE,
     ),
 )
 
 AGGREGATIONS = (
-    Entry(
+    Prefix(
         name="abs",
         summary="absolute value",
         path="uproar.explain.aggregation:absolute",
-        kind="aggregation",
     ),
-    Entry(
+    Prefix(
         name="sq",
         summary="square",
         path="uproar.explain.aggregation:squared",
-        kind="aggregation",
     ),
 )
 

@@ -36,14 +36,13 @@ def passes_of(
     >>> passes_of(parse("sg-ig:steps=10"), features=64), passes_of(parse("occlusion"), features=64)
     (150.0, 65)
     """
-    entry = name.entry()
     values: dict[str, float | str] = {
         "features": features,
         "outputs": outputs,
         "table_rows": table_rows,
-        **dict(entry.parameters),
+        **dict(name.parameters),
     }
-    return _value(ast.parse(entry.passes, mode="eval").body, values)
+    return _value(ast.parse(name.entry().passes, mode="eval").body, values)
 
 
 def _value(node: ast.expr, values: Mapping[str, float | str]) -> float:

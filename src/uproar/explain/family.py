@@ -22,7 +22,7 @@ from uproar.explain.names import ExplainerName
 from uproar.models.trained import TrainedModel
 from uproar.registry import find
 
-Explainer = Callable[[TrainedModel, Tensor, Tensor, torch.Generator], Tensor]
+ExplainerOfDecisions = Callable[[TrainedModel, Tensor, Tensor, torch.Generator], Tensor]
 GeneratorFor = Callable[[str], torch.Generator]
 
 
@@ -37,7 +37,7 @@ class Explanation:
 
 
 def explain_family(
-    explainer: Explainer | ExplainerOfFunction,
+    explainer: ExplainerOfDecisions | ExplainerOfFunction,
     names: Sequence[ExplainerName],
     model: TrainedModel,
     inputs: Float[Tensor, "examples *shape"],
@@ -161,7 +161,7 @@ def _reduction(name: ExplainerName) -> Callable[[Moments], Tensor]:
 
 
 def _caller(
-    explainer: Explainer | ExplainerOfFunction,
+    explainer: ExplainerOfDecisions | ExplainerOfFunction,
     family: str,
     model: TrainedModel,
     shared_draws: bool,
@@ -177,7 +177,7 @@ def _caller(
     if isinstance(explainer, ExplainerOfFunction):
         measure = explainer.measure
         return lambda inputs, _: measure(model, own()).like(model, inputs)
-    call: Explainer = explainer
+    call: ExplainerOfDecisions = explainer
 
     def attribute(inputs: Tensor, targets: Tensor) -> Tensor:
         attribution = call(model, inputs.clone(), targets.clone(), own())

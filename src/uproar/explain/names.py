@@ -8,13 +8,21 @@ integrated gradients of a model with random weights.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from uproar.explain import AGGREGATIONS, ENSEMBLES, EXPLAINERS, VARIANTS
-from uproar.explain.parameters import Parameters, described, options_of, text_of
-from uproar.registry import Entry, find, unknown
+from uproar.explain.explainer import Explainer, Prefix
+from uproar.explain.parameters import (
+    Parameter,
+    Value,
+    defaults_of,
+    described,
+    options_of,
+    text_of,
+)
+from uproar.registry import Entry, Pairs, find, unknown
 from uproar.types import UproarError
 
 UNTRAINED, GLOBAL = (entry.name for entry in VARIANTS)
@@ -25,11 +33,16 @@ class ExplainerName:
     """A parsed name: every parameter with its value, defaults included."""
 
     base: str
-    base_parameters: Parameters = ()
+    base_parameters: Pairs = ()
     ensemble: str = ""
-    ensemble_parameters: Parameters = ()
+    ensemble_parameters: Pairs = ()
     aggregation: str = ""
     variants: tuple[str, ...] = ()
+
+    @property
+    def parameters(self) -> Pairs:
+        """The values of all parameters, in the order of the entry's."""
+        return (*self.base_parameters, *self.ensemble_parameters)
 
     @property
     def untrained(self) -> bool:
@@ -69,28 +82,29 @@ class ExplainerName:
 
     @property
     def _stem(self) -> str:
-        defaults = dict(_base_entry(self.base).parameters) | dict(ENSEMBLES[0].parameters)
-        values = (*self.base_parameters, *self.ensemble_parameters)
-        shown = [f":{key}={text_of(value)}" for key, value in values if value != defaults[key]]
+        defaults = defaults_of([*_base_entry(self.base).parameters, *ENSEMBLES[0].parameters])
+        changed = [(key, value) for key, value in self.parameters if value != defaults[key]]
+        shown = [f":{key}={text_of(value)}" for key, value in changed]
         return "".join([self.base, *shown])
 
-    def entry(self) -> Entry:
+    def entry(self) -> Explainer:
         """Return what tables say of the composed explainer.
 
         The version is that of the base, raised by one for each time that the ensemble's or the
-        aggregation's meaning changed.
+        aggregation's meaning changed. Promises are those of the base that every prefix keeps.
 
         >>> parse("abs-sg-ig").entry().summary  # doctest: +NORMALIZE_WHITESPACE
         'absolute value of mean over noisy inputs (samples 15, noise 0.15) of integrated gradients
         (steps 25, baseline black)'
         """
         base, wrappers = _base_entry(self.base), self._wrappers()
-        parts = [base, *wrappers]
+        parts: list[Explainer | Prefix] = [base, *wrappers]
         values = {base.name: self.base_parameters, self.ensemble: self.ensemble_parameters}
         told = [part for part in parts if part.name != UNTRAINED]
         phrases = [described(part.summary, values.get(part.name, ())) for part in reversed(told)]
         summary = " of ".join(phrases) + ", with random weights" * self.untrained
         estimands = [part.estimand for part in parts if part.estimand]
+        kept = [one for one in base.promises if all(one in prefix.keeps for prefix in wrappers)]
         return replace(
             base,
             name=self.name,
@@ -99,10 +113,11 @@ class ExplainerName:
             kind="control" if self.untrained else base.kind,
             signed=all(part.signed for part in parts),
             scope="global" if self.of_function else base.scope,
-            parameters=(*self.base_parameters, *self.ensemble_parameters),
+            parameters=tuple(parameter for part in parts for parameter in part.parameters),
             version=1 + sum(part.version - 1 for part in parts),
             passes=f"samples * ({base.passes})" if self.ensemble else base.passes,
             estimand=estimands[-1] if estimands else "",
+            promises=tuple(kept),
         )
 
     def load(self) -> Any:
@@ -115,7 +130,7 @@ class ExplainerName:
             return loaded(**dict(self.base_parameters))
         return loaded
 
-    def _wrappers(self) -> list[Entry]:
+    def _wrappers(self) -> list[Prefix]:
         outwards = (self.ensemble, self.aggregation, *reversed(self.variants))
         known = {entry.name: entry for entry in (*ENSEMBLES, *AGGREGATIONS, *VARIANTS)}
         return [known[name] for name in outwards if name]
@@ -151,18 +166,22 @@ def parse(name: str, extra_bases: Sequence[str] = ()) -> ExplainerName:
     entry = _base_entry(base)
     _check_wrappers(entry, ensemble, aggregation)
     _check_variants(entry, stem, variants)
-    ensemble_defaults = find(ensemble, ENSEMBLES, "ensemble").parameters if ensemble else ()
-    given = options_of(name, options, (*entry.parameters, *ensemble_defaults))
+    of_ensemble = find(ensemble, ENSEMBLES, "ensemble").parameters if ensemble else ()
+    given = options_of(name, options, (*entry.parameters, *of_ensemble))
     if "like" in given:
         check_like(str(given["like"]))
     return ExplainerName(
         base=base,
-        base_parameters=tuple((key, given.get(key, value)) for key, value in entry.parameters),
+        base_parameters=_valued(entry.parameters, given),
         ensemble=ensemble,
-        ensemble_parameters=tuple((key, given.get(key, value)) for key, value in ensemble_defaults),
+        ensemble_parameters=_valued(of_ensemble, given),
         aggregation=aggregation,
         variants=tuple(variants),
     )
+
+
+def _valued(parameters: Sequence[Parameter], given: Mapping[str, Value]) -> Pairs:
+    return tuple((one.name, given.get(one.name, one.default)) for one in parameters)
 
 
 def check_like(name: str) -> None:
@@ -180,7 +199,7 @@ def check_like(name: str) -> None:
         raise UproarError(f"like must be an explainer of decisions, got {name!r}")
 
 
-def _check_wrappers(entry: Entry, ensemble: str, aggregation: str) -> None:
+def _check_wrappers(entry: Explainer, ensemble: str, aggregation: str) -> None:
     base, stem = entry.name, "-".join(filter(None, [aggregation, ensemble, entry.name]))
     if entry.kind == "control" and (ensemble or aggregation):
         raise UproarError(
@@ -194,7 +213,7 @@ def _check_wrappers(entry: Entry, ensemble: str, aggregation: str) -> None:
         )
 
 
-def _check_variants(entry: Entry, stem: str, variants: Sequence[str]) -> None:
+def _check_variants(entry: Explainer, stem: str, variants: Sequence[str]) -> None:
     if UNTRAINED in variants and (entry.kind == "control" or entry.needs == "nothing"):
         raise UproarError(
             f"explainer {stem!r} means nothing: {entry.name!r} does not look at what the model has "
@@ -215,11 +234,11 @@ def _prefix(text: str, registry: Sequence[Entry]) -> tuple[str, str]:
     return "", text
 
 
-def _base_entry(base: str) -> Entry:
+def _base_entry(base: str) -> Explainer:
     for entry in EXPLAINERS:
         if entry.name == base:
             return entry
-    return Entry(base, base, path="", kind="estimator", signed=True, scope="local")
+    return Explainer(base, base, path="", signed=True)
 
 
 def _known(extra_bases: Sequence[str]) -> str:

@@ -1,67 +1,112 @@
-"""Parameters of explainers as names write them: ``:key=value``; imports no torch."""
+"""Parameters of explainers: what they may be, and how names write them, ``:key=value``; no torch.
+
+Bounds and choices stand in the entries of explainers, and nowhere else.
+"""
 
 from __future__ import annotations
 
 import math
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from uproar.registry import unknown
+from uproar.registry import Pairs, unknown
 from uproar.types import UproarError
 
 Value = int | float | str
-Parameters = tuple[tuple[str, Value], ...]
-
-BASELINES = ("black", "mean", "zero")
-LOSSES = ("auto", "zero-one")
-PERTURBATIONS = ("path", "interventional")
-DISCRETIZERS = ("quartile", "decile", "none")
-SUPERPIXELS = ("auto", "quickshift", "squares")
-
-# The least and most of numbers, and the choices of texts; what is not listed may be anything.
-LEAST = {
-    "steps": 1,
-    "samples": 1,
-    "noise": 0,
-    "draw": 0,
-    "repeats": 1,
-    "refits": 1,
-    "permutations": 1,
-    "background": 1,
-    "threshold": 0,
-    "neighbours": 1,
-    "patch": 1,
-    "stride": 1,
-    "masks": 1,
-    "cells": 2,
-    "perturbations": 2,
-    "segments": 1,
-    "width": 0,
-    "coalitions": 2,
-    "references": 1,
-    "fraction": 0,
-    "distance": 0,
-    "deviation": 0,
-    "smoothing": 0,
-    "kept": 0,
-}
-MOST = {"fraction": 1, "distance": 1}
-CHOICES = {
-    "baseline": BASELINES,
-    "loss": LOSSES,
-    "perturbation": PERTURBATIONS,
-    "superpixels": SUPERPIXELS,
-    "discretizer": DISCRETIZERS,
-}
 
 
-def options_of(name: str, options: Sequence[str], defaults: Parameters) -> dict[str, Value]:
-    """Read ``key=value`` pairs by the types of the defaults.
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter of an explainer: the type of its default is its type.
 
-    >>> options_of("ig", ["steps=50"], (("steps", 25), ("baseline", "black")))
+    ``least`` and ``most`` bound numbers, ``choices`` are all that a text may be; without them a
+    number may be any finite one, and a text any text.
+    """
+
+    name: str
+    default: Value
+    least: float | None = None
+    most: float | None = None
+    choices: tuple[str, ...] = ()
+
+    @property
+    def bounds(self) -> str:
+        """What a number must be, in words.
+
+        >>> Parameter("fraction", 0.25, least=0, most=1).bounds
+        'at least 0 and at most 1'
+        """
+        least = "" if self.least is None else f"at least {self.least}"
+        most = "" if self.most is None else f"at most {self.most}"
+        return " and ".join(filter(None, [least, most]))
+
+    def allows(self, value: Value) -> bool:
+        """Say whether a value of the right type is within the bounds, or among the choices."""
+        if isinstance(value, str):
+            return not self.choices or value in self.choices
+        least = -math.inf if self.least is None else self.least
+        most = math.inf if self.most is None else self.most
+        return least <= value <= most
+
+    def check(self, value: Value) -> None:
+        """Refuse a value of the right type that is out of bounds, or none of the choices.
+
+        :raises ValueError: which names the parameter.
+
+        >>> Parameter("steps", 25, least=1).check(0)
+        Traceback (most recent call last):
+        ValueError: steps must be at least 1, got 0
+        """
+        if self.allows(value):
+            return
+        wanted = f"one of {self.choices}" if self.choices else self.bounds or "a number"
+        if None not in (self.least, self.most):
+            wanted = f"in [{self.least}, {self.most}]"
+        raise ValueError(f"{self.name} must be {wanted}, got {value!r}")
+
+    def read(self, text: str, explainer: str) -> Value:
+        """Return the value that a name writes.
+
+        :param explainer: the name, for errors.
+        :raises UproarError: with what is expected.
+        """
+        wanted = f"explainer {explainer!r}: {self.name} must be {self._wanted}"
+        if isinstance(self.default, str):
+            value: Value = text
+        else:
+            whole = isinstance(self.default, int)
+            number = r"-?[0-9]+" if whole else r"-?([0-9]+\.?[0-9]*|\.[0-9]+)(e[-+]?[0-9]+)?"
+            if not re.fullmatch(number, text):
+                raise UproarError(f"{wanted}, got {text!r}")
+            value = int(text) if whole else float(text) + 0.0  # so that -0.0 is 0.0
+            if math.isinf(value):
+                raise UproarError(f"{wanted}, got {text!r}")
+        if not self.allows(value):
+            raise UproarError(f"{wanted}, got {text!r}")
+        return value
+
+    @property
+    def _wanted(self) -> str:
+        if isinstance(self.default, str):
+            return f"one of {', '.join(self.choices)}"
+        number = "a whole number" if isinstance(self.default, int) else "a number"
+        return f"{number} of {self.bounds}" if self.bounds else number
+
+
+# Of several explainers.
+BASELINE = Parameter("baseline", "black", choices=("black", "mean", "zero"))
+
+
+def options_of(
+    name: str, options: Sequence[str], parameters: Sequence[Parameter]
+) -> dict[str, Value]:
+    """Read ``key=value`` pairs.
+
+    >>> options_of("ig", ["steps=50"], (Parameter("steps", 25, least=1), BASELINE))
     {'steps': 50}
     """
-    known, given = dict(defaults), dict[str, Value]()
+    known, given = {parameter.name: parameter for parameter in parameters}, dict[str, Value]()
     for option in options:
         key, equals, text = option.partition("=")
         if not equals:
@@ -70,35 +115,13 @@ def options_of(name: str, options: Sequence[str], defaults: Parameters) -> dict[
             raise UproarError(f"explainer {name!r}: {unknown(key, known, 'parameter')}")
         if key in given:
             raise UproarError(f"explainer {name!r} sets {key!r} twice; give one value")
-        given[key] = _value_of(name, key, text, known[key])
+        given[key] = known[key].read(text, name)
     return given
 
 
-def _value_of(name: str, key: str, text: str, default: Value) -> Value:
-    where = f"explainer {name!r}: {key} must be"
-    if isinstance(default, str):
-        if text not in CHOICES.get(key, (text,)):
-            raise UproarError(f"{where} one of {', '.join(CHOICES[key])}, got {text!r}")
-        return text
-    whole, least = isinstance(default, int), least_of(key, default)
-    number = r"-?[0-9]+" if whole else r"-?([0-9]+\.?[0-9]*|\.[0-9]+)(e[-+]?[0-9]+)?"
-    wanted = f"{where} {'a whole number' if whole else 'a number'} of at least {least}"
-    wanted += f" and at most {MOST[key]}" if key in MOST else ""
-    if not re.fullmatch(number, text):
-        raise UproarError(f"{wanted}, got {text!r}")
-    value = int(text) if whole else float(text) + 0.0  # so that -0.0 is 0.0
-    if not least <= value <= MOST.get(key, math.inf) or math.isinf(value):
-        raise UproarError(f"{wanted}, got {text!r}")
-    return value
-
-
-def least_of(key: str, default: float) -> float:
-    """Return the least that a number may be: no more than what it is by default.
-
-    >>> least_of("background", 100), least_of("background", 0)  # where 0 stands for a baseline
-    (1, 0)
-    """
-    return min(LEAST[key], default)
+def defaults_of(parameters: Sequence[Parameter]) -> dict[str, Value]:
+    """Return the default of every parameter, by name."""
+    return {parameter.name: parameter.default for parameter in parameters}
 
 
 def text_of(value: Value) -> str:
@@ -108,11 +131,11 @@ def text_of(value: Value) -> str:
     return str(value)
 
 
-def described(summary: str, parameters: Parameters) -> str:
+def described(summary: str, values: Pairs) -> str:
     """Return a summary with its parameters.
 
     >>> described("integrated gradients", (("steps", 25),))
     'integrated gradients (steps 25)'
     """
-    values = ", ".join(f"{key} {text_of(value)}" for key, value in parameters)
-    return f"{summary} ({values})" if values else summary
+    told = ", ".join(f"{key} {text_of(value)}" for key, value in values)
+    return f"{summary} ({told})" if told else summary

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from uproar.registry import Entry
+from dataclasses import dataclass
+
+from uproar.registry import Entry, Pairs
 
 # What may stand before a colon in a model's name: estimators of other packages, and pre-trained
 # networks.
@@ -20,51 +22,59 @@ IMAGENET_RECIPE = (
     ("label_smoothing", 0.1),
 )
 
+
+@dataclass(frozen=True)
+class Architecture(Entry):
+    """What a model is, and the fields in which its recipe is not the default one."""
+
+    recipe: Pairs = ()
+
+
 MODELS = (
-    Entry(
+    Architecture(
         name="mlp",
         summary="two hidden layers of 128 ReLU units",
         path="uproar.models.architectures.small:mlp",
         data_kinds=("image", "table", "series"),
     ),
-    Entry(
+    Architecture(
         name="cnn",
         summary="two convolutions of size 3 with ReLU and a linear layer",
         path="uproar.models.architectures.small:cnn",
         needs="images or series",
         data_kinds=("image", "series"),
     ),
-    Entry(
+    Architecture(
         name="linear",
         summary="one linear layer: softmax regression, or least squares by optimiser",
         path="uproar.models.architectures.small:linear",
         data_kinds=("image", "table", "series"),
     ),
-    Entry(
+    Architecture(
         name="resnet18",
         summary="residual network of 18 layers; the stem goes by the size of the images",
         path="uproar.models.architectures.resnet:resnet18",
         paper="He et al. 2016, arXiv 1512.03385",
         needs="images",
-        parameters=IMAGENET_RECIPE,
+        recipe=IMAGENET_RECIPE,
         data_kinds=("image",),
     ),
-    Entry(
+    Architecture(
         name="resnet50",
         summary="residual network of 50 layers, the model of the ROAR paper",
         path="uproar.models.architectures.resnet:resnet50",
         paper="He et al. 2016, arXiv 1512.03385",
         needs="images",
-        parameters=IMAGENET_RECIPE,
+        recipe=IMAGENET_RECIPE,
         data_kinds=("image",),
     ),
-    Entry(
+    Architecture(
         name="transformer",
         summary="two encoder blocks of width 64 with four heads on token embeddings",
         path="uproar.models.architectures.transformer:transformer",
         paper="Vaswani et al. 2017, arXiv 1706.03762",
         needs="text",
-        parameters=(("learning_rate", 2e-3), ("epochs", 3), ("batch_size", 64)),
+        recipe=(("learning_rate", 2e-3), ("epochs", 3), ("batch_size", 64)),
         data_kinds=("text",),
     ),
 )

@@ -5,9 +5,7 @@ from __future__ import annotations
 from uproar.dataset import Data
 from uproar.models import MODELS
 from uproar.registry import find
-from uproar.types import UproarError
-
-PLURALS = {"image": "images", "table": "tables", "text": "text", "series": "series"}
+from uproar.types import KINDS, UproarError
 
 
 def require_kind(model: str, data: Data) -> None:
@@ -18,9 +16,9 @@ def require_kind(model: str, data: Data) -> None:
     entry = find(model, MODELS, "model")
     if entry.fits(data.kind):
         return
-    wanted = " or ".join(PLURALS[kind] for kind in entry.data_kinds)
+    wanted = " or ".join(KINDS[kind].plural for kind in entry.data_kinds)
     fitting = [entry.name for entry in MODELS if entry.fits(data.kind)]
     raise UproarError(
-        f"model {model!r} needs {wanted}, but data {data.name!r} are {PLURALS[data.kind]}; "
+        f"model {model!r} needs {wanted}, but data {data.name!r} are {KINDS[data.kind].plural}; "
         f"use {' or '.join(map(repr, fitting)) or 'a model of your own'}"
     )

@@ -7,18 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from uproar.data import DATA, kind_of
+from uproar.data import DATA, DataSet, kind_of
 from uproar.explain import DEFAULT_EXPLAINERS
 from uproar.models import ESTIMATORS, MODELS, PRETRAINED
 from uproar.registry import unknown
-from uproar.types import Kind, Recipe, Source, UproarError
+from uproar.types import KINDS, Kind, Recipe, Source, UproarError
 
-MODEL_OF_KIND: Mapping[Kind, str] = {
-    "image": "cnn",
-    "series": "cnn",
-    "table": "mlp",
-    "text": "transformer",
-}
 MOST_ONCE_EPOCHS = 100
 # What pre-trained language models are fine-tuned with, Devlin et al. 2019 (arXiv 1810.04805).
 FINE_TUNING = {"learning_rate": 2e-5, "epochs": 3, "batch_size": 32}
@@ -48,24 +42,18 @@ def defaults(data: str, source: Source, model: str = "") -> Defaults:
     >>> defaults("reviews.tsv", Source(kind="text")).removals
     ('mask-token',)
     """
-    chosen: dict[str, Any] = {}
-    for entry in DATA:
-        if entry.name == data:
-            chosen = dict(entry.parameters)
     # Objects of a Python program are looked at by the program.
     kind = "table" if data.startswith("python:") else kind_of(data, source)
-    answers = tuple(name for name in str(chosen.pop("known_answers", "")).split(",") if name)
-    own_model = str(chosen.pop("model", MODEL_OF_KIND[kind]))
-    removal = str(chosen.pop("removal", removal_of(kind)))
-    name = model or own_model
+    registered = [entry for entry in DATA if entry.name == data]
+    own = registered[0] if registered else DataSet(data, "", path="", kind=kind)
+    name = model or own.model or KINDS[kind].model
     return Defaults(
-        name, {**chosen, **_recipe(name)}, (removal,), explainers_of(kind, name), answers
+        model=name,
+        recipe={**dict(own.recipe), **_recipe(name)},
+        removals=(KINDS[kind].removal,),
+        explainers=explainers_of(kind, name),
+        known_answers=own.known_answers,
     )
-
-
-def removal_of(kind: Kind) -> str:
-    """Return the removal that a kind of data has by default."""
-    return "mask-token" if kind == "text" else "mean"
 
 
 def explainers_of(kind: Kind, model: str, *, gradients: bool = True) -> tuple[str, ...]:
@@ -102,8 +90,7 @@ def _recipe(model: str) -> dict[str, Any]:
         return FINE_TUNING
     for entry in MODELS:
         if entry.name == model:
-            fields = Recipe.__dataclass_fields__
-            return {key: value for key, value in entry.parameters if key in fields}
+            return dict(entry.recipe)
     return {}
 
 

@@ -59,8 +59,7 @@ class Sizes:
         >>> Sizes(features=30).trainings([parse("loco:refits=2")])
         62
         """
-        entry = members[0].entry()
-        if "retraining" not in entry.needs:
+        if "retraining" not in members[0].entry().needs:
             return 0
         # With all features, and without each of them.
-        return int(dict(entry.parameters).get("refits", 1)) * (1 + self.features)
+        return int(dict(members[0].parameters).get("refits", 1)) * (1 + self.features)

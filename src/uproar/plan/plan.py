@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from uproar.data import DATA
+from uproar.explain.explainer import Explainer
 from uproar.explain.names import ExplainerName, parse
 from uproar.models import MODELS
 from uproar.plan.effort import Sizes
@@ -48,7 +49,7 @@ class Plan:
         return [parse(name, extra_bases=bases) for name in self.spec.explainers]
 
     @cached_property
-    def entries(self) -> dict[str, Entry]:
+    def entries(self) -> dict[str, Explainer]:
         """What tables say of each explainer, in the order of the spec."""
         return {name.name: _entry(name, self.spec.known_answers) for name in self.names}
 
@@ -280,7 +281,7 @@ def _of_base(explainer: str, base: int | None) -> str:
     return f"{explainer}, base model {base}" if base else explainer
 
 
-def _entry(name: ExplainerName, known: Sequence[str]) -> Entry:
+def _entry(name: ExplainerName, known: Sequence[str]) -> Explainer:
     """Return the entry of an explainer; a known answer of the data does not look at the model."""
     entry = name.entry()
     if name.base not in known:

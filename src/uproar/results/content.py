@@ -132,8 +132,9 @@ def _explainers(result: Result) -> pd.DataFrame:
             {column: getattr(entry, column) for column in columns}
             | {
                 "scope": result.scopes.get(name.name, entry.scope),
-                "parameters": ", ".join(f"{k}={text_of(v)}" for k, v in entry.parameters),
+                "parameters": ", ".join(f"{k}={text_of(v)}" for k, v in name.parameters),
                 "data_kinds": ", ".join(entry.data_kinds),
+                "promises": ", ".join(entry.promises),
                 "formula": entry.passes if registered else "",
                 "predicted": sizes.passes(name) if registered else np.nan,
             }

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
 from numpy.typing import NDArray
 
 from uproar.plan.job import Job
 from uproar.run.cell import Outcome
+from uproar.stats.agreement import rank_correlation
 from uproar.stats.resampling import holm
 
 ARRAYS = "function/"  # of explanations, by explainer: importance, standard error and p-value
@@ -122,23 +122,10 @@ def rank_agreement(found: Measured) -> pd.DataFrame:
     rows = []
     for first, second in itertools.combinations(found, 2):
         shared = sorted(set(found[first]) & set(found[second]))
-        rho = [_spearman(found[first][base][0], found[second][base][0]) for base in shared]
-        rows.append((first, second, float(np.mean(rho)) if rho else math.nan))
+        ours, theirs = ([found[name][base][0] for base in shared] for name in (first, second))
+        rho = rank_correlation(np.array(ours), np.array(theirs)) if shared else np.array([])
+        rows.append((first, second, float(np.mean(rho)) if shared else math.nan))
     return pd.DataFrame(rows, columns=["first", "second", "spearman"])
-
-
-def _spearman(
-    first: Float[np.ndarray, " features"], second: Float[np.ndarray, " features"]
-) -> float:
-    a, b = (ranks - ranks.mean() for ranks in map(_ranks, (first, second)))
-    size = math.sqrt(float((a @ a) * (b @ b)))
-    return float(a @ b) / size if size > 0 else math.nan
-
-
-def _ranks(values: Float[np.ndarray, " features"]) -> Float[np.ndarray, " features"]:
-    """Return the rank of each value, ties at their mean rank; SciPy's would have to be imported."""
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return np.asarray((counts.cumsum() - (counts - 1) / 2)[place])
 
 
 def feature_names(facts: Mapping[str, Any], patch: int = 1) -> list[str]:

@@ -1,5 +1,8 @@
 from .executors import check_executor as check_executor
 from .explainers import check_explainer as check_explainer
+from .removals import REMOVAL_LAYOUTS as REMOVAL_LAYOUTS
+from .removals import check_removal as check_removal
+from .removals import toy_data as toy_data
 from .stores import check_store as check_store
 from .toys import LAYOUTS as LAYOUTS
 from .toys import known_ranking as known_ranking

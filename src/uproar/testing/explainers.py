@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from uproar.explain.family import Explainer
+from uproar.explain.family import ExplainerOfDecisions
 from uproar.explain.importance import ExplainerOfFunction
 from uproar.models.randomness import numpy_seeded, seeded
 from uproar.models.trained import TrainedModel
@@ -19,7 +19,7 @@ from uproar.testing.toys import toy_model
 
 
 def check_explainer(
-    explainer: Explainer | ExplainerOfFunction,
+    explainer: ExplainerOfDecisions | ExplainerOfFunction,
     layout: str,
     *,
     draws: Literal["", "shared", "each"] = "",
@@ -61,7 +61,7 @@ def check_explainer(
 
 
 def _checked(
-    explainer: Explainer | ExplainerOfFunction,
+    explainer: ExplainerOfDecisions | ExplainerOfFunction,
     model: TrainedModel,
     inputs: Tensor,
     targets: Tensor,
@@ -96,7 +96,7 @@ def _checked(
 
 
 def _attribution(
-    explainer: Explainer | ExplainerOfFunction,
+    explainer: ExplainerOfDecisions | ExplainerOfFunction,
     model: TrainedModel,
     inputs: Tensor,
     targets: Tensor,

@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
+from uproar.explain.checks import check_parameters
 from uproar.models.trained import TrainedModel
 from uproar.seeding import seed_of
 from uproar.types import Skipped
@@ -31,8 +32,7 @@ class Random:
     draw: int = 0
 
     def __post_init__(self) -> None:
-        if self.draw < 0:
-            raise ValueError(f"draw must be at least 0, got {self.draw!r}")
+        check_parameters(self)
 
     def __call__(
         self,

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
 
+from uproar.explain.checks import check_parameters
 from uproar.explain.function.losses import held_out_of
 from uproar.explain.importance import Importance
 from uproar.models.trained import TrainedModel
@@ -43,8 +44,7 @@ class MutualInformation:
     neighbours: int = 3
 
     def __post_init__(self) -> None:
-        if self.neighbours < 1:
-            raise ValueError(f"neighbours must be at least 1, got {self.neighbours!r}")
+        check_parameters(self)
 
     def measure(
         self,

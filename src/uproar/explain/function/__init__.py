@@ -2,105 +2,111 @@
 
 from __future__ import annotations
 
-from uproar.registry import Entry
+from uproar.explain.explainer import Explainer
+from uproar.explain.parameters import Parameter
+
+LOSS = Parameter("loss", "auto", choices=("auto", "zero-one"))
 
 FUNCTION = (
-    Entry(
+    Explainer(
         name="pfi",
         summary="rise of the loss when the feature is shuffled among held-out examples",
         path="uproar.explain.function.permutation:Permutation",
         paper="Breiman 2001, doi 10.1023/A:1010933404324; Fisher et al. 2019, arXiv 1801.01489",
         needs="held-out examples",
-        kind="estimator",
         signed=True,
         scope="global",
-        parameters=(("repeats", 5), ("loss", "auto")),
+        parameters=(Parameter("repeats", 5, least=1), LOSS),
         passes="repeats * features + 1",
         estimand="what the model loses without its link to the label and to the other features",
         draws="shared",
+        promises=("ignores idle features",),
+        test=(("repeats", 2),),
     ),
-    Entry(
+    Explainer(
         name="cfi",
         summary="rise of the loss when what the others do not tell of the feature is shuffled",
         path="uproar.explain.function.conditional:ConditionalPermutation",
         paper="Strobl et al. 2008, doi 10.1186/1471-2105-9-307; "
         "Hooker et al. 2021, arXiv 1905.03151",
         needs="held-out examples",
-        kind="estimator",
         signed=True,
         scope="global",
-        parameters=(("repeats", 5), ("loss", "auto")),
+        parameters=(Parameter("repeats", 5, least=1), LOSS),
         data_kinds=("table",),
         passes="repeats * features + 1",
         estimand="what the model loses without what it alone tells, beyond the other features",
         draws="shared",
+        promises=("ignores idle features",),
+        test=(("repeats", 2),),
     ),
-    Entry(
+    Explainer(
         name="loco",
         summary="rise of the loss when the model is trained again without the feature",
         path="uproar.explain.function.loco:LeaveOneOut",
         paper="Lei et al. 2018, arXiv 1604.04173",
         needs="held-out examples, retraining",
-        kind="estimator",
         signed=True,
         scope="global",
-        parameters=(("refits", 3), ("loss", "auto")),
+        parameters=(Parameter("refits", 3, least=1), LOSS),
         data_kinds=("table", "image", "series"),
         estimand="what a model that is trained without it loses",
         draws="shared",
+        test=(("refits", 2),),
     ),
-    Entry(
+    Explainer(
         name="sage",
         summary="what the feature takes from the loss, averaged over orders of becoming known",
         path="uproar.explain.function.sage:Sage",
         paper="Covert et al. 2020, arXiv 2004.00668",
         needs="held-out examples",
-        kind="estimator",
         signed=True,
         scope="global",
         parameters=(
-            ("permutations", 4),
-            ("background", 64),
-            ("threshold", 0.025),
-            ("loss", "auto"),
+            Parameter("permutations", 4, least=1),
+            Parameter("background", 64, least=1),
+            Parameter("threshold", 0.025, least=0),
+            LOSS,
         ),
         data_kinds=("table", "image", "series"),
         # At most: it stops when it has converged, and asks once about inputs that are equal.
         passes="(permutations * (features - 1) + 1) * background + 1",
         estimand="its share of what the whole model knows of the label",
         draws="shared",
+        promises=("ignores idle features",),
+        test=(("permutations", 2), ("background", 4)),
     ),
-    Entry(
+    Explainer(
         name="impurity",
         summary="fall of the impurity of the training labels at the splits on the feature",
         path="uproar.explain.function.built_in:Impurity",
         paper="Breiman 2001, doi 10.1023/A:1010933404324",
-        needs="tree model",
-        kind="estimator",
+        needs="tree model of scikit-learn",
         scope="global",
         estimand="how much the trees use it to fit the training labels",
+        promises=("ignores idle features",),
     ),
-    Entry(
+    Explainer(
         name="gain",
         summary="fall of the training loss at the splits on the feature",
         path="uproar.explain.function.built_in:Gain",
         paper="Friedman 2001, doi 10.1214/aos/1013203451; Chen and Guestrin 2016, arXiv 1603.02754",
-        needs="tree model",
-        kind="estimator",
+        needs="tree model of XGBoost or LightGBM",
         scope="global",
         estimand="how much the trees use it to fit the training labels",
+        promises=("ignores idle features",),
     ),
-    Entry(
+    Explainer(
         name="coefficients",
         summary="absolute coefficient of a linear model times the value's standard deviation",
         path="uproar.explain.function.built_in:Coefficients",
         paper="Bring 1994, The American Statistician 48",
         needs="linear model",
-        kind="estimator",
         scope="global",
         estimand="how far its usual range moves the answer, the others unchanged",
+        promises=("ignores idle features",),
     ),
-    Entry(
+    Explainer(
         name="mutual-information",
         summary="mutual information of the feature and the label, by itself",
         path="uproar.explain.controls.dependence:MutualInformation",
@@ -108,11 +114,11 @@ FUNCTION = (
         needs="held-out examples",
         kind="control",
         scope="global",
-        parameters=(("neighbours", 3),),
+        parameters=(Parameter("neighbours", 3, least=1),),
         data_kinds=("table", "image", "series"),
         estimand="what it tells of the label by itself, without the others and without a model",
     ),
-    Entry(
+    Explainer(
         name="correlation",
         summary="absolute correlation of the feature with the label, by itself",
         path="uproar.explain.controls.dependence:Correlation",

@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from uproar.explain.function.losses import checked_loss, held_out_of
+from uproar.explain.checks import check_parameters
+from uproar.explain.function.losses import held_out_of
 from uproar.explain.function.shuffles import Stand, increases_of_loss, orders_of
 from uproar.explain.importance import Importance
 from uproar.models.trained import TrainedModel
@@ -50,9 +51,7 @@ class ConditionalPermutation:
     loss: str = "auto"
 
     def __post_init__(self) -> None:
-        if self.repeats < 1:
-            raise ValueError(f"repeats must be at least 1, got {self.repeats!r}")
-        checked_loss(self.loss)
+        check_parameters(self)
 
     def measure(self, model: TrainedModel, generator: torch.Generator) -> Importance:
         """Return the importance of every feature.

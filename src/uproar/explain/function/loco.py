@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import torch
 
-from uproar.explain.function.losses import checked_loss, held_out_of, loss_for
+from uproar.explain.checks import check_parameters
+from uproar.explain.function.losses import held_out_of, loss_for
 from uproar.explain.importance import Importance
 from uproar.models.trained import TrainedModel
 from uproar.types import Skipped
@@ -44,9 +45,7 @@ class LeaveOneOut:
     loss: str = "auto"
 
     def __post_init__(self) -> None:
-        if self.refits < 1:
-            raise ValueError(f"refits must be at least 1, got {self.refits!r}")
-        checked_loss(self.loss)
+        check_parameters(self)
 
     def measure(self, model: TrainedModel, generator: torch.Generator) -> Importance:
         """Return the importance of every feature.

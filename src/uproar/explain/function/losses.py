@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from uproar.explain.chunks import in_chunks, rows_per_pass
-from uproar.explain.parameters import LOSSES
+from uproar.explain.function import LOSS
 from uproar.models.trained import TrainedModel
 from uproar.types import Skipped
 
@@ -78,7 +78,7 @@ def loss_for(outputs: Float[Tensor, "rows outputs"], labels: Labels, which: str 
     >>> loss_for(torch.tensor([[0.2, 0.8], [0.5, 0.5]]), torch.tensor([0, 1])).form
     'probabilities'
     """
-    checked_loss(which)
+    LOSS.check(which)
     if labels.is_floating_point():
         if which == "zero-one":
             raise Skipped("the zero-one loss is for classes, and the labels are values; use 'auto'")
@@ -86,15 +86,6 @@ def loss_for(outputs: Float[Tensor, "rows outputs"], labels: Labels, which: str 
     sums_to_one = (outputs.double().sum(1) - 1).abs() <= TOLERANCE
     probabilities = bool((outputs >= 0).all()) and bool(sums_to_one.all())
     return Loss("probabilities" if probabilities else "logits", which == "zero-one")
-
-
-def checked_loss(which: str) -> None:
-    """Refuse a loss that there is none of.
-
-    :raises ValueError: with those that there are.
-    """
-    if which not in LOSSES:
-        raise ValueError(f"loss must be one of {LOSSES}, got {which!r}")
 
 
 def held_out_of(model: TrainedModel, what: str) -> tuple[Tensor, Tensor]:

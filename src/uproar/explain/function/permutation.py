@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import torch
 
-from uproar.explain.function.losses import checked_loss, held_out_of
+from uproar.explain.checks import check_parameters
+from uproar.explain.function.losses import held_out_of
 from uproar.explain.function.shuffles import Stand, increases_of_loss, orders_of
 from uproar.explain.importance import Importance
 from uproar.models.trained import TrainedModel
@@ -45,9 +46,7 @@ class Permutation:
     loss: str = "auto"
 
     def __post_init__(self) -> None:
-        if self.repeats < 1:
-            raise ValueError(f"repeats must be at least 1, got {self.repeats!r}")
-        checked_loss(self.loss)
+        check_parameters(self)
 
     def measure(self, model: TrainedModel, generator: torch.Generator) -> Importance:
         """Return the importance of every feature.

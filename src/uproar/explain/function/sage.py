@@ -10,10 +10,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from uproar.explain.checks import check_parameters
 from uproar.explain.function.losses import (
     Labels,
     Loss,
-    checked_loss,
     held_out_of,
     loss_for,
     outputs_of,
@@ -66,12 +66,7 @@ class Sage:
     loss: str = "auto"
 
     def __post_init__(self) -> None:
-        for name, value in (("permutations", self.permutations), ("background", self.background)):
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1, got {value!r}")
-        if self.threshold < 0:
-            raise ValueError(f"threshold must be at least 0, got {self.threshold!r}")
-        checked_loss(self.loss)
+        check_parameters(self)
 
     def measure(self, model: TrainedModel, generator: torch.Generator) -> Importance:
         """Return the importance of every feature.

@@ -2,137 +2,133 @@
 
 from __future__ import annotations
 
-from uproar.registry import Entry
+from uproar.explain.explainer import Explainer
+from uproar.explain.parameters import BASELINE, Parameter
 
 GRADIENTS = (
-    Entry(
+    Explainer(
         name="grad",
         summary="gradient of the explained logit",
         path="uproar.explain.gradients.gradients:gradient",
         paper="Simonyan et al. 2014, arXiv 1312.6034",
         needs="gradients",
-        kind="estimator",
         signed=True,
-        scope="local",
         passes="1",
+        promises=("ignores idle features",),
     ),
-    Entry(
+    Explainer(
         name="input-x-grad",
         summary="input times gradient",
         path="uproar.explain.gradients.gradients:input_x_gradient",
         paper="Shrikumar et al. 2016, arXiv 1605.01713",
         needs="gradients",
-        kind="estimator",
         signed=True,
-        scope="local",
         passes="1",
+        promises=("ignores idle features",),
     ),
-    Entry(
+    Explainer(
         name="ig",
         summary="integrated gradients",
         path="uproar.explain.gradients.paths:IntegratedGradients",
         paper="Sundararajan et al. 2017, arXiv 1703.01365",
         needs="gradients",
-        kind="estimator",
         signed=True,
-        scope="local",
-        parameters=(("steps", 25), ("baseline", "black")),
+        parameters=(Parameter("steps", 25, least=1), BASELINE),
         passes="steps",
+        promises=("ignores idle features", "adds up"),
+        test=(("steps", 4),),
+        promised_at=(("steps", 300),),
     ),
-    Entry(
+    Explainer(
         name="gb",
         summary="guided backpropagation",
         path="uproar.explain.gradients.gradients:guided_backpropagation",
         paper="Springenberg et al. 2015, arXiv 1412.6806",
         needs="gradients, ReLU modules",
-        kind="estimator",
         signed=True,
-        scope="local",
         passes="1",
+        promises=("ignores idle features",),
     ),
-    Entry(
+    Explainer(
         name="deconvnet",
         summary="deconvolutional network",
         path="uproar.explain.gradients.gradients:deconvnet",
         paper="Zeiler and Fergus 2014, arXiv 1311.2901",
         needs="gradients, ReLU modules",
-        kind="estimator",
         signed=True,
-        scope="local",
         passes="1",
+        promises=("ignores idle features",),
     ),
-    Entry(
+    Explainer(
         name="expected-grad",
         summary="integrated gradients from training inputs",
         path="uproar.explain.gradients.paths:ExpectedGradients",
         paper="Erion et al. 2021, arXiv 1906.10670",
         needs="gradients",
-        kind="estimator",
         signed=True,
-        scope="local",
-        parameters=(("references", 50),),
+        parameters=(Parameter("references", 50, least=1),),
         passes="references",
         draws="shared",
+        promises=("ignores idle features",),
+        test=(("references", 4),),
     ),
-    Entry(
+    Explainer(
         name="blur-ig",
         summary="integrated gradients on the way from a blurred input",
         path="uproar.explain.gradients.blur_path:BlurIntegratedGradients",
         paper="Xu et al. 2020, arXiv 2004.03383",
         needs="gradients",
-        kind="estimator",
         signed=True,
-        scope="local",
-        parameters=(("steps", 25), ("deviation", 0.5)),
+        parameters=(Parameter("steps", 25, least=1), Parameter("deviation", 0.5, least=0)),
         data_kinds=("image", "series"),
         passes="steps",
+        promises=("ignores idle features",),
+        test=(("steps", 4),),
     ),
-    Entry(
+    Explainer(
         name="guided-ig",
         summary="integrated gradients on a way that avoids large gradients",
         path="uproar.explain.gradients.guided_path:GuidedIntegratedGradients",
         paper="Kapishnikov et al. 2021, arXiv 2106.09788",
         needs="gradients",
-        kind="estimator",
         signed=True,
-        scope="local",
         parameters=(
-            ("steps", 200),
-            ("fraction", 0.25),
-            ("distance", 0.02),
-            ("baseline", "black"),
+            Parameter("steps", 200, least=1),
+            Parameter("fraction", 0.25, least=0, most=1),
+            Parameter("distance", 0.02, least=0, most=1),
+            BASELINE,
         ),
         data_kinds=("image", "table", "series"),
         passes="steps",
+        promises=("ignores idle features", "adds up"),
+        test=(("steps", 4),),
+        promised_at=(("steps", 300),),
     ),
-    Entry(
+)
+
+ATTENTION = (
+    Explainer(
         name="attention",
         summary="attention that tokens get in the last block",
         path="uproar.explain.gradients.attention:attention",
         paper="Jain and Wallace 2019, arXiv 1902.10186",
         needs="attention",
-        kind="estimator",
-        scope="local",
         passes="1",
     ),
-    Entry(
+    Explainer(
         name="attention-rollout",
         summary="attention multiplied through all blocks",
         path="uproar.explain.gradients.attention:attention_rollout",
         paper="Abnar and Zuidema 2020, arXiv 2005.00928",
         needs="attention",
-        kind="estimator",
-        scope="local",
         passes="1",
     ),
-    Entry(
+    Explainer(
         name="attention-x-grad",
         summary="attention times its gradient through all blocks",
         path="uproar.explain.gradients.attention:attention_x_gradient",
         paper="Chefer et al. 2021, arXiv 2103.15679",
         needs="attention",
-        kind="estimator",
-        scope="local",
         passes="1",
     ),
 )

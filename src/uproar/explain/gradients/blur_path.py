@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from uproar.explain.checks import check_parameters
 from uproar.explain.chunks import sum_along
 from uproar.models.trained import TrainedModel
 from uproar.types import Skipped
@@ -50,10 +51,7 @@ class BlurIntegratedGradients:
     deviation: float = 0.5
 
     def __post_init__(self) -> None:
-        if self.steps < 1:
-            raise ValueError(f"steps must be at least 1, got {self.steps!r}")
-        if self.deviation < 0:
-            raise ValueError(f"deviation must be at least 0, got {self.deviation!r}")
+        check_parameters(self)
 
     def __call__(
         self,

@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from uproar.explain.checks import check_parameters
 from uproar.explain.chunks import sum_along
-from uproar.explain.parameters import BASELINES
 from uproar.models.trained import TrainedModel
 from uproar.types import Skipped
 
@@ -40,10 +40,7 @@ class IntegratedGradients:
     baseline: str = "black"
 
     def __post_init__(self) -> None:
-        if self.steps < 1:
-            raise ValueError(f"steps must be at least 1, got {self.steps!r}")
-        if self.baseline not in BASELINES:
-            raise ValueError(f"baseline must be one of {BASELINES}, got {self.baseline!r}")
+        check_parameters(self)
 
     def __call__(
         self,
@@ -92,8 +89,7 @@ class ExpectedGradients:
     references: int = 50
 
     def __post_init__(self) -> None:
-        if self.references < 1:
-            raise ValueError(f"references must be at least 1, got {self.references!r}")
+        check_parameters(self)
 
     def __call__(
         self,

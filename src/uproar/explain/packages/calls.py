@@ -72,17 +72,3 @@ def background_of(model: TrainedModel, examples: int) -> Tensor:
     if model.background is None or len(model.background) == 0:
         raise Skipped("it compares with training examples, and there are none")
     return model.background[:examples]
-
-
-def check_least(explainer: object, **least: int) -> None:
-    """Refuse parameters below what they must be at least.
-
-    :raises ValueError: which names the parameter.
-
-    >>> check_least(torch.zeros(1), itemsize=5)
-    Traceback (most recent call last):
-    ValueError: itemsize must be at least 5, got 4
-    """
-    for name, value in least.items():
-        if getattr(explainer, name) < value:
-            raise ValueError(f"{name} must be at least {value}, got {getattr(explainer, name)!r}")

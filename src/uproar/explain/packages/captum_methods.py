@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from uproar.explain.checks import check_parameters
 from uproar.explain.chunks import in_chunks, rows_per_pass, sum_along
 from uproar.explain.coalitions import (
     MASK_ENTRIES,
@@ -21,7 +22,6 @@ from uproar.explain.coalitions import (
 from uproar.explain.packages.calls import background_of
 from uproar.explain.packages.captum_support import as_baseline, once_each
 from uproar.explain.packages.relevance import with_rules
-from uproar.explain.parameters import BASELINES
 from uproar.models.trained import TrainedModel
 
 MOST_REFERENCES = 1000  # training examples that may be drawn
@@ -56,10 +56,7 @@ class GradientShap:
     smoothing: float = 0.1
 
     def __post_init__(self) -> None:
-        if self.references < 1:
-            raise ValueError(f"references must be at least 1, got {self.references!r}")
-        if not self.smoothing >= 0:
-            raise ValueError(f"smoothing must be at least 0, got {self.smoothing!r}")
+        check_parameters(self)
 
     def __call__(
         self,
@@ -160,10 +157,7 @@ class ShapleySampling:
     baseline: str = "black"
 
     def __post_init__(self) -> None:
-        if self.permutations < 1:
-            raise ValueError(f"permutations must be at least 1, got {self.permutations!r}")
-        if self.baseline not in BASELINES:
-            raise ValueError(f"baseline must be one of {BASELINES}, got {self.baseline!r}")
+        check_parameters(self)
 
     def __call__(
         self,

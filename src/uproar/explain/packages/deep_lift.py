@@ -9,10 +9,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from uproar.explain.checks import check_parameters
 from uproar.explain.chunks import in_chunks, rows_per_pass
 from uproar.explain.packages.calls import background_of
 from uproar.explain.packages.captum_support import as_baseline, once_each, private_copy
-from uproar.explain.parameters import BASELINES
 from uproar.models.trained import TrainedModel
 from uproar.types import Skipped
 
@@ -50,8 +50,7 @@ class DeepLift:
     baseline: str = "black"
 
     def __post_init__(self) -> None:
-        if self.baseline not in BASELINES:
-            raise ValueError(f"baseline must be one of {BASELINES}, got {self.baseline!r}")
+        check_parameters(self)
 
     def __call__(
         self,
@@ -92,8 +91,7 @@ class DeepLiftShap:
     references: int = 20
 
     def __post_init__(self) -> None:
-        if self.references < 1:
-            raise ValueError(f"references must be at least 1, got {self.references!r}")
+        check_parameters(self)
 
     def __call__(
         self,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from uproar.explain.chunks import in_chunks, rows_per_pass
-from uproar.explain.family import Explainer
+from uproar.explain.family import ExplainerOfDecisions
 from uproar.explain.importance import ExplainerOfFunction, Importance
 from uproar.explain.packages.given_captum import of_captum, of_captum_made_by
 from uproar.explain.packages.given_shap import of_shap
@@ -23,10 +23,10 @@ from uproar.types import UproarError
 
 Predict = Callable[[NDArray[Any]], NDArray[np.float32]]
 OfArrays = Callable[[Predict, NDArray[Any], NDArray[Any], np.random.Generator], Any]
-Recogniser = Callable[[Any, str], Explainer | ExplainerOfFunction | None]
+Recogniser = Callable[[Any, str], ExplainerOfDecisions | ExplainerOfFunction | None]
 
 
-def explainer_of(thing: Any, name: str) -> Explainer | ExplainerOfFunction:
+def explainer_of(thing: Any, name: str) -> ExplainerOfDecisions | ExplainerOfFunction:
     """Return the explainer that a user means by a thing.
 
     :param thing: a function ``(model, inputs, targets, generator) -> attribution``, or one of
@@ -109,7 +109,7 @@ class GivenFunction:
     """A user's function with the signature of explainers, whose importance may be by feature."""
 
     name: str
-    function: Explainer
+    function: ExplainerOfDecisions
 
     def __call__(
         self,
@@ -182,7 +182,7 @@ def _of_function(thing: Any, name: str) -> ExplainerOfFunction | None:  # noqa: 
     return thing if measures else None
 
 
-def _of_module(thing: Any, name: str) -> Explainer | None:
+def _of_module(thing: Any, name: str) -> ExplainerOfDecisions | None:
     """Recognise a function of the parameter ``module`` alone."""
     if isinstance(thing, type) or not callable(thing):
         return None
@@ -207,7 +207,7 @@ def _importance(thing: Any, name: str) -> ExplainerOfFunction | None:
     return GivenImportance(name, values)
 
 
-def _callable(thing: Any, name: str) -> Explainer | None:
+def _callable(thing: Any, name: str) -> ExplainerOfDecisions | None:
     if isinstance(thing, type):
         raise UproarError(
             f"explainer {name!r} is the class {thing.__name__}; hand over an object of it"

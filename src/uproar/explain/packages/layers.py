@@ -8,12 +8,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from uproar.explain.checks import check_parameters
 from uproar.explain.chunks import in_chunks, rows_per_pass
 from uproar.explain.coalitions import rows_per_forward
 from uproar.explain.gradients.gradients import guided_backpropagation
 from uproar.explain.packages.at_layer import AUTO, at_layer
 from uproar.explain.packages.grids import stretched, upsampled
-from uproar.explain.parameters import BASELINES
 from uproar.models.trained import TrainedModel
 
 
@@ -167,10 +167,7 @@ class LayerConductance:
     layer: str = AUTO
 
     def __post_init__(self) -> None:
-        if self.steps < 1:
-            raise ValueError(f"steps must be at least 1, got {self.steps!r}")
-        if self.baseline not in BASELINES:
-            raise ValueError(f"baseline must be one of {BASELINES}, got {self.baseline!r}")
+        check_parameters(self)
 
     def __call__(
         self,

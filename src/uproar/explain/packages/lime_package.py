@@ -13,6 +13,7 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
+from uproar.explain.checks import check_parameters
 from uproar.explain.chunks import rows_per_pass
 from uproar.explain.coalitions import explained_outputs, mixed_outputs
 from uproar.explain.packages.calls import (
@@ -21,7 +22,6 @@ from uproar.explain.packages.calls import (
     seed_from,
     seeded_and_quiet,
 )
-from uproar.explain.parameters import SUPERPIXELS
 from uproar.explain.perturbation.lime_inputs import Columns, Pictures, shown
 from uproar.models.trained import TrainedModel
 
@@ -73,10 +73,7 @@ class LimePackage:
     superpixels: str = "auto"
 
     def __post_init__(self) -> None:
-        if self.perturbations < 2:
-            raise ValueError(f"perturbations must be at least 2, got {self.perturbations!r}")
-        if self.superpixels not in SUPERPIXELS:
-            raise ValueError(f"superpixels must be one of {SUPERPIXELS}, got {self.superpixels!r}")
+        check_parameters(self)
 
     def __call__(
         self,

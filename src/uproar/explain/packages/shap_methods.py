@@ -12,10 +12,10 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
+from uproar.explain.checks import check_parameters
 from uproar.explain.coalitions import differs, mixed_outputs
 from uproar.explain.packages.calls import (
     background_of,
-    check_least,
     quietly_imported,
     seed_from,
     seeded_and_quiet,
@@ -59,7 +59,7 @@ class ShapKernel:
     kept: int = 10
 
     def __post_init__(self) -> None:
-        check_least(self, coalitions=2, background=1, kept=0)
+        check_parameters(self)
 
     def __call__(
         self,
@@ -115,7 +115,7 @@ class ShapPermutation:
     background: int = 100
 
     def __post_init__(self) -> None:
-        check_least(self, permutations=1, background=1)
+        check_parameters(self)
 
     def __call__(
         self,

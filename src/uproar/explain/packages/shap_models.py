@@ -10,14 +10,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from uproar.explain.checks import check_parameters
 from uproar.explain.packages.calls import (
     background_of,
-    check_least,
     quietly_imported,
     seeded_and_quiet,
 )
 from uproar.explain.packages.shap_support import flat, known_to, linear_model_of, of_targets
-from uproar.explain.parameters import PERTURBATIONS
 from uproar.explain.trees.readers import estimator_of
 from uproar.models.trained import TrainedModel
 
@@ -51,11 +50,7 @@ class ShapTree:
     background: int = 100
 
     def __post_init__(self) -> None:
-        check_least(self, background=1)
-        if self.perturbation not in PERTURBATIONS:
-            raise ValueError(
-                f"perturbation must be one of {PERTURBATIONS}, got {self.perturbation!r}"
-            )
+        check_parameters(self)
 
     def __call__(
         self,
@@ -109,7 +104,7 @@ class ShapLinear:
     background: int = 100
 
     def __post_init__(self) -> None:
-        check_least(self, background=1)
+        check_parameters(self)
 
     def __call__(
         self,

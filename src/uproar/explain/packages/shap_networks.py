@@ -12,10 +12,10 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from uproar.explain.checks import check_parameters
 from uproar.explain.chunks import rows_per_pass
 from uproar.explain.packages.calls import (
     background_of,
-    check_least,
     quietly_imported,
     seed_from,
     seeded_and_quiet,
@@ -53,7 +53,7 @@ class ShapDeep:
     background: int = 100
 
     def __post_init__(self) -> None:
-        check_least(self, background=1)
+        check_parameters(self)
 
     def __call__(
         self,
@@ -121,7 +121,7 @@ class ShapGradient:
     background: int = 100
 
     def __post_init__(self) -> None:
-        check_least(self, references=1, background=1)
+        check_parameters(self)
 
     def __call__(
         self,

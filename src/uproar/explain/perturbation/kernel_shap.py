@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from uproar.explain.checks import check_parameters
 from uproar.explain.chunks import in_chunks
 from uproar.explain.coalitions import (
     differs,
@@ -16,7 +17,6 @@ from uproar.explain.coalitions import (
     explained_outputs,
     mixed_outputs,
 )
-from uproar.explain.parameters import BASELINES
 from uproar.explain.perturbation.regression import shapley_regression
 from uproar.explain.perturbation.shapley_coalitions import drawn_coalitions
 from uproar.explain.perturbation.superpixels import segment_of_feature
@@ -60,12 +60,7 @@ class KernelShap:
     baseline: str = "black"
 
     def __post_init__(self) -> None:
-        least = {"coalitions": 2, "segments": 1, "background": 0}
-        for name, value in least.items():
-            if getattr(self, name) < value:
-                raise ValueError(f"{name} must be at least {value}, got {getattr(self, name)!r}")
-        if self.baseline not in BASELINES:
-            raise ValueError(f"baseline must be one of {BASELINES}, got {self.baseline!r}")
+        check_parameters(self)
 
     def __call__(
         self,

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from uproar.explain.checks import check_parameters
 from uproar.explain.chunks import in_chunks
 from uproar.explain.coalitions import (
     examples_at_once,
@@ -16,7 +17,6 @@ from uproar.explain.coalitions import (
     mixed_outputs,
     rows_per_forward,
 )
-from uproar.explain.parameters import BASELINES, DISCRETIZERS
 from uproar.explain.perturbation.lime_tables import table_draws, table_of
 from uproar.explain.perturbation.neighbourhood import coin_flips, even_sizes, kernel
 from uproar.explain.perturbation.regression import ridge
@@ -81,16 +81,10 @@ class Lime:
     segments: int = 64
     width: float = 0.0
     baseline: str = "black"
-    discretizer: str = DISCRETIZERS[0]
+    discretizer: str = "quartile"
 
     def __post_init__(self) -> None:
-        for name, least in {"perturbations": 2, "segments": 1, "width": 0}.items():
-            if not getattr(self, name) >= least:
-                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)!r}")
-        if self.baseline not in BASELINES:
-            raise ValueError(f"baseline must be one of {BASELINES}, got {self.baseline!r}")
-        if self.discretizer not in DISCRETIZERS:
-            raise ValueError(f"discretizer must be one of {DISCRETIZERS}, got {self.discretizer!r}")
+        check_parameters(self)
 
     def __call__(
         self,

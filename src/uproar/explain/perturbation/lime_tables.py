@@ -207,7 +207,7 @@ PARTS = {"quartile": 4, "decile": 10}
 def table_of(
     rows: Float[Tensor, "rows values"], feature: Int[Tensor, "values"], discretizer: str
 ) -> Table:
-    """Return the table of training rows for one of ``uproar.explain.parameters.DISCRETIZERS``."""
+    """Return the table of training rows for one of the choices of ``discretizer``."""
     if discretizer == "none":
         return ScaledTable(rows.double(), feature)
     return CutTable(rows.double(), feature, PARTS[discretizer])

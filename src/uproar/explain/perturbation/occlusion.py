@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from uproar.explain.checks import check_parameters
 from uproar.explain.chunks import in_chunks
 from uproar.explain.coalitions import (
     MASK_ENTRIES,
@@ -16,7 +17,6 @@ from uproar.explain.coalitions import (
     outputs_where_changed,
     rows_per_forward,
 )
-from uproar.explain.parameters import BASELINES
 from uproar.models.trained import TrainedModel
 from uproar.types import Skipped
 
@@ -53,15 +53,12 @@ class Occlusion:
     baseline: str = "black"
 
     def __post_init__(self) -> None:
-        if self.patch < 1:
-            raise ValueError(f"patch must be at least 1, got {self.patch!r}")
-        if not 1 <= self.stride <= self.patch:
+        check_parameters(self)
+        if self.stride > self.patch:
             raise ValueError(
                 f"stride must be at least 1 and at most patch, {self.patch}, so that windows cover "
                 f"every feature; got {self.stride!r}"
             )
-        if self.baseline not in BASELINES:
-            raise ValueError(f"baseline must be one of {BASELINES}, got {self.baseline!r}")
 
     def __call__(
         self,

@@ -9,9 +9,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from uproar.explain.checks import check_parameters
 from uproar.explain.chunks import in_chunks
 from uproar.explain.coalitions import MASK_ENTRIES, mixed_outputs, rows_per_forward
-from uproar.explain.parameters import BASELINES
 from uproar.models.trained import TrainedModel
 from uproar.types import Skipped
 
@@ -56,12 +56,7 @@ class Rise:
     baseline: str = "black"
 
     def __post_init__(self) -> None:
-        if self.masks < 1:
-            raise ValueError(f"masks must be at least 1, got {self.masks!r}")
-        if self.cells < 2:
-            raise ValueError(f"cells must be at least 2, got {self.cells!r}")
-        if self.baseline not in BASELINES:
-            raise ValueError(f"baseline must be one of {BASELINES}, got {self.baseline!r}")
+        check_parameters(self)
 
     def __call__(
         self,

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from uproar.registry import Entry
+from uproar.explain.explainer import Explainer
 
 TREES = (
-    Entry(
+    Explainer(
         name="tree-shap",
         summary="contribution to the answer of trees, averaged over all orders",
         path="uproar.explain.trees.shapley:tree_shap",
         paper="Lundberg et al. 2020, arXiv 1905.04610",
         needs="tree model",
-        kind="estimator",
         signed=True,
-        scope="local",
+        promises=("ignores idle features", "adds up"),
     ),
-    Entry(
+    Explainer(
         name="saabas",
         summary="change of the mean answer at the splits on the way to the leaf",
         path="uproar.explain.trees.shapley:saabas",
         paper="Saabas 2014, blog.datadive.net/interpreting-random-forests",
         needs="tree model",
-        kind="estimator",
         signed=True,
-        scope="local",
+        promises=("ignores idle features", "adds up"),
     ),
 )

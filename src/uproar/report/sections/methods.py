@@ -45,6 +45,7 @@ def _card(row: Record, name: str, seconds: float | None, passes: float | None) -
         ("Sign", _sign(of_function) if row["signed"] else "unsigned"),
         ("Needs", _needs(row)),
         ("Data", _text(row, "data_kinds")),
+        ("Promises", _text(row, "promises")),
         ("Parameters", _text(row, "parameters")),
         ("Passes, predicted", _predicted(row)),
         ("Passes, counted", _counted(passes, of_function)),

@@ -33,8 +33,6 @@ class Entry:
     summary: str
     path: str
     paper: str = ""
-    needs: str = "nothing"
-    kind: str = ""
     version: int = 1
     data_kinds: tuple[Kind, ...] = ()  # the kinds of data that it works for; all, when empty
 

@@ -197,7 +197,7 @@ def _registry_table(title: str, entries: Sequence[Entry]) -> Table:
 def _columns(entries: Sequence[Entry]) -> dict[str, list[str]]:
     return {
         "name": [entry.name for entry in entries],
-        "kind": [e.question if isinstance(e, Protocol) else e.kind for e in entries],
+        "kind": [_kind(entry) for entry in entries],
         "what it is": [entry.summary for entry in entries],
         "data": _data_kinds(entries),
         "parameters": [_values(entry) for entry in entries],
@@ -207,10 +207,17 @@ def _columns(entries: Sequence[Entry]) -> dict[str, list[str]]:
     }
 
 
+def _kind(entry: Entry) -> str:
+    """Return the kind of a data set, and the question of a protocol."""
+    if isinstance(entry, Protocol):
+        return entry.question
+    return entry.kind if isinstance(entry, DataSet) else ""
+
+
 def _needs(entry: Entry) -> str:
     if isinstance(entry, Protocol):
         return NEEDS.get(entry.asks, "")
-    return entry.needs if entry.needs != "nothing" else ""
+    return entry.needs if isinstance(entry, Architecture) else ""
 
 
 def _better(entry: Entry) -> str:

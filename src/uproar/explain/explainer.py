@@ -35,6 +35,7 @@ class Explainer(Entry):
     """
 
     kind: Literal["estimator", "control"] = "estimator"
+    needs: str = "nothing"
     signed: bool = False
     scope: Literal["local", "global"] = "local"
     parameters: tuple[Parameter, ...] = ()

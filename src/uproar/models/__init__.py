@@ -27,6 +27,7 @@ IMAGENET_RECIPE = (
 class Architecture(Entry):
     """What a model is, and the fields in which its recipe is not the default one."""
 
+    needs: str = ""
     recipe: Pairs = ()
 
 

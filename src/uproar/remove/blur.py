@@ -26,7 +26,7 @@ class Blur:
     def values(
         self,
         inputs: Float[np.ndarray, "examples *channels height width"],
-        generator: np.random.Generator,  # noqa: ARG002 - nothing is drawn here
+        generator: np.random.Generator,
     ) -> Float[np.ndarray, "examples *channels height width"]:
         """Return every image blurred, channel by channel."""
         down, across = (self._matrix(side).astype(inputs.dtype) for side in inputs.shape[-2:])
@@ -47,7 +47,7 @@ class Blur:
         return matrix
 
 
-def blur(data: Data) -> Blur:  # noqa: ARG001 - all removals are fitted alike
+def blur(data: Data) -> Blur:
     """Return a Gaussian blur of the image itself, with reflected borders.
 
     The deviation is :data:`DEVIATION` of the image's height and width. Unlike with all other

@@ -33,7 +33,7 @@ class ConditionalMean(Undrawn):
         self,
         inputs: Float[Tensor, "rows *shape"],
         kept: Float[Tensor, "rows *shape"],
-        values: Float[Tensor, "#rows *shape"],  # noqa: ARG002 - all imputers are called alike
+        values: Float[Tensor, "#rows *shape"],
     ) -> Float[Tensor, "rows *shape"]:
         """Return the inputs, with conditional means where ``kept`` is 0."""
         if not len(inputs):

@@ -61,7 +61,7 @@ def mean(data: Data) -> Fill:
     return Fill(_mean(data).astype(np.float32), np.zeros(1, dtype=np.float32))
 
 
-def zero(data: Data) -> Fill:  # noqa: ARG001 - all removals are fitted alike
+def zero(data: Data) -> Fill:
     """Return a fill with zero, whatever the training data.
 
     >>> from uproar.data import load

@@ -25,7 +25,7 @@ class Interpolate(Undrawn):
         self,
         inputs: Float[Tensor, "rows *shape"],
         kept: Float[Tensor, "rows *shape"],
-        values: Float[Tensor, "#rows *shape"],  # noqa: ARG002 - all imputers are called alike
+        values: Float[Tensor, "#rows *shape"],
     ) -> Float[Tensor, "rows *shape"]:
         """Return the inputs, with interpolated steps where ``kept`` is 0."""
         steps = inputs.shape[-1]

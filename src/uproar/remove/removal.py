@@ -48,7 +48,7 @@ class Undrawn:
     def values(
         self,
         inputs: Float[np.ndarray, "examples *shape"],
-        generator: np.random.Generator,  # noqa: ARG002 - nothing is drawn here
+        generator: np.random.Generator,
     ) -> Float[np.ndarray, "1 *shape"]:
         """Return zeros: there is no material."""
         return np.zeros((1, *inputs.shape[1:]), dtype=np.float32)

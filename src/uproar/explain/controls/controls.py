@@ -36,9 +36,9 @@ class Random:
 
     def __call__(
         self,
-        model: TrainedModel,  # noqa: ARG002 - part of the contract of explainers
+        model: TrainedModel,
         inputs: Float[Tensor, "examples *shape"],
-        targets: Int[Tensor, "examples"],  # noqa: ARG002 - part of the contract of explainers
+        targets: Int[Tensor, "examples"],
         generator: torch.Generator,
     ) -> Float[Tensor, "examples *shape"]:
         """Return random values of the shape of ``inputs``."""
@@ -50,8 +50,8 @@ class Random:
 def sobel(
     model: TrainedModel,
     inputs: Float[Tensor, "examples *shape"],
-    targets: Int[Tensor, "examples"],  # noqa: ARG001 - part of the contract of explainers
-    generator: torch.Generator,  # noqa: ARG001 - part of the contract of explainers
+    targets: Int[Tensor, "examples"],
+    generator: torch.Generator,
 ) -> Float[Tensor, "examples *shape"]:
     """Return how strong the edge is at each pixel, for each channel on its own.
 
@@ -82,8 +82,8 @@ def sobel(
 def input_magnitude(
     model: TrainedModel,
     inputs: Float[Tensor, "examples *shape"],
-    targets: Int[Tensor, "examples"],  # noqa: ARG001 - part of the contract of explainers
-    generator: torch.Generator,  # noqa: ARG001 - part of the contract of explainers
+    targets: Int[Tensor, "examples"],
+    generator: torch.Generator,
 ) -> Float[Tensor, "examples *shape"]:
     """Return how far each value is from black.
 

@@ -49,7 +49,7 @@ class MutualInformation:
     def measure(
         self,
         model: TrainedModel,
-        generator: torch.Generator,  # noqa: ARG002 - all explainers of the function are called alike
+        generator: torch.Generator,
     ) -> Importance:
         """Return the importance of every feature.
 
@@ -96,7 +96,7 @@ class Correlation:
     def measure(
         self,
         model: TrainedModel,
-        generator: torch.Generator,  # noqa: ARG002 - all explainers of the function are called alike
+        generator: torch.Generator,
     ) -> Importance:
         """Return the importance of every feature.
 

@@ -65,7 +65,7 @@ class RandomBlurred:
         self,
         model: TrainedModel,
         inputs: Float[Tensor, "examples *shape"],
-        targets: Int[Tensor, "examples"],  # noqa: ARG002 - part of the contract of explainers
+        targets: Int[Tensor, "examples"],
         generator: torch.Generator,
     ) -> Float[Tensor, "examples *shape"]:
         """Return the attribution, of the shape of ``inputs``, never negative.

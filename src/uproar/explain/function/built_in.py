@@ -42,7 +42,7 @@ class Impurity:
     def measure(
         self,
         model: TrainedModel,
-        generator: torch.Generator,  # noqa: ARG002 - all explainers of the function are called alike
+        generator: torch.Generator,
     ) -> Importance:
         """Return the importance of every feature.
 
@@ -80,7 +80,7 @@ class Gain:
     def measure(
         self,
         model: TrainedModel,
-        generator: torch.Generator,  # noqa: ARG002 - all explainers of the function are called alike
+        generator: torch.Generator,
     ) -> Importance:
         """Return the importance of every feature.
 
@@ -133,7 +133,7 @@ class Coefficients:
     def measure(
         self,
         model: TrainedModel,
-        generator: torch.Generator,  # noqa: ARG002 - all explainers of the function are called alike
+        generator: torch.Generator,
     ) -> Importance:
         """Return the importance of every feature.
 

@@ -19,7 +19,7 @@ def attention(
     model: TrainedModel,
     inputs: Float[Tensor, "examples *shape"],
     targets: Int[Tensor, "examples"],
-    generator: torch.Generator,  # noqa: ARG001 - part of the contract of explainers
+    generator: torch.Generator,
 ) -> Float[Tensor, "examples *shape"]:
     """Return how much attention a token gets in the last block.
 
@@ -55,7 +55,7 @@ def attention_rollout(
     model: TrainedModel,
     inputs: Float[Tensor, "examples *shape"],
     targets: Int[Tensor, "examples"],
-    generator: torch.Generator,  # noqa: ARG001 - part of the contract of explainers
+    generator: torch.Generator,
 ) -> Float[Tensor, "examples *shape"]:
     """Return how much of a token reaches the last block, if attention were all that carries it.
 
@@ -94,7 +94,7 @@ def attention_x_gradient(
     model: TrainedModel,
     inputs: Float[Tensor, "examples *shape"],
     targets: Int[Tensor, "examples"],
-    generator: torch.Generator,  # noqa: ARG001 - part of the contract of explainers
+    generator: torch.Generator,
 ) -> Float[Tensor, "examples *shape"]:
     """Return how relevant a token is by attention that raises the explained output.
 

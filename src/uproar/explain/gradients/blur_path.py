@@ -58,7 +58,7 @@ class BlurIntegratedGradients:
         model: TrainedModel,
         inputs: Float[Tensor, "examples *shape"],
         targets: Int[Tensor, "examples"],
-        generator: torch.Generator,  # noqa: ARG002 - part of the contract of explainers
+        generator: torch.Generator,
     ) -> Float[Tensor, "examples *shape"]:
         """Return the attribution, of the shape of ``inputs``, signed."""
         if model.kind not in AXES:

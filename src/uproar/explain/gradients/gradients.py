@@ -19,7 +19,7 @@ def gradient(
     model: TrainedModel,
     inputs: Float[Tensor, "examples *shape"],
     targets: Int[Tensor, "examples"],
-    generator: torch.Generator,  # noqa: ARG001 - part of the contract of explainers
+    generator: torch.Generator,
 ) -> Float[Tensor, "examples *shape"]:
     """Return the gradient of the explained logit.
 
@@ -44,7 +44,7 @@ def input_x_gradient(
     model: TrainedModel,
     inputs: Float[Tensor, "examples *shape"],
     targets: Int[Tensor, "examples"],
-    generator: torch.Generator,  # noqa: ARG001 - part of the contract of explainers
+    generator: torch.Generator,
 ) -> Float[Tensor, "examples *shape"]:
     """Return the input times the gradient of the explained logit.
 
@@ -69,7 +69,7 @@ def guided_backpropagation(
     model: TrainedModel,
     inputs: Float[Tensor, "examples *shape"],
     targets: Int[Tensor, "examples"],
-    generator: torch.Generator,  # noqa: ARG001 - part of the contract of explainers
+    generator: torch.Generator,
 ) -> Float[Tensor, "examples *shape"]:
     """Return the gradient, where every ReLU lets only positive gradients through.
 
@@ -98,7 +98,7 @@ def deconvnet(
     model: TrainedModel,
     inputs: Float[Tensor, "examples *shape"],
     targets: Int[Tensor, "examples"],
-    generator: torch.Generator,  # noqa: ARG001 - part of the contract of explainers
+    generator: torch.Generator,
 ) -> Float[Tensor, "examples *shape"]:
     """Return the gradient, where every ReLU lets positive gradients through, whatever it was given.
 
@@ -129,11 +129,11 @@ def deconvnet(
 Rule = Callable[[Tensor, Tensor], Tensor]
 
 
-def _forward_and_backward(arriving: Tensor, passed: Tensor) -> Tensor:  # noqa: ARG001
+def _forward_and_backward(arriving: Tensor, passed: Tensor) -> Tensor:
     return passed.clamp(min=0)
 
 
-def _backward_alone(arriving: Tensor, passed: Tensor) -> Tensor:  # noqa: ARG001
+def _backward_alone(arriving: Tensor, passed: Tensor) -> Tensor:
     return arriving.clamp(min=0)
 
 

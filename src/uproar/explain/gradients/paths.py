@@ -47,7 +47,7 @@ class IntegratedGradients:
         model: TrainedModel,
         inputs: Float[Tensor, "examples *shape"],
         targets: Int[Tensor, "examples"],
-        generator: torch.Generator,  # noqa: ARG002 - part of the contract of explainers
+        generator: torch.Generator,
     ) -> Float[Tensor, "examples *shape"]:
         """Return the attribution, of the shape of ``inputs``, signed."""
         start = model.baseline(inputs, self.baseline)

@@ -93,7 +93,7 @@ def layerwise_relevance(
     model: TrainedModel,
     inputs: Float[Tensor, "examples *shape"],
     targets: Int[Tensor, "examples"],
-    generator: torch.Generator,  # noqa: ARG001 - part of the contract of explainers
+    generator: torch.Generator,
 ) -> Float[Tensor, "examples *shape"]:
     """Return the explained output, passed back to the inputs layer by layer.
 

@@ -79,7 +79,7 @@ def gradients_of_sum(
     forward: Callable[..., Tensor],
     inputs: tuple[Tensor, ...],
     target: Tensor | None = None,
-    arguments: object = None,  # noqa: ARG001 - of the function that it stands for
+    arguments: object = None,
 ) -> tuple[Tensor, ...]:
     """Return what ``compute_gradients`` of Captum does, from the sum of the examples' outputs.
 

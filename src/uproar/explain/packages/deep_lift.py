@@ -57,7 +57,7 @@ class DeepLift:
         model: TrainedModel,
         inputs: Float[Tensor, "examples *shape"],
         targets: Int[Tensor, "examples"],
-        generator: torch.Generator,  # noqa: ARG002 - part of the contract of explainers
+        generator: torch.Generator,
     ) -> Float[Tensor, "examples *shape"]:
         """Return the attribution of the shape of ``inputs``, signed.
 
@@ -98,7 +98,7 @@ class DeepLiftShap:
         model: TrainedModel,
         inputs: Float[Tensor, "examples *shape"],
         targets: Int[Tensor, "examples"],
-        generator: torch.Generator,  # noqa: ARG002 - part of the contract of explainers
+        generator: torch.Generator,
     ) -> Float[Tensor, "examples *shape"]:
         """Return the attribution of the shape of ``inputs``, signed.
 

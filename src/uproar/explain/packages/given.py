@@ -145,7 +145,7 @@ class GivenImportance:
     def measure(
         self,
         model: TrainedModel,
-        generator: torch.Generator,  # noqa: ARG002 - part of the contract of explainers
+        generator: torch.Generator,
     ) -> Importance:
         """Return the values, whose errors are unknown.
 
@@ -177,7 +177,7 @@ def as_attribution(found: Any, model: TrainedModel, inputs: Float[Tensor, "examp
     return found
 
 
-def _of_function(thing: Any, name: str) -> ExplainerOfFunction | None:  # noqa: ARG001
+def _of_function(thing: Any, name: str) -> ExplainerOfFunction | None:
     measures = isinstance(thing, ExplainerOfFunction) and not isinstance(thing, type)
     return thing if measures else None
 

@@ -45,7 +45,7 @@ class GradCam:
         model: TrainedModel,
         inputs: Float[Tensor, "examples *shape"],
         targets: Int[Tensor, "examples"],
-        generator: torch.Generator,  # noqa: ARG002 - part of the contract of explainers
+        generator: torch.Generator,
     ) -> Float[Tensor, "examples *shape"]:
         """Return the attribution of the shape of ``inputs``, never negative.
 
@@ -120,7 +120,7 @@ class LayerGradientXActivation:
         model: TrainedModel,
         inputs: Float[Tensor, "examples *shape"],
         targets: Int[Tensor, "examples"],
-        generator: torch.Generator,  # noqa: ARG002 - part of the contract of explainers
+        generator: torch.Generator,
     ) -> Float[Tensor, "examples *shape"]:
         """Return the attribution of the shape of ``inputs``, signed.
 
@@ -174,7 +174,7 @@ class LayerConductance:
         model: TrainedModel,
         inputs: Float[Tensor, "examples *shape"],
         targets: Int[Tensor, "examples"],
-        generator: torch.Generator,  # noqa: ARG002 - part of the contract of explainers
+        generator: torch.Generator,
     ) -> Float[Tensor, "examples *shape"]:
         """Return the attribution of the shape of ``inputs``, signed.
 

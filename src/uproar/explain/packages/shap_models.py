@@ -57,7 +57,7 @@ class ShapTree:
         model: TrainedModel,
         inputs: Float[Tensor, "examples *shape"],
         targets: Int[Tensor, "examples"],
-        generator: torch.Generator,  # noqa: ARG002 - part of the contract of explainers
+        generator: torch.Generator,
     ) -> Float[Tensor, "examples *shape"]:
         """Return the attribution of the shape of ``inputs``, signed.
 
@@ -111,7 +111,7 @@ class ShapLinear:
         model: TrainedModel,
         inputs: Float[Tensor, "examples *shape"],
         targets: Int[Tensor, "examples"],
-        generator: torch.Generator,  # noqa: ARG002 - part of the contract of explainers
+        generator: torch.Generator,
     ) -> Float[Tensor, "examples *shape"]:
         """Return the attribution of the shape of ``inputs``, signed.
 

@@ -24,7 +24,7 @@ def tree_shap(
     model: TrainedModel,
     inputs: Float[Tensor, "examples *shape"],
     targets: Int[Tensor, "examples"],
-    generator: torch.Generator,  # noqa: ARG001 - part of the contract of explainers
+    generator: torch.Generator,
 ) -> Float[Tensor, "examples *shape"]:
     """Return the Shapley value of each input value for the explained class.
 
@@ -61,7 +61,7 @@ def saabas(
     model: TrainedModel,
     inputs: Float[Tensor, "examples *shape"],
     targets: Int[Tensor, "examples"],
-    generator: torch.Generator,  # noqa: ARG001 - part of the contract of explainers
+    generator: torch.Generator,
 ) -> Float[Tensor, "examples *shape"]:
     """Return how much the splits on each value change what the trees answer, on the way down.
 

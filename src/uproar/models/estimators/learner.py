@@ -101,7 +101,7 @@ class EstimatorLearner:
         labels: Int[Tensor, "examples"] | Float[Tensor, "examples"],
         *,
         seeds: Sequence[int],
-        recipe: Recipe,  # noqa: ARG002 - estimators carry their own
+        recipe: Recipe,
     ) -> list[FittedEstimator]:
         """Fit one copy of the estimator for each arm; ``seeds[arm]`` sets every random state.
 

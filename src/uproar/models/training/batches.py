@@ -190,7 +190,7 @@ class RemovedByRank(MappedOnPickling):
         self,
         arms: slice,
         index: Int[Tensor, "arms batch"],
-        generators: Sequence[torch.Generator],  # noqa: ARG002 - nothing is drawn here
+        generators: Sequence[torch.Generator],
     ) -> Shaped[Tensor, "arms batch values"]:
         """Return the degraded inputs at ``index``."""
         ranks = self.ranks.index_select(0, index.reshape(-1)).view(*index.shape, -1)
@@ -226,7 +226,7 @@ class WithoutOne(MappedOnPickling):
         self,
         arms: slice,
         index: Int[Tensor, "arms batch"],
-        generators: Sequence[torch.Generator],  # noqa: ARG002 - nothing is drawn here
+        generators: Sequence[torch.Generator],
     ) -> Shaped[Tensor, "arms batch values"]:
         """Return the degraded inputs at ``index``."""
         kept = torch.ones(*index.shape, self.shared.features, device=index.device)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 
-from typechecked import check_the_science
+from tests.support.typechecked import check_the_science
 
 # Shells let what they start in the background ignore interrupts, which some tests send.
 signal.signal(signal.SIGINT, signal.default_int_handler)

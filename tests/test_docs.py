@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import doctest
 import importlib
 import re
@@ -20,14 +21,15 @@ from jinja2 import ChoiceLoader, DictLoader
 from typer.main import get_command
 from typer.testing import CliRunner
 
-import test_data as data_conformance
-import test_explain_conformance as suite
-import test_explain_properties as properties
-import test_explain_registry as conformance
-import test_protocols_conformance as protocol_conformance
-import test_registries as registries
 import uproar
-from report_content import make_content
+from tests import test_registries as registries
+from tests.data import test_data as data_conformance
+from tests.explain import test_conformance as suite
+from tests.explain import test_properties as properties
+from tests.explain import test_registry as conformance
+from tests.protocols import test_conformance as protocol_conformance
+from tests.support.report_content import make_content
+from tests.support.zoo import CASES
 from uproar import testing
 from uproar.bench.checks import fitting_removals
 from uproar.cli.app import _benchmark, app
@@ -43,7 +45,6 @@ from uproar.remove import REMOVALS, Operator
 from uproar.report import page
 from uproar.report.sections import SECTIONS
 from uproar.types import Kind, Recipe
-from zoo import CASES
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
@@ -347,6 +348,24 @@ def test_what_is_named_exists(document: Path) -> None:
             command = vars(get_command(app))["commands"][code.split()[1]]
             options = [option for parameter in command.params for option in parameter.opts]
             assert set(re.findall(r"--[a-z-]+", code)) <= set(options), code
+
+
+def sentence_of(path: Path) -> str:
+    """Return the first sentence of a module, as the tree of the source shows it."""
+    documentation = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    return " ".join(documentation.split("\n\n")[0].split()).rstrip(".")
+
+
+def test_the_reading_order_is_the_tree() -> None:
+    page = (ROOT / "docs" / "reading-order.md").read_text(encoding="utf-8")
+    lines = re.findall(
+        r"(?m)^ *(?:- |\*\*)`(src/\S+)`(?:\*\*)?: (.+)$", page.split("## The tree")[1]
+    )
+    source = ROOT / "src" / "uproar"
+    wanted = {path.relative_to(ROOT).as_posix(): path for path in source.rglob("*.py")}
+    found = {f"{name}__init__.py" if name.endswith("/") else name: told for name, told in lines}
+    assert len(found) == len(lines)
+    assert found == {name: sentence_of(path) for name, path in wanted.items()}
 
 
 def anchors(document: Path) -> set[str]:

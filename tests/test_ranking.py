@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from jaxtyping import TypeCheckError
 
-import oracles
+from tests.support import oracles
 from uproar.ranking import count, rank, removed_mask
 
 SHAPES = hnp.array_shapes(min_dims=2, max_dims=3, min_side=1, max_side=7)

@@ -10,7 +10,7 @@ from typing import get_args
 
 import pytest
 
-from small_data import public
+from tests.support.small_data import public
 from uproar.bench.checks import fitting_removals
 from uproar.data import DATA
 from uproar.explain import AGGREGATIONS, ENSEMBLES, EXPLAINERS

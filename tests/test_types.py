@@ -7,7 +7,7 @@ from dataclasses import FrozenInstanceError, replace
 import numpy as np
 import pytest
 
-from small_data import small
+from tests.support.small_data import small
 from uproar.dataset import Split
 from uproar.registry import Entry, find, unknown
 from uproar.types import Recipe, UproarError

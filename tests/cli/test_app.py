@@ -1,0 +1,343 @@
+"""The command line: what each command prints, leaves behind and exits with."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.support.small_runs import (
+    DIGITS,
+    FILES,
+    PROGRAM,
+    TOY,
+    TUMOURS,
+    command,
+    content,
+    copied,
+    finished,
+    spec_file,
+    stamps,
+)
+from uproar.data import DATA
+from uproar.explain import AGGREGATIONS, ENSEMBLES, EXPLAINERS, VARIANTS
+from uproar.models import MODELS
+from uproar.plan.spec import Spec
+from uproar.protocols import PROTOCOLS
+from uproar.remove import REMOVALS
+from uproar.results.result import Result
+
+WITHOUT_TORCH = """
+import sys
+from uproar.cli import main
+try:
+    main()
+except SystemExit as ended:
+    assert not ended.code, ended.code
+heavy = {"torch", "sklearn", "matplotlib"} & set(sys.modules)
+assert not heavy, heavy
+"""
+
+
+@pytest.fixture
+def uproar(capsys, monkeypatch):
+    return lambda *arguments, columns=150: command(capsys, monkeypatch, arguments, columns)
+
+
+def without_torch(*arguments):
+    ended = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TORCH, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
+
+
+@pytest.mark.parametrize("name", ["run", "plan", "status", "report", "list"])
+def test_every_command_teaches_by_example(uproar, name):
+    ended = uproar(name, "--help")
+    assert ended.code == 0
+    assert re.search(rf"Examples?: .*uproar {name} \w", ended.output), ended.output
+
+
+def test_help_says_where_to_start_and_shows_defaults_in_brackets(uproar):
+    assert "uproar run digits" in uproar("--help").output
+    options = uproar("run", "--help").output
+    assert "[default: digits]" in options
+    assert "[default: runs/DATA]" in options
+    for flag in [
+        "model",
+        "explainers",
+        "protocols",
+        "removals",
+        "fractions",
+        "repeats",
+        "base-models",
+        "seed",
+        "device",
+        "out",
+        "config",
+        "quiet",
+    ]:
+        assert f"--{flag}" in options
+
+
+def test_the_help_texts_need_no_torch():
+    assert "Examples" in without_torch("run", "--help")
+
+
+def test_importing_the_package_needs_nothing_heavy():
+    program = (
+        "import sys, uproar; dir(uproar); "
+        "assert not {'torch', 'numpy', 'pandas', 'pydantic', 'rich'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=600)
+
+
+@pytest.mark.slow
+def test_run_prints_the_leaderboard_and_says_where_the_report_is(uproar, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ended = uproar(
+        *("run", "digits", "--explainers", "random,grad", "--fractions", "0.5"),
+        *("--repeats", "1", "--protocols", "roar,mask-only"),
+    )
+    assert ended.code == 0, ended.errors
+    assert "digits, mlp, removal mean" in ended.output
+    assert "ROAR verdict" in ended.output
+    assert "withheld: mask leaks" in ended.output
+    assert ended.output.splitlines()[-1] == "report: runs/digits/report.html"
+    assert "training: dense" in ended.errors
+    assert "cells (100%)" in ended.errors
+    assert set(FILES) | {"store"} == {path.name for path in (tmp_path / "runs/digits").iterdir()}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("columns", [80, 100, 150])
+def test_the_verdict_is_legible_on_narrow_terminals(uproar, columns):
+    out = finished("digits")
+    ended = uproar("run", "--config", out / "spec.toml", "--out", out, columns=columns)
+    assert ended.code == 0
+    assert max(map(len, ended.output.splitlines()[:-1])) <= columns
+    assert "withheld: mask" in ended.output
+    assert "…" not in ended.output
+    assert ("Intervals are in leaderboard.csv" in ended.output) == (columns < 150)
+
+
+@pytest.mark.slow
+def test_quiet_prints_nothing_when_all_is_well(uproar, tmp_path):
+    given = spec_file(TUMOURS, tmp_path)
+    for _ in range(2):
+        ended = uproar("run", "--config", given, "--out", tmp_path / "out", "--quiet")
+        assert (ended.code, ended.output, ended.errors) == (0, "", "")
+
+
+@pytest.mark.slow
+def test_the_spec_that_a_run_writes_reproduces_it(uproar, tmp_path):
+    first = finished("digits")
+    assert uproar("run", "-c", first / "spec.toml", "--out", tmp_path / "again", "-q").code == 0
+    for name in ("results.parquet", "results.csv", "gains.csv", "spec.toml"):
+        assert (tmp_path / "again" / name).read_bytes() == (first / name).read_bytes(), name
+
+
+def test_the_spec_file_is_complete():
+    saved = (finished("digits") / "spec.toml").read_text()
+    for name in Spec.model_fields:
+        assert re.search(rf"^(\[{name}\]|{name} = )", saved, re.MULTILINE), name
+
+
+@pytest.mark.slow
+def test_flags_override_the_spec_file(uproar, tmp_path):
+    given, out = spec_file(TUMOURS, tmp_path), tmp_path / "out"
+    flags = {
+        "--explainers": "random,grad",
+        "--protocols": "mask-only,roar",
+        "--removals": "zero,mean",
+        "--fractions": "0.7,0.2",
+        "--repeats": "1",
+        "--base-models": "2",
+        "--seed": "7",
+        "--model": "mlp",
+        "--device": "cpu",
+    }
+    ended = uproar("run", "-c", given, "--out", out, "-q", *sum(flags.items(), ()))
+    assert ended.code == 0, ended.errors
+    spec = Result.read(out).spec
+    assert spec.explainers == ("random", "grad")
+    assert spec.protocols == ("roar", "mask-only")
+    assert spec.removals == ("zero", "mean")
+    assert spec.fractions == (0.2, 0.7)
+    assert (spec.repeats, spec.base_models, spec.seed) == (1, 2, 7)
+    assert (spec.model, spec.device, spec.data) == ("mlp", "cpu", "breast-cancer")
+    assert spec.recipe.epochs == TUMOURS["recipe"]["epochs"]
+
+
+def test_running_a_finished_run_again_changes_nothing_and_needs_no_torch(tmp_path):
+    out = copied("digits", tmp_path)
+    before = content(out), stamps(out)
+    printed = without_torch("run", "--config", out / "spec.toml", "--out", out)
+    assert "withheld" in printed
+    assert (content(out), stamps(out)) == before
+
+
+@pytest.mark.slow
+def test_report_rebuilds_everything_from_the_store_without_torch(tmp_path):
+    out = copied("digits", tmp_path)
+    before = content(out)
+    for name in set(FILES) - {"spec.toml"}:
+        (out / name).unlink()
+    printed = without_torch("report", out)
+    assert printed == f"report: {out / 'report.html'}\n"
+    assert content(out) == before
+
+
+def test_status_counts_cells_before_during_and_after(uproar, tmp_path):
+    out = copied("digits", tmp_path)
+    rows = uproar("status", out).output
+    assert re.search(r"explain +│ +4 +│ +│ +│ +│", rows), rows
+    assert "not finished" not in rows
+    for half in list((out / "store/cells/kar").iterdir())[:2]:
+        half.unlink()
+    rows = uproar("status", out).output
+    assert re.search(r"kar +│ +2 +│ +│ +│ +2 +│", rows), rows
+    assert "not finished: `uproar run` with the same flags goes on" in rows
+    ended = uproar("status", tmp_path / "nothing")
+    assert ended.code == 2
+    assert "holds no run" in ended.errors
+
+
+@pytest.mark.slow
+def test_status_needs_no_torch():
+    assert "store: " in without_torch("status", finished("digits"))
+
+
+@pytest.mark.parametrize(
+    ("what", "entries"),
+    [
+        ("removals", REMOVALS),
+        ("protocols", PROTOCOLS),
+        ("data", DATA),
+        ("models", MODELS),
+    ],
+)
+def test_list_names_all_there_is(uproar, what, entries):
+    ended = uproar("list", what, columns=200)
+    assert ended.code == 0
+    for entry in entries:
+        assert re.search(rf"│ {re.escape(entry.name)} +│", ended.output), entry.name
+        assert entry.paper.split(",")[0] in " ".join(ended.output.split())
+
+
+def test_list_names_explainers_and_prefixes_and_tells_one_in_full(uproar):
+    ended = uproar("list", "explainers", columns=80)
+    assert ended.code == 0
+    for entry in EXPLAINERS:
+        assert re.search(rf"^ +{re.escape(entry.name)} ", ended.output, re.MULTILINE), entry.name
+    for entry in (*VARIANTS, *ENSEMBLES, *AGGREGATIONS):
+        assert re.search(rf"^ +{entry.name}- ", ended.output, re.MULTILINE), entry.name
+    one = uproar("list", "explainers", "sg-ig:steps=7")
+    assert (one.code, one.output.splitlines()[0]) == (0, "sg-ig:steps=7")
+    wrong = uproar("list", "explainers", "igg")
+    assert wrong.code == 2
+    assert "did you mean 'ig'" in wrong.errors
+
+
+@pytest.mark.parametrize("words", [("removals",), ("explainers", "ig")])
+def test_the_page_is_that_of_all_explainers(uproar, words):
+    assert uproar("list", "explainers", "--markdown").output.splitlines()[2] == "# Explainers"
+    refused = uproar("list", *words, "--markdown")
+    assert (refused.code, refused.output) == (2, "")
+    assert "--markdown is for the page of all explainers" in refused.errors
+
+
+def test_list_shows_needs_and_directions(uproar):
+    assert "needs gradients, ReLU modules" in uproar("list", "explainers", columns=200).output
+    assert re.search(r"roar .* lower .*Hooker", uproar("list", "protocols", columns=200).output)
+
+
+@pytest.mark.slow
+def test_plan_says_what_it_would_cost_and_writes_nothing(uproar, tmp_path):
+    out = tmp_path / "out"
+    ended = uproar(
+        *("plan", "digits", "--explainers", "random,grad", "--fractions", "0.3,0.7"),
+        *("--repeats", "2", "--out", out),
+    )
+    assert ended.code == 0
+    # 1 base, 2 retrain-once, 4 shared ends, and 2 explainers × 2 fractions × (2 + 2 + 2) repeats.
+    assert re.search(r"trainings +│ +31 ", ended.output), ended.output
+    for word in ("cells", "time", "disk", "memory"):
+        assert re.search(rf"│ {word} +│ +(about )?[\d,.]+", ended.output), ended.output
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_failed_explainer_exits_with_one_and_loses_nothing_else(uproar, tmp_path, monkeypatch):
+    def broken(model, inputs, targets, generator):
+        raise ArithmeticError("no gradient today")
+
+    given, out = spec_file({**TUMOURS, "explainers": "random,input-x-grad,grad"}, tmp_path), "out"
+    with monkeypatch.context() as patch:
+        patch.setattr("uproar.explain.gradients.gradients.gradient", broken)
+        ended = uproar("run", "-c", given, "--out", tmp_path / out)
+    assert ended.code == 1
+    assert "failed explain: grad: ArithmeticError: no gradient today" in ended.output
+    assert "1 cell failed; the report says which" in ended.errors
+    assert "Traceback" not in ended.output + ended.errors
+    page = (tmp_path / out / "report.html").read_text()
+    assert "no gradient today" in page
+    board = Result.read(tmp_path / out).leaderboard()
+    assert set(board["explainer"]) == {"random", "input-x-grad"}
+    rows = uproar("status", tmp_path / out).output
+    assert re.search(r"explain +│ +2 +│ +1 +│", rows), rows
+    assert re.search(r"roar +│ +3 +│ +1 +│", rows), rows
+    ended = uproar("run", "-c", given, "--out", tmp_path / out)
+    assert ended.code == 0
+    assert not Result.read(tmp_path / out).failed
+    assert "grad" in set(Result.read(tmp_path / out).leaderboard()["explainer"])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_an_interrupt_leaves_a_store_that_the_same_command_continues(uproar, tmp_path):
+    given = spec_file({**DIGITS, "repeats": 20, "recipe": {"epochs": 60}}, tmp_path)
+    out = tmp_path / "out"
+    started = subprocess.Popen(
+        [*PROGRAM, "run", "--config", str(given), "--out", str(out)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not list(out.glob("store/cells/explain/*")):
+        assert started.poll() is None, "it ended before anything was explained"
+        time.sleep(0.05)
+    started.send_signal(signal.SIGINT)
+    _, errors = started.communicate(timeout=600)
+    assert started.returncode == 130
+    assert f"interrupted; what is finished is kept in {out}, and the same command goes on" in errors
+    assert "Traceback" not in errors
+    assert not list(out.rglob("*.tmp"))
+    kept = set(stamps(out / "store" / "cells"))
+    assert kept
+    status = uproar("status", out).output
+    assert "not finished" in status
+    assert re.search(r"base-model +│ +1 ", status)
+
+
+@pytest.mark.slow
+def test_the_toy_runs_with_its_known_rankings_by_default(uproar, tmp_path):
+    ended = uproar("run", "--config", spec_file(TOY, tmp_path), "--out", tmp_path / "toy", "-q")
+    assert (ended.code, ended.errors) == (0, "")
+    board = Result.read(tmp_path / "toy").leaderboard()
+    assert board["explainer"][0] == "true-ranking"
+    assert Spec.from_mapping({"data": "hooker-toy"}).explainers[-3:] == (
+        "true-ranking",
+        "inverted-ranking",
+        "shuffled-ranking",
+    )

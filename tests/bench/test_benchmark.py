@@ -60,8 +60,10 @@ def test_a_residual_network_is_explained(tmp_path):
 def test_every_data_set(data, tmp_path, capsys, monkeypatch):
     names = "random,grad,true-ranking" if "toy" in data else "random,grad"
     values = {"data": data, "bootstrap_draws": 200, **TINY, "explainers": names}
-    epochs = {"planted-words": 2, "planted-patch": 4, "planted-window": 4}.get(data, 8)
+    epochs = {"planted-patch": 4, "planted-window": 4}.get(data, 8)
     recipe = {} if "toy" in data else {"recipe": {"epochs": epochs}}
+    if data == "planted-words":
+        recipe = {"recipe": {"epochs": 1, "batch_size": 32}}
     given = spec_file({**values, **recipe}, tmp_path)
     out = tmp_path / "run"
     ended = command(capsys, monkeypatch, ("run", "-c", given, "--out", out, "-q"))

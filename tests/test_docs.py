@@ -66,11 +66,6 @@ REGISTRIES = {
     "uproar.protocols": [("uproar.protocols", "PROTOCOLS")],
     "uproar.remove": [("uproar.remove", "REMOVALS")],
 }
-# Test files that have imported registers.
-REGISTERED_IN = {
-    *("test_data", "test_explain_paths", "test_explain_properties", "test_explain_registry"),
-    *("test_models_architectures", "test_registries", "test_remove"),
-}
 
 
 def name_of(document: Path) -> str:
@@ -143,7 +138,7 @@ def module_of(block: Block) -> Any:
     """Return the module whose file the first line names."""
     path = block.code.splitlines()[0].removeprefix("# ")
     assert (ROOT / path).is_file()
-    dotted = re.sub(r"^(src|tests)/", "", path).removesuffix(".py").removesuffix("/__init__")
+    dotted = path.removeprefix("src/").removesuffix(".py").removesuffix("/__init__")
     return importlib.import_module(dotted.replace("/", "."))
 
 
@@ -172,7 +167,7 @@ def add_entry(block: Block, monkeypatch: pytest.MonkeyPatch) -> Entry:
     for package, registry in REGISTRIES[module.__name__]:
         before = getattr(importlib.import_module(package), registry)
         for other in list(sys.modules.values()):
-            if other.__name__.partition(".")[0] in {"uproar", *REGISTERED_IN}:
+            if other.__name__.partition(".")[0] in {"uproar", "tests"}:
                 for name in [name for name, value in vars(other).items() if value is before]:
                     monkeypatch.setattr(other, name, (*before, entry))
     return entry

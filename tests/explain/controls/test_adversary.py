@@ -80,12 +80,12 @@ SETUPS = (
     Setup("planted-window", "linear", (0.16, 0.4), (*GRADIENTS, *BLURRED)),
     Setup(
         # Gradients are no meritless here: they are those of the bright pixels, in any model.
-        *("planted-patch", "test_adversary:PlacedBrightness", (0.0625, 0.85)),
+        *("planted-patch", f"{__name__}:PlacedBrightness", (0.0625, 0.85)),
         ("random-blurred:like=sobel", *BLURRED),
         recipe={"epochs": 3, **LARGE_STEPS},
     ),
     Setup(
-        *("planted-words", "test_adversary:PlacedWords", (0.25,), (*GRADIENTS, *BLURRED)),
+        *("planted-words", f"{__name__}:PlacedWords", (0.25,), (*GRADIENTS, *BLURRED)),
         recipe=LARGE_STEPS,
     ),
 )

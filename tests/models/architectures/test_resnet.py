@@ -136,7 +136,7 @@ def test_only_images_will_do(name: str, make) -> None:
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet50"])
 def test_the_recipe_is_that_of_the_paper(name: str) -> None:
-    assert Recipe(**dict(find(name, MODELS, "model").parameters)) == Recipe(
+    assert Recipe(**dict(find(name, MODELS, "model").recipe)) == Recipe(
         optimiser="sgd",
         learning_rate=0.1,
         schedule="steps",

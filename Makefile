@@ -6,6 +6,9 @@ PYTHON ?= $(shell for python in python3 python3.11 python3.12 python3.13; do \
 	$$python -c '$(SUPPORTED)' 2>/dev/null && echo $$python && break; done)
 BIN = .venv/bin
 
+# Tests are compiled once, also where the environment says that nothing compiled is to be kept.
+export PYTHONDONTWRITEBYTECODE =
+
 demo: .venv/installed
 	$(BIN)/uproar run digits
 
@@ -17,7 +20,7 @@ check: .venv/installed-test
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/python -m pytest -n auto -m "not slow"
+	$(BIN)/python -m pytest -n auto -m "not slow" tests
 
 # make quick FILE=tests/test_ranking.py
 quick: .venv/installed-test

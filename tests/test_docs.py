@@ -209,6 +209,7 @@ def check_added_data(entry: DataSet) -> None:
     data_conformance.test_the_seed_decides_the_split_and_nothing_else_does(entry.name)
 
 
+@pytest.mark.slow
 def test_contributions_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     added: dict[str, Entry] = {}
     for block in blocks(ROOT / "CONTRIBUTING.md", "python"):
@@ -261,6 +262,7 @@ def of_the_page(block: Block) -> bool:
     return path_of(block).is_relative_to("src/uproar/report/sections")
 
 
+@pytest.mark.slow
 def test_the_recipe_of_a_section_works(monkeypatch: pytest.MonkeyPatch) -> None:
     code, line = filter(of_the_page, blocks(ROOT / "CONTRIBUTING.md", "python"))
     (template,) = filter(of_the_page, blocks(ROOT / "CONTRIBUTING.md", "jinja"))
@@ -351,6 +353,7 @@ def sentence_of(path: Path) -> str:
     return " ".join(documentation.split("\n\n")[0].split()).rstrip(".")
 
 
+@pytest.mark.slow
 def test_the_reading_order_is_the_tree() -> None:
     page = (ROOT / "docs" / "reading-order.md").read_text(encoding="utf-8")
     lines = re.findall(
@@ -386,6 +389,7 @@ def first_column(heading: str) -> list[str]:
     return re.findall(r"^\| `([^`]+)`", section.split("\n## ")[0], re.MULTILINE)
 
 
+@pytest.mark.slow
 def test_readme_lists_the_files_of_a_run(tmp_path: Path) -> None:
     spec = uproar.Spec.from_mapping(
         {

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 
 def loaded_after(*names: str) -> set[str]:
     """Import modules in a new interpreter and return the heavy packages that came with them."""
@@ -23,6 +25,7 @@ def test_the_package_alone_imports_nothing_heavy() -> None:
     assert loaded_after("uproar") == set()
 
 
+@pytest.mark.slow
 def test_the_command_line_specs_plans_and_results_import_no_torch() -> None:
     found = loaded_after(
         "uproar.cli", "uproar.plan.spec", "uproar.plan.plan", "uproar.results.result"

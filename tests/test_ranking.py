@@ -75,6 +75,7 @@ def test_keeping_is_the_complement_of_removing(importance: np.ndarray, fraction:
     assert (removed_mask(ranks, fraction, keep=True) == ~removed).all()
 
 
+@pytest.mark.slow
 @given(IMPORTANCE, FRACTIONS)
 def test_keeping_the_top_is_removing_the_rest_from_the_other_end(
     importance: np.ndarray, fraction: float

@@ -136,6 +136,7 @@ def test_another_encoding_names_the_byte_and_the_flag(tables, refused, told):
     assert told("old.csv", "--target", "outcome", "--encoding", "latin-1")
 
 
+@pytest.mark.slow
 def test_a_level_that_train_lacks_is_told_and_the_run_goes_on(tables, told):
     tables.assign(town=np.where(tables["height"] > 0, "Ulm", "Bern")).to_csv(
         "train.csv", index=False
@@ -256,6 +257,7 @@ def test_a_missing_extra_says_what_to_install(package, model, extra, tables, ref
     assert package in line
 
 
+@pytest.mark.slow
 def test_explainers_that_need_gradients_are_skipped_with_the_reason(tables, uproar, tmp_path):
     ended = uproar(
         *("run", "table.csv", "--target", "outcome", "--model", "sklearn:LogisticRegression"),

@@ -20,6 +20,7 @@ TINY = {
     "repeats": 1,
     "explainers": "random,grad",
     "protocols": "roar,mask-only",
+    "mask_only_repeats": 1,
 }
 
 SMALL_OF_KIND = {
@@ -134,6 +135,7 @@ def test_all_removals_and_two_base_models_at_once(tmp_path):
     assert values.mean()["noise"] != values.mean()["mean"]
 
 
+@pytest.mark.slow
 def test_what_cannot_run_is_skipped_with_its_reason(tmp_path, capsys, monkeypatch):
     names = "random,grad,gb,sg-gb,sobel"
     given, out = spec_file({**TUMOURS, "explainers": names, "base_models": 2}, tmp_path), "run"
@@ -163,17 +165,20 @@ def test_random_alone_is_reported_without_a_verdict(tmp_path):
     assert (tmp_path / "run/report.html").is_file()
 
 
+@pytest.mark.slow
 def test_random_is_always_there(tmp_path):
     result = run({**TUMOURS, "explainers": "grad"}, tmp_path / "run")
     assert result.spec.explainers == ("grad", "random")
 
 
+@pytest.mark.slow
 def test_fractions_of_zero_and_one_are_shared_points_already(tmp_path):
     result = run({**TUMOURS, "fractions": [0.0, 0.5, 1.0]}, tmp_path / "run")
     plain = pd.read_parquet(finished("tumours") / "results.parquet")
     pd.testing.assert_frame_equal(result.table, plain)
 
 
+@pytest.mark.slow
 def test_the_toy_tells_the_true_ranking_from_the_inverted_one():
     board = Result.read(finished("toy")).leaderboard().set_index("explainer")
     assert board.index[0] == "true-ranking"
@@ -183,6 +188,7 @@ def test_the_toy_tells_the_true_ranking_from_the_inverted_one():
     assert set(TOY["explainers"].split(",")) == set(board.index)
 
 
+@pytest.mark.slow
 def test_importance_of_test_examples_stays_in_the_store_and_is_what_was_ranked():
     result = Result.read(finished("digits"))
     gallery = content_of(result).gallery
@@ -204,6 +210,7 @@ def test_fewer_are_kept_where_that_is_asked_for(tmp_path):
     assert content_of(result).gallery.inputs.shape == (10, 30)
 
 
+@pytest.mark.slow
 def test_a_failed_training_of_retrain_once_is_told_once(tmp_path, monkeypatch):
     def broken(*arguments, **options):
         raise MemoryError("too large")
@@ -218,6 +225,7 @@ def test_a_failed_training_of_retrain_once_is_told_once(tmp_path, monkeypatch):
     assert run(TUMOURS, tmp_path / "run").failed == ()
 
 
+@pytest.mark.slow
 def test_a_failed_random_ranking_leaves_no_verdict_and_no_crash(tmp_path, monkeypatch):
     def broken(*arguments, **options):
         raise ValueError("no dice")

@@ -58,6 +58,7 @@ def test_another_seed_gives_other_numbers(name, spec, tmp_path):
     assert (first["value"] != again["value"]).mean() > 0.3
 
 
+@pytest.mark.slow
 def test_the_numbers_of_an_explainer_do_not_depend_on_its_company(tmp_path):
     alone = run({**TUMOURS, "explainers": "grad"}, tmp_path / "run").table
     company = pd.read_parquet(finished("tumours") / "results.parquet")

@@ -65,6 +65,7 @@ def test_the_disk_is_estimated_within_a_factor_of_four():
     assert used / 4 < cost.disk_bytes < used * 4
 
 
+@pytest.mark.slow
 def test_an_estimate_of_a_finished_run_leaves_it_alone(tmp_path):
     result = run(TUMOURS, tmp_path / "run")
     before = result.store.size()

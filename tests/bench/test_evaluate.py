@@ -85,6 +85,7 @@ def small(out, data, factory=None, **options) -> Result:
     return evaluate(factory or (lambda: mlp(columns)), *data, out=out, **values)
 
 
+@pytest.mark.slow
 def test_tables_and_callables(tmp_path):
     result = small(tmp_path, table(), explainers={"truth": first_column, "grad": None})
     board = result.leaderboard().set_index("explainer")
@@ -139,6 +140,7 @@ def test_a_callable_may_draw_from_its_generator(tmp_path):
     assert tables[0].equals(tables[1])
 
 
+@pytest.mark.slow
 def test_a_changed_callable_gives_new_results_and_reuses_what_is_equal(tmp_path):
     data, kept = table(), {"grad": None}
     first = small(tmp_path, data, explainers={"mine": gradient, **kept})
@@ -166,6 +168,7 @@ def test_other_data_and_other_models_are_never_mistaken(tmp_path):
     assert not first.table["value"].equals(wider.table["value"])
 
 
+@pytest.mark.slow
 def test_the_same_call_again_only_reads(tmp_path):
     def call():
         lines = []
@@ -191,6 +194,7 @@ def test_a_model_that_cannot_be_stacked_is_trained_one_by_one(tmp_path):
     assert result.failed == ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["module", "function"])
 def test_a_trained_model_is_explained_as_it_is_and_its_result_read_back(kind, tmp_path):
     module = nn.Linear(6, 2)
@@ -301,6 +305,7 @@ def test_names_validation_and_repeats_are_taken(tmp_path):
     assert list(result.leaderboard("noise")["explainer"])
 
 
+@pytest.mark.slow
 def test_inputs_and_labels_are_left_alone(tmp_path):
     data = table()
     copies = [array.copy() for part in data for array in part]
@@ -324,6 +329,7 @@ def test_a_benchmark_needs_no_more_than_a_spec(tmp_path, monkeypatch):
     assert result.spec.training == "dense"
 
 
+@pytest.mark.slow
 def test_a_benchmark_takes_data_of_ones_own(tmp_path):
     data = load("breast-cancer", seed=0)
     spec = Spec.from_mapping(

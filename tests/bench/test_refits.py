@@ -88,6 +88,7 @@ def test_the_closed_form() -> None:
     np.testing.assert_allclose(found.values, expected, rtol=0.05)
 
 
+@pytest.mark.slow
 def test_true_nulls_are_rejected_as_often_as_they_should_be() -> None:
     nulls = np.array([1.0, -0.5, 0.0, 0.0])
     rate = gaussians.null_rejections(LeaveOneOut(refits=1), gaussians.COVARIANCE, nulls, runs=300)

@@ -145,6 +145,7 @@ def test_what_was_killed_while_writing_its_tables_writes_them_again(tmp_path):
     assert_same_tables(finished("tumours"), out)
 
 
+@pytest.mark.slow
 def test_another_spec_in_the_same_folder_is_not_taken_for_finished(tmp_path):
     out = copied("tumours", tmp_path)
     assert len(run({**TUMOURS, "repeats": 1}, out).table) < len(

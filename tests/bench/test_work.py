@@ -59,6 +59,7 @@ def test_work_is_small(name, tmp_path):
     assert len(pickle.dumps((work, work.opened().plan.explain_jobs()[0]))) < 10_000
 
 
+@pytest.mark.slow
 def test_objects_travel_as_they_are(tmp_path):
     data = load("hooker-toy", seed=0)
     mine = {"data": "python:mine", "model": "python:two_layers", "explainers": "random,grad"}
@@ -153,6 +154,7 @@ def assert_same_results(out: Path) -> None:
         assert (out / name).read_bytes() == (finished("tumours") / name).read_bytes(), name
 
 
+@pytest.mark.slow
 def test_any_executor_measures_the_same(tmp_path, capsys):
     run_with(one_by_one, tmp_path / "run", quiet=False)
     assert_same_results(tmp_path / "run")
@@ -167,6 +169,7 @@ def test_processes_measure_the_same(tmp_path):
     assert_same_results(tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_time_left_is_estimated_where_work_is_done_elsewhere(tmp_path, monkeypatch):
     begun = []
     monkeypatch.setattr(Progress, "begin", lambda _, cell: begun.append(cell.label))

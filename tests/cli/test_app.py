@@ -90,6 +90,7 @@ def test_help_says_where_to_start_and_shows_defaults_in_brackets(uproar):
         assert f"--{flag}" in options
 
 
+@pytest.mark.slow
 def test_the_help_texts_need_no_torch():
     assert "Examples" in without_torch("run", "--help")
 
@@ -147,6 +148,7 @@ def test_the_spec_that_a_run_writes_reproduces_it(uproar, tmp_path):
         assert (tmp_path / "again" / name).read_bytes() == (first / name).read_bytes(), name
 
 
+@pytest.mark.slow
 def test_the_spec_file_is_complete():
     saved = (finished("digits") / "spec.toml").read_text()
     for name in Spec.model_fields:
@@ -179,6 +181,7 @@ def test_flags_override_the_spec_file(uproar, tmp_path):
     assert spec.recipe.epochs == TUMOURS["recipe"]["epochs"]
 
 
+@pytest.mark.slow
 def test_running_a_finished_run_again_changes_nothing_and_needs_no_torch(tmp_path):
     out = copied("digits", tmp_path)
     before = content(out), stamps(out)

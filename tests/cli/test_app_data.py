@@ -93,6 +93,7 @@ def test_a_table_with_an_estimator(uproar):
     assert "table, sklearn:LogisticRegression, removal mean" in ended.output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["table.csv", "table.parquet"])
 def test_a_table_by_path_with_the_default_model(name, uproar):
     result = finished(uproar("run", table(name), "--target", "y", *FAST), "runs/table")
@@ -100,6 +101,7 @@ def test_a_table_by_path_with_the_default_model(name, uproar):
     assert result.spec.data == name
 
 
+@pytest.mark.slow
 def test_a_table_of_values_is_a_regression(uproar):
     ended = uproar("run", table(), "--target", "price", "--drop", "y", *FAST)
     result = finished(ended, "runs/table")
@@ -131,6 +133,7 @@ def test_an_archive_of_series(uproar):
     assert result.data_facts.values["feature_shape"] == [12]
 
 
+@pytest.mark.slow
 def test_a_spec_where_data_stand_and_the_same_again(uproar):
     Path("mine.toml").write_text(
         f'data = "{table()}"\nprotocols = ["roar"]\nfractions = [0.5]\nrepeats = 1\n'

@@ -63,6 +63,7 @@ def test_a_table_is_described(table, tmp_path):
     assert load(spec.data, seed=0, source=spec.source).feature_names == ("a", "b", "c", "town")
 
 
+@pytest.mark.slow
 def test_texts_are_described(reviews, tmp_path):
     spec = read(draft(str(reviews)), tmp_path)
     assert (spec.source.kind, spec.source.text, spec.source.target) == ("text", "sentence", "label")

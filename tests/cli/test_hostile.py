@@ -84,6 +84,7 @@ def test_names_do_no_harm_in_the_page(hostile):
     assert html.escape(SCRIPT) in page or "&lt;script&gt;alert" in page
 
 
+@pytest.mark.slow
 def test_the_page_has_no_more_scripts_than_a_harmless_one(hostile):
     def tags(folder):
         page = (folder / "report.html").read_text(encoding="utf-8")
@@ -139,6 +140,7 @@ def test_folders_of_any_name(name, tmp_path, capsys, monkeypatch):
         assert command(capsys, monkeypatch, arguments, columns=200).code == 0
 
 
+@pytest.mark.slow
 def test_the_command_in_the_page_is_quoted_for_the_shell(tmp_path):
     result = run({**TUMOURS, "protocols": "no-retrain"}, tmp_path / "a b; rm c")
     page = html.unescape(result.to_html().read_text())
@@ -172,6 +174,7 @@ class Bomb:
         return os.mkdir, (str(self.mark),)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["base-model", "explain", "roar", "conclusions"])
 def test_a_planted_pickle_is_noticed_and_not_run(kind, tmp_path):
     out, mark = copied("tumours", tmp_path), tmp_path / "mark"

@@ -26,6 +26,7 @@ def result() -> Result:
     return Result.read(finished("function"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", WIDTHS)
 def test_nothing_is_cut_off_at_any_width(result: Result, width: int) -> None:
     lines = shown(result, width).splitlines()
@@ -50,6 +51,7 @@ def test_without_them_there_is_one_table() -> None:
     assert len(leaderboard_tables(Result.read(finished("digits")), "mean")) == 1
 
 
+@pytest.mark.slow
 def test_narrow_terminals_get_less_of_a_row_and_are_told(result: Result) -> None:
     texts = {width: " ".join(shown(result, width).split()) for width in (60, 80, 160)}
     assert "once is retrain-once" in texts[60]

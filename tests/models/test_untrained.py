@@ -136,6 +136,7 @@ LEARNERS: dict[str, Learner] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LEARNERS)
 def test_an_untrained_model_answers_by_its_seed_and_knows_nothing(name: str) -> None:
     learner = LEARNERS[name]

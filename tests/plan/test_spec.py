@@ -110,6 +110,7 @@ SPECS = st.builds(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(SPECS)
 def test_toml_and_back(tmp_path: Path, spec: Spec) -> None:

@@ -67,6 +67,7 @@ def test_random_removal_leaves_the_padding() -> None:
         assert set(made[1, :2].tolist()) <= {9, 4, MASK}
 
 
+@pytest.mark.slow
 @given(
     lengths=arrays(np.int64, 6, elements=strategies.integers(1, 8)),
     fraction=strategies.floats(0, 1),
@@ -143,6 +144,7 @@ def test_a_row_that_stands_for_all_travels_once() -> None:
     assert torch.equal(pickle.loads(raw).inputs, ones)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="Linux tells what is mapped")
 def test_large_batches_are_mapped_not_copied_into_processes() -> None:
     shared = SharedInputs(torch.ones(500, 1000), torch.zeros(1, 1000), 1000, (1000,))

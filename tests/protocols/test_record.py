@@ -132,6 +132,7 @@ def test_the_plan_counts_it(tmp_path: Path) -> None:
     assert both.disk_bytes > cost.disk_bytes
 
 
+@pytest.mark.slow
 def test_its_scores_are_in_the_results_with_the_shared_ends(result: Result) -> None:
     table = pd.read_parquet(result.out / "results.parquet").query("protocol == 'keep-least'")
     assert set(table["direction"]) == {"lower"}
@@ -174,6 +175,7 @@ def test_terminal_and_papers_show_it(result: Result) -> None:
     assert [panel.get_title() for panel in result.plot().axes][-1] == "keep-least"
 
 
+@pytest.mark.slow
 def test_alone_it_has_verdicts_and_orders_the_leaderboard(alone: Result) -> None:
     board = pd.read_csv(alone.out / "leaderboard.csv")
     assert board["explainer"].iloc[0] == "true-ranking"
@@ -236,6 +238,7 @@ def test_no_protocol_is_named_outside_its_folder() -> None:
         assert not found, f"{file.relative_to(SOURCE)}: {found}"
 
 
+@pytest.mark.slow
 def test_no_column_of_a_protocol_is_named_outside_its_folder() -> None:
     columns = {
         f"{protocol.column}{part}"

@@ -117,6 +117,7 @@ def holes(shape: tuple[int, ...]) -> np.ndarray:
     return removed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("height", "width"), [(8, 8), (7, 12), (20, 20), (1, 9), (2, 2)])
 def test_linear_is_the_solution_of_the_dense_system(height: int, width: int) -> None:
     pixels = images(height, width) * 4 - 1

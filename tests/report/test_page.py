@@ -102,6 +102,7 @@ def test_plotly_accepts_every_figure(names: tuple[str, ...]) -> None:
         go.Figure(figure)
 
 
+@pytest.mark.slow
 def test_starts_with_random_the_extremes_and_the_bases() -> None:
     figure = figures_of(render(make_content()))["curve-0-roar"]
     shown = {trace["name"] for trace in figure["data"] if trace["visible"]}
@@ -111,6 +112,7 @@ def test_starts_with_random_the_extremes_and_the_bases() -> None:
     assert figure["data"][1]["line"]["dash"] == "dash"
 
 
+@pytest.mark.slow
 def test_styles_of_explainers_differ_and_agree_across_charts() -> None:
     names = tuple(f"explainer-{number}" for number in range(60))
     drawn = figures_of(render(make_content(explainers=("random", *names))))
@@ -260,6 +262,7 @@ def test_hundred_classes_and_sixty_explainers() -> None:
     assert "60 explainers" in page
 
 
+@pytest.mark.slow
 def test_rendering_is_quick() -> None:
     """Half a second where a million squares take 60 milliseconds: whatever the machine is."""
     content = make_content()

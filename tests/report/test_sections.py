@@ -103,6 +103,7 @@ def test_a_section_with_nothing_to_say_is_left_out(echo: Section) -> None:
     assert "echo" not in page.split("<script", maxsplit=1)[0].lower()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("lost", "left_out"),
     [

@@ -137,6 +137,7 @@ def test_pairs_and_agreement() -> None:
     assert all(0 < value < 1 for value in conclusions.detectable.values())
 
 
+@pytest.mark.slow
 def test_the_same_evidence_gives_the_same_conclusions() -> None:
     assert concluded().to_json() == concluded().to_json()
 
@@ -187,6 +188,7 @@ def test_json_and_back(changes: dict) -> None:
             pd.testing.assert_frame_equal(getattr(again, name), table, check_dtype=False)
 
 
+@pytest.mark.slow
 def test_removals_are_told_apart_and_agreement_is_that_of_the_first() -> None:
     evidence = found()
     both = {

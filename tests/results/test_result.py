@@ -348,6 +348,7 @@ def test_half_a_run_reports_what_it_has(tmp_path):
     assert half.judging == "retrain-once"
 
 
+@pytest.mark.slow
 def test_explainers_that_rank_alike_share_their_trainings(tmp_path):
     # The square orders by the absolute value too.
     result = run({**TUMOURS, "explainers": "random,abs-grad,sq-grad"}, tmp_path / "run")

@@ -28,6 +28,7 @@ VALUES = st.recursive(
 FIELDS = st.dictionaries(st.text(), VALUES, max_size=5)
 
 
+@pytest.mark.slow
 @given(FIELDS, st.randoms(use_true_random=False))
 def test_order_of_fields_and_label_do_not_matter(fields, random):
     names = list(fields)
@@ -39,6 +40,7 @@ def test_order_of_fields_and_label_do_not_matter(fields, random):
     assert hash(shuffled) == hash(cell)
 
 
+@pytest.mark.slow
 @given(FIELDS, st.text(), VALUES, VALUES)
 def test_any_change_of_a_field_changes_the_key(fields, name, first, second):
     keys = {Cell("work", {**fields, name: value}).key for value in (first, second)}

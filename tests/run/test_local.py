@@ -237,6 +237,7 @@ def test_cells_that_do_not_leave_are_abandoned_without_a_trace(tmp_path, monkeyp
     assert contents(store) == {}
 
 
+@pytest.mark.slow
 def test_threads_that_are_told_to_leave_do(tmp_path, monkeypatch, capfd):
     """A training loop returns to the interpreter at every step, and is left there."""
     monkeypatch.setattr(executor, "GRACE_SECONDS", 0.05)
@@ -292,6 +293,7 @@ def test_closing_the_iterator_stops_the_workers(tmp_path, monkeypatch):
     assert all(Store(tmp_path).has(job.cell) for job in started)
 
 
+@pytest.mark.slow
 def test_an_error_of_the_consumer_stops_the_workers(tmp_path):
     before = threading.active_count()
 

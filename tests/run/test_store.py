@@ -68,6 +68,7 @@ def assert_same(first: Outcome, second: Outcome) -> None:
         assert array.tobytes() == second.arrays[name].tobytes()
 
 
+@pytest.mark.slow
 @settings(max_examples=150)
 @given(
     st.dictionaries(st.text(), VALUES, max_size=4),

@@ -95,6 +95,7 @@ def test_false_pairs_stay_near_the_level() -> None:
 # Agreement
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=3, max_size=12))
 def test_rank_correlation_is_spearman_s(pairs) -> None:
     first, second = np.array(pairs, dtype=float).T

@@ -16,6 +16,7 @@ def generator(seed: int = 0) -> np.random.Generator:
 FRACTIONS = (0.1, 0.3, 0.5, 0.7, 0.9)
 
 
+@pytest.mark.slow
 def test_random_masks_at_chance_are_rarely_flagged() -> None:
     random, flagged = generator(5), 0
     for _ in range(40):

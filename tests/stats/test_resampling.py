@@ -160,6 +160,7 @@ def test_false_positives_stay_near_the_level(repeats, noise) -> None:
     assert (found <= 0.01).mean() <= 0.02
 
 
+@pytest.mark.slow
 def test_false_positives_with_base_models() -> None:
     random = generator(12)
     gains = simulated(1200, (3, 3, 40), repeat=0.2, example=1.0, both=0.5)

@@ -224,6 +224,7 @@ def test_a_damaged_member_of_a_zip_file_is_named(tmp_path: Path) -> None:
     assert note.startswith("1 of 40 images could not be read: 'dog/003.png' (Bad CRC-32")
 
 
+@pytest.mark.slow
 @settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(
     st.sampled_from(["PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF"]),

@@ -87,6 +87,7 @@ def test_texts_are_encoded_as_the_model_expects(folder: str, data: Data) -> None
     assert set(present.sum(1)) == {3, 6}
 
 
+@pytest.mark.slow
 def test_texts_longer_than_the_model_takes_are_cut_and_keep_their_separator(folder: str) -> None:
     texts = (["a good film " * 9, "bad film"] * 10, [0, 1] * 10)
     data = from_texts(texts, seed=0, tokenizer=tokenizer_of(folder))

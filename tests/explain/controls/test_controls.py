@@ -127,6 +127,7 @@ class Signed(nn.Module):
         return torch.stack([total, -total.detach()], 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("deviation", [0.0, 0.6, 1.0, 2.0])
 @pytest.mark.parametrize("kind", SHAPES)
 def test_blurred_noise_is_as_smooth_as_what_it_is_like(kind: Kind, deviation: float) -> None:

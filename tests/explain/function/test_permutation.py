@@ -174,6 +174,7 @@ def test_the_closed_form() -> None:
 NULLS = np.array([1.0, -0.5, 0.0, 0.0])
 
 
+@pytest.mark.slow
 def test_true_nulls_are_rejected_as_often_as_they_should_be() -> None:
     rate = gaussians.null_rejections(Permutation(), np.eye(4), NULLS, runs=300)
     assert 0.02 <= rate <= 0.09

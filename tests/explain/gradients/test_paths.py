@@ -247,6 +247,7 @@ def test_of_a_linear_model_all_paths_with_an_end_are_the_slope_times_the_way(nam
 # --- expected gradients ---------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", SHAPES)
 def test_expected_gradients_against_a_loop_over_the_same_draws(layout: str) -> None:
     model, inputs, targets = make(layout)

@@ -96,6 +96,7 @@ def test_an_object_asks_the_model_at_hand(name: str, layout: str) -> None:
     assert (hooks_of(model.network), hooks_of(other)) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [captum.attr.FeatureAblation, captum.attr.ShapleyValueSampling])
 def test_values_of_a_feature_move_together_and_share_what_it_is_worth(kind: Any) -> None:
     model, inputs, targets, other = fresh("colour")

@@ -81,6 +81,7 @@ def exact(model: TrainedModel, example: Tensor, target: int, stand_ins: Tensor) 
 # --- with all coalitions --------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("features", [2, 3, 6, 12])
 def test_all_coalitions_give_exact_shapley_values(features: int) -> None:
     model, inputs, targets = make(features, examples=2)

@@ -109,6 +109,7 @@ def test_a_block_is_what_the_paper_draws(block: str) -> None:
     torch.testing.assert_close(module(x), (values + short).relu())
 
 
+@pytest.mark.slow
 def test_training_on_the_same_batch_lowers_its_loss() -> None:
     torch.manual_seed(0)
     module = resnet18(images(1, 8, classes=2)).train()

@@ -135,6 +135,7 @@ def test_stacked_arms_of_equal_weights_drop_the_same_and_learn_the_same() -> Non
     assert any(not torch.equal(gradient, second[name]) for name, gradient in first.items())
 
 
+@pytest.mark.slow
 def test_it_learns_a_planted_word() -> None:
     generator = torch.Generator().manual_seed(0)
     ids = torch.randint(4, 12, (200, LENGTH), generator=generator)

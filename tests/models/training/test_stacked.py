@@ -338,6 +338,7 @@ def test_a_last_batch_of_one_joins_the_one_before_for_batch_normalisation(traini
     assert trained["1.num_batches_tracked"].tolist() == [2 * SGD.epochs] * len(SEEDS)
 
 
+@pytest.mark.slow
 def test_training_leaves_its_arguments_as_they_were() -> None:
     for what in ("convolutions", "running mean", "dropout"):
         module, states, group, labels = material(MODULES[what])

@@ -106,6 +106,7 @@ def test_a_way_that_was_asked_for_is_checked(what: str) -> None:
         assert str(error.value).endswith("; use 'auto'")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", WAYS)
 def test_the_chosen_way_learns_and_repeats_itself(what: str) -> None:
     make, training, _ = WAYS[what]

@@ -33,5 +33,6 @@ def test_the_command_line_specs_plans_and_results_import_no_torch() -> None:
     assert not found & {"torch", "sklearn", "matplotlib"}
 
 
+@pytest.mark.slow
 def test_the_command_line_starts_without_tables() -> None:
     assert not loaded_after("uproar.cli") & {"torch", "pandas"}

@@ -31,6 +31,7 @@ IMPORTANCE = st.sampled_from(sorted(ELEMENTS, key=str)).flatmap(
 FRACTIONS = st.integers(0, 1000).map(lambda thousandths: thousandths / 1000)
 
 
+@pytest.mark.slow
 @given(IMPORTANCE)
 def test_ranks_are_those_of_the_loop(importance: np.ndarray) -> None:
     ranks = rank(importance)
@@ -53,6 +54,7 @@ def test_ranks_are_a_permutation_that_descends_and_keeps_the_order_of_ties(
             )
 
 
+@pytest.mark.slow
 @given(IMPORTANCE, FRACTIONS)
 def test_every_example_loses_exactly_as_many_features(
     importance: np.ndarray, fraction: float
@@ -68,6 +70,7 @@ def test_every_example_loses_exactly_as_many_features(
         assert set(np.flatnonzero(row)) == oracles.top(values.ravel().tolist(), fraction)
 
 
+@pytest.mark.slow
 @given(IMPORTANCE, FRACTIONS)
 def test_keeping_is_the_complement_of_removing(importance: np.ndarray, fraction: float) -> None:
     ranks = rank(importance)
@@ -88,6 +91,7 @@ def test_keeping_the_top_is_removing_the_rest_from_the_other_end(
     assert (kept == removed_mask(reversed_ranks, rest)).all()
 
 
+@pytest.mark.slow
 @given(IMPORTANCE, FRACTIONS, FRACTIONS)
 def test_masks_grow_with_the_fraction(importance: np.ndarray, one: float, other: float) -> None:
     low, high = sorted([one, other])
@@ -167,7 +171,9 @@ def test_nan_has_no_rank() -> None:
     )
 
 
-@pytest.mark.skipif("typechecked" not in sys.modules, reason="conftest.py was left out")
+@pytest.mark.skipif(
+    "tests.support.typechecked" not in sys.modules, reason="conftest.py was left out"
+)
 def test_shapes_are_checked_in_tests() -> None:
     with pytest.raises(TypeCheckError):
         removed_mask(np.array([[0.5, 1.0]]), 0.5)  # ranks are unsigned integers

@@ -125,6 +125,7 @@ def test_columns_of_one_name_with_different_values(tables, refused):
     assert "2 columns called 'age' (columns 1 and 2) with different values; rename one" in line
 
 
+@pytest.mark.slow
 def test_another_encoding_names_the_byte_and_the_flag(tables, refused, told):
     towns = tables.assign(town=np.where(tables["height"] > 0, "Zürich", "Genève"))
     towns.to_csv("old.csv", index=False, encoding="latin-1")
@@ -279,6 +280,7 @@ SENTENCES = [f"{'fine' if i % 2 else 'poor'} film with word{i % 9}\t{i % 2}" for
 TEXT = ("--text", "sentence", "--target", "label")
 
 
+@pytest.mark.slow
 def test_an_empty_text_is_named(tables, refused):
     line = refused(texts([*SENTENCES[:7], "\t1", *SENTENCES[7:], "\t0"]), *TEXT)
     assert line == ("reviews.tsv, row 8: the text is empty, as are 1 more; leave such examples out")

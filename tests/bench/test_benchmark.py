@@ -158,6 +158,7 @@ def test_what_cannot_run_is_skipped_with_its_reason(tmp_path, capsys, monkeypatc
     assert "skipped explain: gb" in status
 
 
+@pytest.mark.slow
 def test_random_alone_is_reported_without_a_verdict(tmp_path):
     result = run({**TUMOURS, "explainers": "random,sobel"}, tmp_path / "run")
     assert list(result.leaderboard()["verdict"]) == ["reference"]

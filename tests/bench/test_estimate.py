@@ -30,6 +30,7 @@ def test_people_read_round_numbers():
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "spec"), [("digits", DIGITS), ("tumours", TUMOURS)])
 def test_cells_are_counted_exactly(name, spec, tmp_path):
     cost = estimate(benchmark(spec, tmp_path / "run"))

@@ -69,6 +69,7 @@ DRAW_BY_BLOCKS = ["sg-grad:samples=3", "random", "random-blurred"]
 SHARE_DRAWS = ["encoder", "expected-grad:references=3", "shapley-sampling:permutations=2"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["grad", "ig:steps=4", "occlusion", *SHARE_DRAWS, *DRAW_BY_BLOCKS])
 def test_blocks_of_any_size_rank_the_same(name, monkeypatch):
     data = small("grey")

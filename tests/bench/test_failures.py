@@ -51,6 +51,7 @@ def test_shuffled_labels_stop_the_run(tmp_path):
         )
 
 
+@pytest.mark.slow
 def test_learning_nothing_is_wrong_use_for_the_command_line(capsys, monkeypatch, tmp_path):
     given = spec_file({**TUMOURS, "recipe": {"learning_rate": 1e-9, "epochs": 1}}, tmp_path)
     ended = command(capsys, monkeypatch, ("run", "-c", given, "--out", tmp_path / "run", "-q"))

@@ -139,6 +139,7 @@ def without(data: Data, feature: int) -> Data:
     return replace(data, **parts)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["dense", "stacked"])
 def test_models_are_those_of_data_without_the_column(
     way: str, monkeypatch: pytest.MonkeyPatch

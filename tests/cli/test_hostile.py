@@ -93,6 +93,7 @@ def test_the_page_has_no_more_scripts_than_a_harmless_one(hostile):
     assert tags(hostile.out)[0] <= tags(finished("digits"))[0]
 
 
+@pytest.mark.slow
 def test_file_names_come_from_hashes_alone(hostile):
     folder = hostile.out
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]

@@ -37,6 +37,7 @@ def test_nothing_is_cut_off_at_any_width(result: Result, width: int) -> None:
         assert len(rows) == len(result.spec.explainers)  # a line each
 
 
+@pytest.mark.slow
 def test_explainers_of_the_function_have_a_table_of_their_own(result: Result) -> None:
     decisions, function = leaderboard_tables(result, "mean")
     names = [[str(cell) for cell in table.columns[0].cells] for table in (decisions, function)]
@@ -67,6 +68,7 @@ def test_what_the_mask_tells_is_shown_of_decisions_alone() -> None:
     assert "mask-only" not in [str(column.header) for column in least.columns]
 
 
+@pytest.mark.slow
 def test_twenty_five_explainers_are_a_line_each(
     result: Result, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,6 +21,7 @@ def test_an_entry_claims_something(entry: Entry) -> None:
     assert homes(entry)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("entry", "case"),
     [(entry, case) for entry in EXPLAINERS for case in chosen(entry)],

@@ -49,6 +49,7 @@ def test_canonical_name_reads_back_as_the_same_explainer(name: str) -> None:
     assert parse(parsed.name, ["mine"]).name == parsed.name
 
 
+@pytest.mark.slow
 @given(names(), names())
 def test_names_differ_exactly_where_explainers_do(first: str, second: str) -> None:
     a, b = parse(first, ["mine"]), parse(second, ["mine"])

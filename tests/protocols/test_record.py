@@ -146,6 +146,7 @@ def test_its_scores_are_in_the_results_with_the_shared_ends(result: Result) -> N
     assert kept[0.75] < 0.6 < curves["keep-least"]["inverted-ranking"][0.75]
 
 
+@pytest.mark.slow
 def test_the_leaderboard_has_its_gain(result: Result) -> None:
     board = pd.read_csv(result.out / "leaderboard.csv").set_index("explainer")
     assert board.loc["true-ranking", "keep_least_gain"] > 0
@@ -213,6 +214,7 @@ def test_the_page_is_told_of_it(result: Result) -> None:
     assert order == {name: place for place, name in enumerate(believed)}
 
 
+@pytest.mark.slow
 def test_the_page_shows_it(result: Result, alone: Result) -> None:
     page = (result.out / "report.html").read_text(encoding="utf-8")
     assert READING in page

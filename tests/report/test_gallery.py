@@ -121,6 +121,7 @@ def test_a_text_without_tokens_says_so() -> None:
     assert view_of(empty).rows[0].panels[0].problem == "no tokens"
 
 
+@pytest.mark.slow
 def test_hostile_tokens_and_values_stay_text() -> None:
     outlines = [
         Outline(section(make_gallery(NAMES, "text", HOSTILE, words=("", *HOSTILE, *WORDS))))

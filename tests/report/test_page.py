@@ -78,6 +78,7 @@ def test_has_every_section_and_landmark() -> None:
     assert len(outline.named("caption")) == len(outline.named("table"))
 
 
+@pytest.mark.slow
 def test_loads_nothing_from_outside() -> None:
     outline = Outline(render(make_content()))
     assert not outline.named("link")
@@ -94,6 +95,7 @@ def test_plotly_is_inside_once() -> None:
     assert render(make_content()).count("* plotly.js v") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("names", [EXPLAINERS, (*EXPLAINERS[:4], *HOSTILE), EXPLAINERS[4:5]])
 def test_plotly_accepts_every_figure(names: tuple[str, ...]) -> None:
     drawn = figures_of(render(make_content(explainers=names)))

@@ -212,6 +212,7 @@ def test_removals_are_told_apart_and_agreement_is_that_of_the_first() -> None:
 WITHOUT_RETRAINING = ("retrain-once-removed", "retrain-once-kept", "no-retrain")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("curves", [WITHOUT_RETRAINING, ("no-retrain",), ("kar",)])
 def test_what_was_not_run_is_left_out(curves: tuple[str, ...]) -> None:
     """A pretrained model that cannot be retrained has no ROAR, no KAR and no leak control."""

@@ -50,6 +50,7 @@ def test_latex_escapes_what_latex_would_take_for_commands(result, monkeypatch):
     assert text.count("{") == text.count("}")
 
 
+@pytest.mark.slow
 def test_latex_leaves_out_what_was_not_run(tmp_path):
     text = run({**TUMOURS, "protocols": "roar"}, tmp_path / "run").to_latex()
     header = text.split(r"\toprule")[1].split(r"\\")[0]

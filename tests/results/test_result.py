@@ -135,6 +135,7 @@ def test_the_points_where_nothing_and_everything_is_gone_are_shared(result):
         assert by["roar", 1.0, repeat] == by["kar", 0.0, repeat]
 
 
+@pytest.mark.slow
 def test_nothing_in_results_and_gains_depends_on_the_clock():
     for name in ("results.csv", "gains.csv"):
         assert not re.search(
@@ -189,6 +190,7 @@ def test_the_leaderboard_says_what_the_tables_say(result):
         assert board.loc[name, "mask_only_accuracy"] == pytest.approx(largest[name])
 
 
+@pytest.mark.slow
 def test_explainers_of_the_function_are_told_apart_in_the_leaderboard():
     board = Result.read(finished("function")).leaderboard().set_index("explainer")
     of_function = ["pfi", "global-grad", "untrained-global-grad"]
@@ -310,6 +312,7 @@ def test_to_html_writes_where_it_is_told(result, tmp_path):
     assert result.to_html(str(tmp_path / "new" / "page.html")).is_file()
 
 
+@pytest.mark.slow
 def test_writing_the_files_again_gives_the_same_bytes(tmp_path):
     out = copied("tumours", tmp_path)
     before = content(out)

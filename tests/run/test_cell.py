@@ -117,6 +117,7 @@ def test_kinds_that_could_not_be_folders_are_refused(kind):
         Cell(kind, {})
 
 
+@pytest.mark.slow
 @given(VALUES)
 def test_plain_keeps_the_canonical_text(value):
     assert canonical(plain(value, "value")) == canonical(value)

@@ -50,6 +50,7 @@ def test_weights_add_up_to_the_largest_fraction_less_half_the_smallest(fractions
     assert weights.sum() == pytest.approx(fractions[-1] - fractions[0] / 2)
 
 
+@pytest.mark.slow
 @given(ascending, st.integers(0, 99))
 def test_weights_give_the_area(fractions, seed) -> None:
     values = generator(seed).normal(size=len(fractions))

@@ -168,6 +168,7 @@ def test_nothing_but_the_examples_drawn_is_opened(tmp_path: Path) -> None:
     assert digests(read(path, examples=20)) == expected
 
 
+@pytest.mark.slow
 @given(st.lists(st.integers(0, 50), min_size=1, max_size=8), st.data())
 def test_seats_are_apportioned_by_quota(sizes: list[int], data) -> None:
     total = data.draw(st.integers(0, sum(sizes)))

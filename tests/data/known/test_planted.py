@@ -106,6 +106,7 @@ def without(data: Data, *, planted: bool) -> tuple[np.ndarray, np.ndarray]:
     return results[0], results[1]
 
 
+@pytest.mark.slow
 def test_there_is_one_for_every_kind_of_data_and_task() -> None:
     assert set(PLANTED) == set(FEATURES)
     kinds = {(data_of(name).kind, data_of(name).task) for name in PLANTED}
@@ -138,6 +139,7 @@ def test_known_importance_is_one_for_planted_features_and_the_opposite(name: str
         assert set(np.unique(true.reshape(len(true), -1).sum(1))) == FEATURES[name]
 
 
+@pytest.mark.slow
 @every
 def test_the_seed_makes_the_data(name: str) -> None:
     first, again, other = (data_of(name, seed).digest() for seed in (3, 3, 4))

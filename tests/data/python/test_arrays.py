@@ -200,6 +200,7 @@ def test_data_frames_in_parts():
     assert (amounts.task, amounts.label_scale) == ("regression", 1.0)
 
 
+@pytest.mark.slow
 def test_texts_go_to_their_loader():
     texts = ["a good film", "a bad film"] * 20
     data = data_of((texts, LABELS), class_names=("good", "bad"))

@@ -98,6 +98,7 @@ def test_texts_longer_than_the_model_takes_are_cut_and_keep_their_separator(fold
     assert any("are longer than 12 tokens and were cut there (the model" in n for n in data.notes)
 
 
+@pytest.mark.slow
 def test_a_model_answers_for_ids_and_padding_takes_no_part(folder: str, data: Data) -> None:
     module = initialise(hugging_face(folder, data), 0).eval()
     ids = torch.from_numpy(data.train.inputs)

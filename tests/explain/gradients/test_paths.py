@@ -178,6 +178,7 @@ def test_results_depend_on_neither_chunks_nor_company(
         np.testing.assert_allclose(one.importance, whole, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "options"),
     [

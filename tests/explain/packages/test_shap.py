@@ -136,6 +136,7 @@ def mean_answers(
     return lambda known: answer(frozenset(known))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "explainer",
     [ShapKernel(62, BACKGROUND, 0), ShapKernel(62, BACKGROUND), ShapPermutation(150, 7)],

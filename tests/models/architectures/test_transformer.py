@@ -49,6 +49,7 @@ def ids_of(data: Data) -> Tensor:
     return torch.from_numpy(data.train.inputs)
 
 
+@pytest.mark.slow
 def test_it_answers_with_one_output_for_each_class_and_one_value_for_regression() -> None:
     data = texts()
     assert transformer(data)(ids_of(data)).shape == (20, 3)

@@ -38,7 +38,6 @@ from uproar.data import DataSet
 from uproar.explain import AGGREGATIONS, ENSEMBLES, EXPLAINERS, VARIANTS
 from uproar.explain.explainer import PROMISES, Explainer
 from uproar.models import MODELS
-from uproar.models.training import sequential
 from uproar.protocols import PROTOCOLS
 from uproar.registry import Entry
 from uproar.remove import REMOVALS, Operator
@@ -120,8 +119,6 @@ def resolve(dotted: str) -> Any:
 @pytest.mark.parametrize("name", RUN)
 def test_code_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    # Let joblib start no processes, which import torch for seconds.
-    monkeypatch.setattr(sequential.os, "cpu_count", lambda: 1)
     namespace: dict[str, Any] = {"__name__": "document"}
     found = blocks(ROOT / name, "python")
     assert found

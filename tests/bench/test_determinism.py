@@ -43,6 +43,7 @@ def test_the_number_of_processes_changes_nothing_where_models_train_one_by_one(
     tmp_path, monkeypatch
 ):
     spec = {**TUMOURS, "training": "sequential", "protocols": "roar,mask-only"}
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
     run(spec, tmp_path / "two")
     monkeypatch.setattr(os, "cpu_count", lambda: 1)
     run(spec, tmp_path / "one")

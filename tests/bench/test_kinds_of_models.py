@@ -307,7 +307,7 @@ def test_the_same_call_elsewhere_gives_the_same_bytes(
     name: str, finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = finished(name)[0].out
-    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
     call(MODELS[name], tmp_path)
     for file in ("results.parquet", "results.csv", "gains.csv", "spec.toml"):
         assert (first / file).read_bytes() == (tmp_path / file).read_bytes(), file

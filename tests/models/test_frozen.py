@@ -15,7 +15,6 @@ from tests.support.small_data import factory, ranked, small
 from uproar.models.estimators.arms import inputs_of_arm
 from uproar.models.frozen import FineTunedLearner, FrozenLearner, FunctionPredictor
 from uproar.models.learner import Learner
-from uproar.models.training import sequential
 from uproar.models.training.batches import RandomlyRemoved
 from uproar.types import Recipe, Skipped, UproarError
 
@@ -23,12 +22,6 @@ DATA = small("colour")
 BATCHES = ranked(DATA, (0, 3, 12))
 LABELS = torch.from_numpy(DATA.train.labels)
 WAYS = pytest.mark.parametrize("training", ["stacked", "sequential"])
-
-
-@pytest.fixture(autouse=True)
-def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let joblib start no processes, which import torch for seconds."""
-    monkeypatch.setattr(sequential.os, "cpu_count", lambda: 1)
 
 
 def module(seed: int = 0) -> nn.Module:

@@ -16,7 +16,6 @@ from torch import Tensor, nn
 
 from tests.support import kinds
 from tests.support.small_data import factory, ranked, small
-from uproar.models.estimators import learner as estimator_learner
 from uproar.models.estimators.learner import EstimatorLearner
 from uproar.models.frozen import FineTunedLearner, FrozenLearner
 from uproar.models.learner import Learner
@@ -224,11 +223,7 @@ NAMES = ["abs-occlusion", "untrained-abs-occlusion", "untrained-global-occlusion
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
-def test_untrained_variants_from_end_to_end(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Let joblib start no processes, which import torch for seconds.
-    monkeypatch.setattr(estimator_learner.os, "cpu_count", lambda: 1)
+def test_untrained_variants_from_end_to_end(name: str, tmp_path: Path) -> None:
     gradients = [] if name in {"estimator", "function"} else ["untrained-grad"]
     explainers = [*NAMES, *gradients]
     result = kinds.measured(

@@ -18,7 +18,7 @@ from torch import nn
 from tests.support import training_oracles
 from tests.support.small_data import Branching, Recurrent
 from uproar.models.randomness import draws_random_numbers
-from uproar.models.training import sequential, stacked
+from uproar.models.training import stacked
 from uproar.models.training.batches import RemovedByRank, SharedInputs
 from uproar.models.training.dense import fit_dense, score_dense
 from uproar.models.training.sequential import fit_sequential, score_sequential
@@ -36,12 +36,6 @@ SGD = Recipe("sgd", learning_rate=0.05, epochs=3, batch_size=16, weight_decay=0.
 PAPER = Recipe("sgd", 0.1, "steps", epochs=6, batch_size=16, weight_decay=0.05, label_smoothing=0.1)
 EXAMPLES, WORDS = 40, 20
 VALUES, IMAGE, TOKENS = (6,), (2, 4, 4), (6,)
-
-
-@pytest.fixture(autouse=True)
-def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let joblib start no processes, which import torch for seconds."""
-    monkeypatch.setattr(sequential.os, "cpu_count", lambda: 1)
 
 
 def batches(

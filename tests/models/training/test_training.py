@@ -17,7 +17,7 @@ from torch import nn
 
 from tests.support import oracles, training_oracles
 from tests.support.small_data import factory, importances, ranked, small
-from uproar.models.training import dense, sequential
+from uproar.models.training import dense
 from uproar.models.training.dense import Buffer, Workspace, dense_layers
 from uproar.models.training.ways import choose_training, fit_many, initialise, score_many
 from uproar.types import Recipe, UproarError
@@ -43,12 +43,6 @@ WAYS = [
     ("cnn", "stacked"),
     ("cnn", "sequential"),
 ]
-
-
-@pytest.fixture(autouse=True)
-def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let joblib start no processes, which import torch for seconds."""
-    monkeypatch.setattr(sequential.os, "cpu_count", lambda: 1)
 
 
 @cache

@@ -54,11 +54,6 @@ WAYS: dict[str, tuple[Callable[[], nn.Module], str, str]] = {
 }
 
 
-@pytest.fixture(autouse=True)
-def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sequential.os, "cpu_count", lambda: 1)
-
-
 @pytest.mark.parametrize("what", WAYS)
 def test_the_way_is_chosen_with_a_reason(what: str) -> None:
     make, training, reason = WAYS[what]

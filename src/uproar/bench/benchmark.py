@@ -9,11 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from uproar.bench.checks import (
-    check_learned,
-    forget_incomplete,
-    stop_if_failed,
-)
+from uproar.bench.checks import check_learned, forget_incomplete, stop_if_failed
 from uproar.bench.work import Objects, Work
 from uproar.data import DATA
 from uproar.dataset import Data

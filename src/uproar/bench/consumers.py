@@ -63,9 +63,7 @@ class Ranker:
     def take(self, part: Part, block: slice, explanation: Explanation) -> None:
         """Rank a block."""
         split: Split = getattr(self._data, part)
-        self.ranks[part][block] = rank(
-            among_present(explanation.importance, self._data, split, block)
-        )
+        self.ranks[part][block] = ranked(explanation.importance, self._data, split, block)
 
 
 class Keeper:
@@ -96,10 +94,9 @@ class Meter:
         self.passes += explanation.passes * len(explanation.importance) / self._examples
 
 
-def among_present(
-    importance: NDArray[np.float32], data: Data, split: Split, block: slice
-) -> NDArray[np.float32]:
-    """Put the features that an example lacks behind all others."""
-    part = Split(split.inputs[block], split.labels[block])
-    present = data.present(part)
-    return importance if present is None else np.where(present, importance, -np.inf)
+def ranked(
+    importance: NDArray[np.float32], data: Data, split: Split, block: slice = slice(None)
+) -> NDArray[np.unsignedinteger]:
+    """Rank the features of a block; those that an example lacks come behind all others."""
+    present = data.present(Split(split.inputs[block], split.labels[block]))
+    return rank(importance if present is None else np.where(present, importance, -np.inf))

@@ -17,7 +17,7 @@ from uproar.bench.consumers import (
     Meter,
     RankedExplanation,
     Ranker,
-    among_present,
+    ranked,
 )
 from uproar.dataset import Data, Split
 from uproar.explain.aggregation import transform_of
@@ -129,7 +129,7 @@ def _of_function(
             if data.present(split) is None:
                 ranks.append(np.broadcast_to(rank(values), alike.shape))
             else:
-                ranks.append(rank(among_present(alike, data, split, slice(0, len(split)))))
+                ranks.append(ranked(alike, data, split))
         repeated = np.repeat(values, len(kept), axis=0)
         found[name] = RankedExplanation(ranks[0], ranks[1], repeated, seconds, passes, importance)
     return found
@@ -201,5 +201,5 @@ def _known(
 ) -> RankedExplanation:
     """Rank the known answer of the data."""
     splits = zip((data.train, data.test), known, strict=True)
-    ranks = [rank(among_present(v, data, s, slice(0, len(s)))) for s, v in splits]
+    ranks = [ranked(importance, data, split) for split, importance in splits]
     return RankedExplanation(ranks[0], ranks[1], np.asarray(known[1][list(kept)], dtype=np.float32))

@@ -82,11 +82,12 @@ def conclude(
         clean_score=base_accuracy if clean is None else clean,
         reference=REFERENCE,
     )
+    leaky = leaking(leak_table)
     all_gains, comparisons = {}, {}
     for removal in spec.removals:
         for protocol in compared():
             if gains := _gains(found, protocol, removal):
-                key, leaky = (protocol.name, removal), leaking(leak_table)
+                key = protocol.name, removal
                 all_gains[key] = gains
                 comparisons[key] = _compare(spec, found, protocol, removal, gains, leaky)
     first = {name: c for (name, removal), c in comparisons.items() if removal == spec.removals[0]}

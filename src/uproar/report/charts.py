@@ -32,8 +32,39 @@ def layout_of(x_title: str, y_title: str) -> Figure:
     }
 
 
-def matrix_layout(names: Sequence[str], *, cell: int = 22) -> Figure:
-    """Return what matrices of explainers share; ``cell`` is the side of a cell in pixels."""
+def matrix(
+    names: Sequence[str],
+    values: Sequence[Sequence[float | None]],
+    *,
+    texts: Sequence[Sequence[str]],
+    told: Sequence[Sequence[str]],
+    part: str,
+    cell: int = 22,
+) -> Figure:
+    """Return explainers against explainers, from -1 to 1.
+
+    :param texts: what stands in the cells; ``told`` what is said of them on hovering.
+    :param cell: the side of a cell in pixels.
+    """
+    trace = {
+        "type": "heatmap",
+        "z": values,
+        "text": texts,
+        "texttemplate": "%{text}",
+        "customdata": told,
+        "hovertemplate": "%{customdata}<extra></extra>",
+        "hoverongaps": False,
+        "zmin": -1,
+        "zmax": 1,
+        "xgap": 1,
+        "ygap": 1,
+        "showscale": False,
+        "meta": {"part": part},
+    }
+    return {"data": [trace], "layout": _matrix_layout(names, cell)}
+
+
+def _matrix_layout(names: Sequence[str], cell: int) -> Figure:
     ticks = {
         "tickvals": list(range(len(names))),
         "ticktext": [label(name, _LONGEST) for name in names],

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from uproar.report.cast import Cast, ranking_protocol
-from uproar.report.charts import Figure, matrix_layout
+from uproar.report.charts import Figure, matrix
 from uproar.report.plotly_text import label
 from uproar.report.records import Record, Report, matching
 from uproar.report.section import Context
@@ -90,22 +90,8 @@ def pair_figure(report: Report, cast: Cast, protocol: str) -> Figure | None:
     for row in pairs:
         _enter(row, place, outcome, told)
     symbols = {None: "", 0: "·", 1: "▲", -1: "▼"}
-    trace = {
-        "type": "heatmap",
-        "z": outcome,
-        "text": [[symbols[entry] for entry in line] for line in outcome],
-        "texttemplate": "%{text}",
-        "customdata": told,
-        "hovertemplate": "%{customdata}<extra></extra>",
-        "hoverongaps": False,
-        "zmin": -1,
-        "zmax": 1,
-        "xgap": 1,
-        "ygap": 1,
-        "showscale": False,
-        "meta": {"part": "pairs"},
-    }
-    return {"data": [trace], "layout": matrix_layout(names)}
+    texts = [[symbols[entry] for entry in line] for line in outcome]
+    return matrix(names, outcome, texts=texts, told=told, part="pairs")
 
 
 def _enter(

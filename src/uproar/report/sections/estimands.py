@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from uproar.report.cast import Cast
-from uproar.report.charts import Figure, matrix_layout
+from uproar.report.charts import Figure, matrix
 from uproar.report.plotly_text import label
 from uproar.report.records import Report
 from uproar.report.wording import is_missing, number
@@ -92,22 +92,8 @@ def agreement_figure(report: Report, cast: Cast) -> Figure | None:
                 f"<b>{label(names[one])}</b> and {label(names[other])}"
                 f"<br>rank correlation {number(row['spearman'], 2, signed=True)}"
             )
-    trace = {
-        "type": "heatmap",
-        "z": rho,
-        "text": [["" if r is None else number(r, 1) for r in line] for line in rho],
-        "texttemplate": "%{text}",
-        "customdata": told,
-        "hovertemplate": "%{customdata}<extra></extra>",
-        "hoverongaps": False,
-        "zmin": -1,
-        "zmax": 1,
-        "xgap": 1,
-        "ygap": 1,
-        "showscale": False,
-        "meta": {"part": "correlations"},
-    }
-    return {"data": [trace], "layout": matrix_layout(names, cell=30)}
+    texts = [["" if r is None else number(r, 1) for r in line] for line in rho]
+    return matrix(names, rho, texts=texts, told=told, part="correlations", cell=30)
 
 
 def _names(report: Report, cast: Cast) -> list[str]:

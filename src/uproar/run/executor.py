@@ -6,6 +6,7 @@ store, and nothing else is shared; :func:`uproar.testing.check_executor` checks 
 
 from __future__ import annotations
 
+import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol, TypeAlias, TypeVar
@@ -57,10 +58,19 @@ class Executor(Protocol):
         """
 
 
-def settle(job: Job, work: Callable[[Job], Outcome], store: Store) -> Result:
+def settle(
+    job: Job,
+    work: Callable[[Job], Outcome],
+    store: Store,
+    *,
+    abandoned: threading.Event | None = None,
+) -> Result:
     """Return the result of a job: that of the store, or a new one, which is stored.
 
     This is all that an executor has to call, in the process that computes the job.
+
+    :param abandoned: once set, nothing is stored: nobody waits for the job any more, and the
+        folder may be gone or belong to others.
 
     >>> import tempfile
     >>> from uproar.testing.executors import Square
@@ -75,7 +85,8 @@ def settle(job: Job, work: Callable[[Job], Outcome], store: Store) -> Result:
     if known is not None:
         return known
     result = attempt(job, work)
-    record(job.cell, result, store)
+    if abandoned is None or not abandoned.is_set():
+        record(job.cell, result, store)
     return result
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Generic
 
 from uproar.run.cell import Outcome
-from uproar.run.executor import Job, Result, attempt, record
+from uproar.run.executor import Job, Result, settle
 from uproar.run.store import Store
 
 # How long an interrupted run waits for the jobs that it is computing, and then for the threads
@@ -93,7 +93,7 @@ class _Team(Generic[Job]):
         if self.stop.is_set() or self.ending.is_set():
             return None
         try:
-            return self._settle(job)
+            return settle(job, self.work, self.store, abandoned=self.abandoned)
         except _Leave:
             raise
         except BaseException as error:
@@ -108,17 +108,6 @@ class _Team(Generic[Job]):
                 return self.results.get(timeout=0.5)
             except queue.Empty:
                 continue
-
-    def _settle(self, job: Job) -> Result:
-        """Look the job up or compute it, and store what came of it."""
-        known = self.store.read(job.cell)
-        if known is not None:
-            return known
-        result = attempt(job, self.work)
-        if not self.abandoned.is_set():
-            # Else nobody waits for it any more, and the folder may be gone or belong to others.
-            record(job.cell, result, self.store)
-        return result
 
 
 def _run(jobs: Iterable[Job], team: _Team[Job], workers: int) -> Iterator[tuple[Job, Result]]:

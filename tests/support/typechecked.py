@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import cache, wraps
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from threading import Lock
@@ -19,11 +21,34 @@ SCIENCE = tuple(f"uproar.{part}" for part in PARTS.split())
 OWN_WORDS = "uproar.models.scoring"
 
 # An int will do where a float is asked for, as type checkers see it too.
-checked = jaxtyped(typechecker=beartype(conf=BeartypeConf(is_pep484_tower=True)))
+_strict = jaxtyped(typechecker=beartype(conf=BeartypeConf(is_pep484_tower=True)))
+
+# The calls of a function that a test has checked: the steps of a training differ in numbers alone.
+CALLS = 8
+_calls: Counter[Callable[..., object]] = Counter()
 
 # Python 3.11 fails now and then when two threads of a run parse at once (SystemError: AST
 # constructor recursion depth mismatch).
 _parsing = Lock()
+
+
+def checked(target: Callable[..., object]) -> Callable[..., object]:
+    """Check the first calls of a function in every test, or whatever a class is made of."""
+    if isinstance(target, type):
+        return _strict(target)
+    strict = cache(lambda: _strict(target))
+
+    @wraps(target)
+    def call(*args: object, **kwargs: object) -> object:
+        _calls[target] += 1
+        return (strict() if _calls[target] <= CALLS else target)(*args, **kwargs)
+
+    return call
+
+
+def check_anew() -> None:
+    """Forget how often functions were called: the next test begins."""
+    _calls.clear()
 
 
 class CheckedFinder(MetaPathFinder):

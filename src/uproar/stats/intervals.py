@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uproar.stats.gains import Scores
-from uproar.stats.resampling import standard_error
+from uproar.stats.levels import half_width, variances
 
 Interval = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
 
@@ -14,16 +14,16 @@ Interval = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
 def score_interval(scores: Scores, *, level: float = 0.05) -> Interval:
     """Return mean scores and the ends of their intervals: about new examples and new retrainings.
 
-    The standard ``error`` and the degrees of freedom of Student's quantile q come from the spread
-    of repeats and of examples, see :func:`uproar.stats.resampling.standard_error`.
+    Half of its ``width`` comes from the spread of repeats and of examples, each with a scale of its
+    own: :func:`uproar.stats.levels.half_width`.
 
-    Right or wrong: Wilson's interval, ``(p + q²/2n ± q sqrt(p (1 - p)/n + q²/4n²)) / (1 + q²/n)``,
-    for as many independent answers ``n = p (1 - p) / error²`` as would have the same error. Unlike
-    a bootstrap it has a width where all answers agree (n is the number of examples there), stays in
-    [0, 1], and costs microseconds.
+    Right or wrong: Wilson's interval, ``(p + r/2 ± sqrt(r p (1 - p) + r²/4)) / (1 + r)`` with
+    ``r = width² / (p (1 - p))``, which is ``q² / n`` for the quantile q and as many independent
+    answers n as would be as sure. Unlike a bootstrap it has a width where all answers agree (n is
+    the number of examples there), and stays in [0, 1].
 
-    Real scores: ``mean ± q · error``, since R² is no proportion and may be negative; the upper end
-    is cut at 1, which no score exceeds. Squared errors are skewed, so that intervals meant to cover
+    Real scores: ``mean ± width``, since R² is no proportion and may be negative; the upper end is
+    cut at 1, which no score exceeds. Squared errors are skewed, so that intervals meant to cover
     95 % cover 94 % where errors are Gaussian, 89 % where they are Student's t with 5 degrees of
     freedom, and 70 % with 3 (200 examples, 5 repeats). Verdicts do not rest on them, but on paired
     differences, from which the heavy tails of the labels cancel.
@@ -63,15 +63,14 @@ def example_interval(scores: Scores, *, level: float = 0.05) -> Interval:
 
 
 def student_interval(levels: list[NDArray[np.float64]], *, level: float = 0.05) -> Interval:
-    """Return ``mean ± q · error`` of any numbers, from the means (points, units) of each level.
+    """Return ``mean ± width`` of any numbers, from the means (points, units) of each level.
 
     :param levels: the last one has the examples.
 
     >>> [end.round(3).tolist() for end in student_interval([np.array([[-1.0, 0.0, 1.0]])])]
     [[0.0], [-2.484], [2.484]]
     """
-    mean, error, degrees = _moments(levels)
-    half = _quantile(degrees, level) * error
+    mean, half = levels[-1].mean(axis=1), _half_width(levels, level)
     return mean, mean - half, mean + half
 
 
@@ -94,36 +93,28 @@ def _interval(levels: list[NDArray[np.float64]], scores: Scores, level: float) -
     return mean, low, np.minimum(high, 1.0)
 
 
-def _moments(levels: list[NDArray[np.float64]]) -> Interval:
-    """Return mean, standard error and degrees of freedom, (points,) each."""
-    variances = np.stack([means.var(axis=1, ddof=1) / means.shape[1] for means in levels])
-    error, degrees = standard_error(variances, [means.shape[1] for means in levels])
-    return levels[-1].mean(axis=1), error, degrees
-
-
-def _quantile(degrees: NDArray[np.float64], level: float) -> NDArray[np.float64]:
-    from scipy.special import stdtrit
-
-    return np.asarray(stdtrit(degrees, 1 - level / 2), dtype=np.float64)
+def _half_width(levels: list[NDArray[np.float64]], level: float) -> NDArray[np.float64]:
+    return half_width(variances(levels), [means.shape[1] for means in levels], level=level)
 
 
 def _proportion(levels: list[NDArray[np.float64]], size: int, level: float) -> Interval:
-    """Return Wilson's interval for as many independent answers as have the same error."""
+    """Return Wilson's interval for as many independent answers as are as sure."""
+    from scipy.special import stdtrit
+
     points, examples = levels[-1].shape
-    mean, error, degrees = _moments(levels)
-    unanimous = (mean == 0) | (mean == 1)
-    # At least the variance of answers that are all independent of each other.
-    floor = mean * (1 - mean) * points / max(size, 1)
-    answers = mean * (1 - mean) / np.where(unanimous, 1.0, np.maximum(error**2, floor))
-    answers = np.where(unanimous, examples, np.maximum(answers, 1.0))
-    degrees = np.where(unanimous, examples - 1, degrees)
-    return mean, *_wilson(mean, answers, _quantile(degrees, level))
+    mean, half = levels[-1].mean(axis=1), _half_width(levels, level)
+    spread = mean * (1 - mean)
+    unanimous = spread == 0
+    # At least the width of answers that are all independent of each other.
+    least = stdtrit(examples - 1, 1 - level / 2) ** 2
+    floor = least * points / max(size, 1)
+    ratio = np.maximum(half**2 / np.where(unanimous, 1.0, spread), floor)
+    return mean, *_wilson(mean, np.where(unanimous, least / examples, ratio))
 
 
 def _wilson(
-    mean: NDArray[np.float64], answers: NDArray[np.float64], quantile: NDArray[np.float64]
+    mean: NDArray[np.float64], ratio: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    ratio = quantile**2 / answers
     centre = (mean + ratio / 2) / (1 + ratio)
     half = np.sqrt(ratio * mean * (1 - mean) + ratio**2 / 4) / (1 + ratio)
     # Rounding must not push an end past the mean that it encloses.

@@ -131,7 +131,10 @@ class Worker:
 
     def _data(self, job: Job) -> Outcome:  # noqa: ARG002 - there is one data set
         shown = gallery_examples(self.data, self.plan.spec.gallery_examples)
-        arrays: dict[str, NDArray[Any]] = {"inputs": self.data.test.inputs[shown]}
+        arrays: dict[str, NDArray[Any]] = {
+            "inputs": self.data.test.inputs[shown],
+            "majority": self.data.majority_scores,
+        }
         present = self.data.present(self.data.test)
         if present is not None:
             arrays["present"] = present[shown]

@@ -17,10 +17,11 @@ from uproar.protocols.protocol import Protocol
 from uproar.report.sections.outcomes import grouped
 from uproar.report.verdicts import verdict_called
 from uproar.results.result import Result
-from uproar.stats.verdicts import ALIKE, BETTER, WITHHELD, WORSE
+from uproar.stats.verdicts import ALIKE, BETTER, UNTESTED, WITHHELD, WORSE
 
-STYLES = {BETTER: "green", WORSE: "red", WITHHELD: "yellow"}
-SYMBOLS = {BETTER: "▲", WORSE: "▼", WITHHELD: "?", ALIKE: "="}  # that every terminal has
+STYLES = {BETTER: "green", WORSE: "red", WITHHELD: "yellow", UNTESTED: "yellow"}
+# That every terminal has.
+SYMBOLS = {BETTER: "▲", WORSE: "▼", WITHHELD: "?", ALIKE: "=", UNTESTED: "-"}
 
 STATES = ("finished", "failed", "skipped", "missing")
 SHOWN_DAMAGE = 5
@@ -113,7 +114,7 @@ def _table(
         cells = [_gain(row, protocol.column, interval=detail == "full") for protocol in columns]
         if masks:
             cells.append(_number(row["mask_only_accuracy"]))
-        verdict = _verdict(row["verdict"], whole=detail == "full")
+        verdict = _verdict(row["verdict"], row["reason"], whole=detail == "full")
         table.add_row(Text(str(row["explainer"])), *cells, verdict)
     return table
 
@@ -134,7 +135,7 @@ def _caption(result: Result, detail: Detail, *, leaks: bool) -> str:
         shortened = [p for p in result.plan.protocols if p.narrow != p.short]
         sentences += [f"{protocol.narrow} is {protocol.short}." for protocol in shortened]
     if leaks:
-        sentences.append(f"Where the mask alone tells the label, {can_leak()} cannot judge.")
+        sentences.append(f"{can_leak()} judge where the mask is proven to tell nothing.")
     if detail != "full":
         sentences.append("Intervals are in leaderboard.csv, and here on a wider terminal.")
     return " ".join(sentences)
@@ -144,8 +145,8 @@ def _counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def _verdict(key: Any, *, whole: bool) -> Text:
-    phrase = verdict_called(key).phrase
+def _verdict(key: Any, reason: Any, *, whole: bool) -> Text:
+    phrase = verdict_called(key, reason).phrase
     text = phrase if whole else phrase.removesuffix(" than random").removesuffix(" from random")
     return Text(f"{SYMBOLS.get(key, ' ')} {text}", style=STYLES.get(key, ""))
 

@@ -100,7 +100,7 @@ class Plan:
         fields = {
             "data": self._trained_on["data"],
             "gallery": self.spec.gallery_examples,
-            "version": 2,
+            "version": 3,
         }
         return Job(Cell("data", fields, f"data: {self.spec.data_name}"), weight=0.2)
 

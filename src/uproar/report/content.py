@@ -56,10 +56,11 @@ class ReportContent:
     leaderboard: pd.DataFrame  # one row per explainer, the columns of leaderboard.csv; the page
     #                            reads explainer explain_seconds passes
     gains: pd.DataFrame  # protocol removal explainer gain low high normalised p_value p_holm
-    #                      verdict (a key of uproar.stats.verdicts) rank rank_low rank_high
+    #                      verdict reason (keys of uproar.stats.verdicts) rank rank_low rank_high
     curves: pd.DataFrame  # protocol (the name of the curve) removal explainer fraction value low
     #                       high repeats
-    leaks: pd.DataFrame  # removal explainer fraction accuracy low high leaks(bool)
+    leaks: pd.DataFrame  # removal explainer fraction accuracy low high share share_low share_high
+    #                      mask (clear, unclear or leaks)
     pairs: pd.DataFrame  # protocol first second difference p_holm distinguishable(bool)
     agreement: pd.DataFrame  # first second spearman low high explainers(count)
     detectable: Mapping[str, float]  # protocol -> smallest gain that this run could detect

@@ -6,7 +6,7 @@ from uproar.report.cast import ranking_protocol, shown_protocols
 from uproar.report.protocols import Protocol
 from uproar.report.records import Record, Report, matching, removals
 from uproar.report.score import score_of
-from uproar.report.verdicts import RANDOM, WITHHELD, counted, verdict_of
+from uproar.report.verdicts import RANDOM, REASONS, counted, has_verdict
 from uproar.report.wording import count, interval, is_missing, number
 
 
@@ -76,8 +76,11 @@ def _with_leaks(protocol: Protocol, rows: list[Record]) -> str:
     if counts["withheld"]:
         text += (
             f"; for {counts['withheld']} {protocol.short} cannot say, because the shape of the "
-            "mask alone predicts the label"
+            "mask alone predicts the label, or is not proven not to"
         )
+    if counts["untested"]:
+        reasons = dict.fromkeys(REASONS.get(row["reason"], "") for row in rows if row["reason"])
+        text += f"; {counts['untested']} not tested ({', '.join(reasons)})"
     return text + "."
 
 
@@ -91,9 +94,9 @@ def _beating(rows: list[Record]) -> str:
 def _best(report: Report, rows: list[Record]) -> str:
     """Name the explainer with the largest gain, and how many it cannot be told from."""
     judged = [row for row in rows if not is_missing(row["gain"])]
-    judged = [row for row in judged if verdict_of(row) is not WITHHELD]
+    judged = [row for row in judged if has_verdict(row)]
     if not judged:
-        return "no gain could be computed."
+        return "no explainer has a verdict."
     best = max(judged, key=lambda row: float(row["gain"]))
     facts = [f"gain {_precise(best['gain'])}"]
     if not is_missing(best.get("low")) and not is_missing(best.get("high")):

@@ -16,13 +16,14 @@ from uproar.protocols import best_first, compared, leak_control
 from uproar.protocols.protocol import Curve, Protocol
 from uproar.results.curves import Evidence
 from uproar.seeding import generator_of
+from uproar.stats import verdicts as keys
 from uproar.stats.agreement import agreement, distinguishable_pairs
 from uproar.stats.gains import Scores, attainable_gain, example_gains
 from uproar.stats.intervals import score_interval
-from uproar.stats.leaks import leaking, leaks
-from uproar.stats.verdicts import Comparison, compare_with_random
+from uproar.stats.leaks import CLEAR, UNCLEAR, leaks, masks
+from uproar.stats.verdicts import Comparison, Reason, compare_with_random
 
-VERSION = 3  # raised when a conclusion changes its meaning
+VERSION = 4  # raised when a conclusion changes its meaning
 
 
 @dataclass(frozen=True)
@@ -65,31 +66,30 @@ class Conclusions:
 Gains = Mapping[str, NDArray[np.float64]]  # explainer -> (base_models, repeats, examples)
 
 
-def conclude(
-    spec: Spec, found: Evidence, *, majority_rate: float, base_accuracy: float
-) -> Conclusions:
+def conclude(spec: Spec, found: Evidence, *, majority: Scores, base_scores: Scores) -> Conclusions:
     """Draw all conclusions from the evidence; what was not run is left out.
 
-    :param majority_rate: test score of always giving the best answer of train.
-    :param base_accuracy: mean score of the base models (R² for values), the scale of leaks where
+    :param majority: scores of always giving the best answer of train, (examples,).
+    :param base_scores: of the base models, (base_models, examples): the scale of leaks where
         nothing was retrained with all features present.
     """
     clean = _clean_score(found, spec.removals[0])
     leak_table = leaks(
         found.scores.get((leak_control().curves[0].name, ""), {}),
         found.inner,
-        majority_rate=majority_rate,
-        clean_score=base_accuracy if clean is None else clean,
+        majority=majority,
+        clean_score=float(base_scores.mean(dtype=np.float64)) if clean is None else clean,
         reference=REFERENCE,
     )
-    leaky = leaking(leak_table)
+    learned = bool((base_scores.mean(axis=1, dtype=np.float64) > majority.mean()).all())
     all_gains, comparisons = {}, {}
     for removal in spec.removals:
         for protocol in compared():
             if gains := _gains(found, protocol, removal):
                 key = protocol.name, removal
                 all_gains[key] = gains
-                comparisons[key] = _compare(spec, found, protocol, removal, gains, leaky)
+                reasons = _reasons(protocol, gains, leak_table, learned=learned)
+                comparisons[key] = _compare(spec, found, protocol, removal, gains, reasons)
     first = {name: c for (name, removal), c in comparisons.items() if removal == spec.removals[0]}
     wanted = [pair for pair in _pairs() if set(pair) <= set(first)]
     return Conclusions(
@@ -159,7 +159,7 @@ def _compare(
     protocol: Protocol,
     removal: str,
     gains: Gains,
-    leaky: frozenset[str],
+    reasons: Mapping[str, Reason],
 ) -> Comparison:
     attainable = float(np.mean([_attainable(found, curve, removal) for curve in protocol.curves]))
     return compare_with_random(
@@ -167,11 +167,30 @@ def _compare(
         attainable=attainable,
         # The same draws for all protocols, so that their agreement can be bootstrapped too.
         generator=generator_of("bootstrap", removal, spec.seed),
-        leaking=leaky if protocol.reads_own_masks else frozenset(),
+        reasons=reasons,
+        retrained=protocol.asks != "base model",
         reference=REFERENCE,
-        # Holm's first step needs p-values below 0.05 / explainers.
-        draws=max(spec.bootstrap_draws, 50 * len(gains)),
+        draws=spec.bootstrap_draws,
     )
+
+
+def _reasons(
+    protocol: Protocol, gains: Gains, leak_table: pd.DataFrame, *, learned: bool
+) -> dict[str, Reason]:
+    """Return why explainers have no verdict, where something that it needs is not there.
+
+    A judge that is trained on an explainer's own masks needs them proven clear.
+    """
+    if not learned:
+        return dict.fromkeys(gains, keys.LEARNED_NOTHING)
+    if not protocol.reads_own_masks:
+        return {}
+    known = masks(leak_table)
+    proven: dict[str, Reason] = {CLEAR: keys.VERDICT, UNCLEAR: keys.UNCLEAR}
+    return {
+        name: proven.get(known[name], keys.LEAKS) if name in known else keys.NO_LEAK_CONTROL
+        for name in gains
+    }
 
 
 def _attainable(found: Evidence, curve: Curve, removal: str) -> float:
@@ -192,7 +211,8 @@ def _gain_table(comparisons: Mapping[tuple[str, str], Comparison]) -> pd.DataFra
         for (protocol, removal), comparison in comparisons.items()
     ]
     columns = ["protocol", "removal", "explainer", "gain", "low", "high", "normalised"]
-    columns += ["p_value", "p_holm", "verdict", "rank", "rank_low", "rank_high"]
+    columns += ["p_value", "p_holm", "verdict", "reason"]
+    columns += ["rank", "rank_low", "rank_high"]
     if not tables:
         return pd.DataFrame(columns=columns)
     return pd.concat(tables, ignore_index=True)[columns]

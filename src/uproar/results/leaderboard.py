@@ -16,8 +16,9 @@ def leaderboard(
     :param explainers: explainer kind scope explain_seconds passes estimand, a row for each.
     :param judging: the protocol whose verdicts are shown.
     :returns: explainer kind scope, gain and interval of every protocol, mask_only_accuracy (the
-        largest over the fractions), verdict (missing where there is none), explain_seconds passes
-        estimand.
+        largest over the fractions), mask_share (the largest share of what there is to know that
+        the mask tells), verdict and the reason why there is none (missing where nothing was
+        judged), explain_seconds passes estimand.
     """
     gains = conclusions.gains[conclusions.gains["removal"] == removal]
     board = explainers[["explainer", "kind", "scope"]].copy()
@@ -26,11 +27,13 @@ def leaderboard(
         for column in ("gain", "low", "high"):
             name = f"{protocol.column}_{column}"
             board[name] = board["explainer"].map(rows[column]).astype(float)
-    worst = conclusions.leaks.groupby("explainer")["accuracy"].max()
-    board["mask_only_accuracy"] = board["explainer"].map(worst).astype(float)
+    worst = conclusions.leaks.groupby("explainer")[["accuracy", "share"]].max()
+    for column, found in (("mask_only_accuracy", "accuracy"), ("mask_share", "share")):
+        board[column] = board["explainer"].map(worst[found]).astype(float)
     judged = gains[gains["protocol"] == judging]
-    verdicts = judged.set_index("explainer")["verdict"]
-    board["verdict"] = [verdicts.get(name) for name in board["explainer"]]
+    judged = judged.set_index("explainer")
+    for column in ("verdict", "reason"):
+        board[column] = [judged[column].get(name) for name in board["explainer"]]
     board = board.join(explainers[["explain_seconds", "passes", "estimand"]])
     columns = [f"{protocol.column}_gain" for protocol in best_first()]
     best = next((name for name in columns if board[name].notna().any()), columns[0])

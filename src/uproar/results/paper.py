@@ -28,7 +28,8 @@ def latex(result: Result, removal: str | None = None) -> str:
             table[_tex(protocol.short)] = [_interval(*row) for row in zip(*columns, strict=True)]
     if board["mask_only_accuracy"].notna().any():
         table["mask only"] = board["mask_only_accuracy"].map("{:.3f}".format)
-    table["verdict"] = [_tex(verdict_called(key).phrase) for key in board["verdict"]]
+    judged = zip(board["verdict"], board["reason"], strict=True)
+    table["verdict"] = [_tex(verdict_called(*keys).phrase) for keys in judged]
     lines = [" & ".join(row) + r" \\" for row in table.itertuples(index=False, name=None)]
     return "\n".join(
         [

@@ -113,14 +113,13 @@ class Result:
         if known is not None:
             accuracy, low, high = known.values["base_accuracy"]
             return Conclusions.from_json(known.values["tables"]), (accuracy, low, high)
-        facts = self.data_facts.values
         correct = np.stack([outcome.arrays["scores/test"] for outcome in self.bases])
         accuracy, low, high = (float(value[0]) for value in score_interval(correct[None]))
         found = conclude(
             self.spec,
             evidence(self.plan, self.outcomes),
-            majority_rate=facts["majority_rate"],
-            base_accuracy=accuracy,
+            majority=self.data_facts.arrays["majority"],
+            base_scores=correct,
         )
         values = {"tables": found.to_json(), "base_accuracy": [accuracy, low, high]}
         self.store.write(cell, Outcome(values))
@@ -131,8 +130,9 @@ class Result:
 
         ``scope`` is global of explainers of the function, whose ``estimand`` is what they estimate.
         ``verdict`` is ROAR's, or that of the first protocol that was run where ROAR was not:
-        ``better``, ``alike`` or ``worse`` than random, ``withheld`` where the mask leaks, or
-        ``reference`` for random itself.
+        ``better``, ``alike`` or ``worse`` than random, ``withheld`` where the mask is not proven
+        to tell nothing, ``untested`` where what a verdict needs is missing, or ``reference`` for
+        random itself; ``reason`` says why there is none.
         ``mask_only_accuracy`` is the largest over the fractions. ``passes`` is how many times an
         example went through the model: see :attr:`passes`.
 

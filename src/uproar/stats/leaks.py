@@ -73,20 +73,21 @@ def leaks(
     theirs = points.get(reference)
     tables = []
     for explainer, ours in points.items():
-        mean, low, high = example_interval(ours, level=level)
+        interval = example_interval(ours, level=level)
         known = _known(majority, None if explainer == reference else theirs, ours)
         share = _shares(ours, known, clean_score, level=level)
-        masks = [CLEAR if explainer == reference else _mask(*ends, bar) for ends in share[1:].T]
-        columns = (explainer, list(fractions), mean, low, high, *share, masks)
+        proven = [
+            CLEAR if explainer == reference else _mask(float(low), float(high), bar)
+            for low, high in share[1:].T
+        ]
+        columns = (explainer, list(fractions), *interval, *share, proven)
         tables.append(pd.DataFrame(dict(zip(COLUMNS, columns, strict=True))))
     if not tables:
         return pd.DataFrame(columns=list(COLUMNS))
     return pd.concat(tables, ignore_index=True)
 
 
-def _known(
-    majority: float | Scores, reference: Scores | None, ours: Scores
-) -> NDArray[np.float64]:
+def _known(majority: float | Scores, reference: Scores | None, ours: Scores) -> NDArray[np.float64]:
     """Return what is known without the mask, (fractions, examples)."""
     shape = ours.shape[0], ours.shape[2]
     best = np.broadcast_to(np.asarray(majority, dtype=np.float64), shape)

@@ -49,9 +49,9 @@ def gain_draws(
 ) -> Float[np.ndarray, "draws explainers"]:
     """Draw the gains of all explainers again, paired over explainers, at all levels.
 
-    A draw is ``gain + Σ_levels sqrt((n - 1) / χ²(n - 1)) Σ_u z_u (mean_u - mean) / sqrt(n (n - 1))``
-    with one χ² for each level and one normal z for each of its n units, the same for all
-    explainers. One explainer's draws have the law of :mod:`uproar.stats.levels`, which tests and
+    A draw is ``gain + Σ_levels scale Σ_u z_u (mean_u - mean) / sqrt(n (n - 1))``, with one
+    ``scale = sqrt((n - 1) / χ²(n - 1))`` for each level and one normal z for each of its n units,
+    the same for all explainers. One explainer's draws have the law of :mod:`uproar.stats.levels`, which tests and
     intervals have in closed form; drawn together they say how ranks and agreement vary.
 
     Each level has random streams of its own: two calls with equal generators draw the same for

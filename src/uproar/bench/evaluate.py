@@ -167,7 +167,10 @@ def evaluate(
     folder = Path(out or Path("runs") / (name or asked.folder_name))
     callables = {key: value for key, value in (given or {}).items() if value is not None}
     thing = None if isinstance(model, str) else model
-    return Benchmark(asked, folder, data, thing, callables, log, quiet).run()
+    result = Benchmark(asked, folder, data, thing, callables, log, quiet).run()
+    for caution in result.cautions:
+        log(caution)
+    return result
 
 
 def _said(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from uproar.dataset import PARTS, Data
 from uproar.models.learner import Fitted, Learner
 from uproar.models.trained import TrainedModel
 from uproar.models.view import HELD_OUT, view_of
-from uproar.plan.job import ALL, KEPT, Job, ranking_cell
+from uproar.plan.job import ALL, KEPT, TIES, Job, ranking_cell
 from uproar.plan.plan import Plan
 from uproar.protocols import find_protocol, trained_once
 from uproar.protocols.experiment import Experiment, arms
@@ -138,6 +138,7 @@ class Worker:
         present = self.data.present(self.data.test)
         if present is not None:
             arrays["present"] = present[shown]
+            arrays["lengths"] = present.reshape(len(present), -1).sum(1)
         return Outcome(facts_of(self.data, shown), arrays)
 
     def _base_model(self, job: Job) -> Outcome:
@@ -173,6 +174,7 @@ class Worker:
             targets={part: base.arrays[f"targets/{part}"] for part in ("train", "test")},
             explainers=self.explainers,
             seed=job.cell.fields["seed"],
+            lots=job.cell.fields["lots"],
             kept=kept,
         )
         digests = {}
@@ -182,7 +184,10 @@ class Worker:
             if not self.store.has(cell):
                 ranks = {"train": rankings.train, "test": rankings.test}
                 self.store.write(cell, Outcome({}, ranks))
-        arrays = {f"{KEPT}{name}": rankings.kept for name, rankings in found.items()}
+        arrays: dict[str, NDArray[Any]] = {}
+        for name, rankings in found.items():
+            arrays[f"{KEPT}{name}"] = rankings.kept
+            arrays[f"{TIES}{name}"] = np.packbits(rankings.ties, axis=1)
         for name, rankings in found.items():
             if rankings.function is not None:
                 arrays |= {f"{FUNCTION}{name}": np.stack(astuple(rankings.function))}

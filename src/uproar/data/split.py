@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -90,7 +91,7 @@ def split(
         if not wanted:
             parts.append(np.array([], dtype=np.int64))
             continue
-        rest, taken = _apart(rest, labels, wanted, f"data {name!r}", ("split", name, part, seed))
+        rest, taken = _apart(rest, labels, wanted, f"data {name!r}", ("split", part, seed))
         parts.append(np.sort(taken))
     return np.sort(rest), parts[1], parts[0]
 
@@ -116,7 +117,7 @@ def draw(
     if not examples or examples >= len(labels):
         return everything
     what = f"data {name!r}, cut to {examples} examples of {part},"
-    return np.sort(_apart(everything, labels, examples, what, ("examples", name, part, seed))[1])
+    return np.sort(_apart(everything, labels, examples, what, ("examples", part, seed))[1])
 
 
 def apportioned(sizes: Sequence[int], total: int) -> list[int]:
@@ -162,16 +163,20 @@ def shares_of(*, validation: bool, test: bool) -> tuple[float, float]:
 def _apart(
     rest: Places, labels: NDArray[np.generic], wanted: int, what: str, parts: tuple[str | int, ...]
 ) -> tuple[Places, Places]:
-    """Return what is left, and the ``wanted`` examples that are taken."""
+    """Return what is left, and the ``wanted`` examples that are taken.
+
+    :param parts: of the seed, beside the labels: data of another name are split alike.
+    """
     from sklearn.model_selection import train_test_split
 
     regression = np.issubdtype(labels.dtype, np.floating)
+    fingerprint = hashlib.sha256(np.ascontiguousarray(labels).tobytes()).hexdigest()
     try:
         left, taken = train_test_split(
             rest,
             test_size=wanted,
             stratify=None if regression else labels[rest],
-            random_state=seed_of(*parts) % 2**32,
+            random_state=seed_of(*parts, fingerprint) % 2**32,
         )
     except ValueError as error:
         raise UproarError(

@@ -10,7 +10,9 @@ from uproar.run.store import Store
 
 ALL = "all"  # the explainer of what all explainers share: the points where nothing or all is gone
 ENDS = (0.0, 1.0)
-KEPT = "kept/"  # arrays of an explanation, by explainer: importance of the examples that are kept
+# Arrays of an explanation, by explainer: importance of the examples that are kept, and where test
+# examples could only be cut between equal features, packed into bits.
+KEPT, TIES = "kept/", "ties/"
 
 
 @dataclass(frozen=True)

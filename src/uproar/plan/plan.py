@@ -145,7 +145,8 @@ class Plan:
             "seed": seed_of("explain", base.cell.key, family, base.base),
             "gallery": self.spec.gallery_examples,  # which are the first that are kept
             "kept": self.spec.kept_examples,
-            "version": 4,
+            "lots": seed_of("lots", self._data, self.spec.seed),
+            "version": 5,
         }
         return Job(
             Cell("explain", fields, f"explain: {_of_base(family, base.base)}"),

@@ -66,12 +66,20 @@ class Conclusions:
 Gains = Mapping[str, NDArray[np.float64]]  # explainer -> (base_models, repeats, examples)
 
 
-def conclude(spec: Spec, found: Evidence, *, majority: Scores, base_scores: Scores) -> Conclusions:
+def conclude(
+    spec: Spec,
+    found: Evidence,
+    *,
+    majority: Scores,
+    base_scores: Scores,
+    tied_reference: bool = False,
+) -> Conclusions:
     """Draw all conclusions from the evidence; what was not run is left out.
 
     :param majority: scores of always giving the best answer of train, (examples,).
     :param base_scores: of the base models, (base_models, examples): the scale of leaks where
         nothing was retrained with all features present.
+    :param tied_reference: whether random leaves open what is removed, so that it is not random.
     """
     clean = _clean_score(found, spec.removals[0])
     leak_table = leaks(
@@ -82,13 +90,15 @@ def conclude(spec: Spec, found: Evidence, *, majority: Scores, base_scores: Scor
         reference=REFERENCE,
     )
     learned = bool((base_scores.mean(axis=1, dtype=np.float64) > majority.mean()).all())
+    for_all: Reason = keys.TIED_REFERENCE if tied_reference else keys.VERDICT
+    for_all = for_all if learned else keys.LEARNED_NOTHING
     all_gains, comparisons = {}, {}
     for removal in spec.removals:
         for protocol in compared():
             if gains := _gains(found, protocol, removal):
                 key = protocol.name, removal
                 all_gains[key] = gains
-                reasons = _reasons(protocol, gains, leak_table, learned=learned)
+                reasons = _reasons(protocol, gains, leak_table, for_all)
                 comparisons[key] = _compare(spec, found, protocol, removal, gains, reasons)
     first = {name: c for (name, removal), c in comparisons.items() if removal == spec.removals[0]}
     wanted = [pair for pair in _pairs() if set(pair) <= set(first)]
@@ -175,14 +185,14 @@ def _compare(
 
 
 def _reasons(
-    protocol: Protocol, gains: Gains, leak_table: pd.DataFrame, *, learned: bool
+    protocol: Protocol, gains: Gains, leak_table: pd.DataFrame, for_all: Reason
 ) -> dict[str, Reason]:
     """Return why explainers have no verdict, where something that it needs is not there.
 
     A judge that is trained on an explainer's own masks needs them proven clear.
     """
-    if not learned:
-        return dict.fromkeys(gains, keys.LEARNED_NOTHING)
+    if for_all:
+        return dict.fromkeys(gains, for_all)
     if not protocol.reads_own_masks:
         return {}
     known = masks(leak_table)

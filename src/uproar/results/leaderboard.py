@@ -13,12 +13,12 @@ def leaderboard(
 ) -> pd.DataFrame:
     """Return one row per explainer, best first by the protocol run that is believed most.
 
-    :param explainers: explainer kind scope explain_seconds passes estimand, a row for each.
+    :param explainers: explainer kind scope explain_seconds passes tied estimand, a row for each.
     :param judging: the protocol whose verdicts are shown.
     :returns: explainer kind scope, gain and interval of every protocol, mask_only_accuracy (the
         largest over the fractions), mask_share (the largest share of what there is to know that
         the mask tells), verdict and the reason why there is none (missing where nothing was
-        judged), explain_seconds passes estimand.
+        judged), explain_seconds passes tied estimand.
     """
     gains = conclusions.gains[conclusions.gains["removal"] == removal]
     board = explainers[["explainer", "kind", "scope"]].copy()
@@ -34,7 +34,7 @@ def leaderboard(
     judged = judged.set_index("explainer")
     for column in ("verdict", "reason"):
         board[column] = [judged[column].get(name) for name in board["explainer"]]
-    board = board.join(explainers[["explain_seconds", "passes", "estimand"]])
+    board = board.join(explainers[["explain_seconds", "passes", "tied", "estimand"]])
     columns = [f"{protocol.column}_gain" for protocol in best_first()]
     best = next((name for name in columns if board[name].notna().any()), columns[0])
     return board.sort_values(best, ascending=False, kind="stable", ignore_index=True)

@@ -12,16 +12,18 @@ import pandas as pd
 
 from uproar.plan.job import Job, digests_of, read_all, read_explained
 from uproar.plan.plan import Plan
-from uproar.plan.spec import Spec
+from uproar.plan.spec import REFERENCE, Spec
 from uproar.protocols import can_leak, leak_control
 from uproar.results.conclusions import VERSION, Conclusions, conclude
 from uproar.results.curves import evidence, tidy
 from uproar.results.function import Measured, feature_names, function_table, measured, over_bases
 from uproar.results.leaderboard import leaderboard
+from uproar.results.ties import MANY, tied_shares
 from uproar.run.cell import Cell, Outcome
 from uproar.run.files import write_whole
 from uproar.run.store import Store
 from uproar.stats.intervals import score_interval
+from uproar.stats.verdicts import LEARNED_NOTHING, TIED_REFERENCE
 from uproar.types import UproarError
 
 if TYPE_CHECKING:
@@ -120,6 +122,7 @@ class Result:
             evidence(self.plan, self.outcomes),
             majority=self.data_facts.arrays["majority"],
             base_scores=correct,
+            tied_reference=self.tied.get(REFERENCE, 0.0) > MANY,
         )
         values = {"tables": found.to_json(), "base_accuracy": [accuracy, low, high]}
         self.store.write(cell, Outcome(values))
@@ -134,7 +137,8 @@ class Result:
         to tell nothing, ``untested`` where what a verdict needs is missing, or ``reference`` for
         random itself; ``reason`` says why there is none.
         ``mask_only_accuracy`` is the largest over the fractions. ``passes`` is how many times an
-        example went through the model: see :attr:`passes`.
+        example went through the model: see :attr:`passes`. ``tied`` is the share of the test
+        examples that a fraction cuts between features of equal importance: see :attr:`tied`.
 
         :param removal: which removal; the first of the spec if not given.
         :raises UproarError: when the run has no such removal.
@@ -156,6 +160,7 @@ class Result:
         table["scope"] = [self.scopes[name] for name in self._finished]
         table["explain_seconds"] = table["explainer"].map(seconds)
         table["passes"] = table["explainer"].map(self.passes)
+        table["tied"] = table["explainer"].map(self.tied)
         table["estimand"] = [entries[name].estimand for name in self._finished]
         return table
 
@@ -182,6 +187,17 @@ class Result:
         """What explainers of the function measured of each base model, as arrays."""
         found = measured(self.explained)
         return {name: found[name] for name in self.spec.explainers if name in found}
+
+    @cached_property
+    def tied(self) -> dict[str, float]:
+        """In which share of the test examples a fraction cuts between equal features."""
+        about = self.data_facts
+        return tied_shares(
+            self.explained,
+            self.plan.inner,
+            features=int(about.values["features"]),
+            lengths=about.arrays.get("lengths"),
+        )
 
     @cached_property
     def scopes(self) -> dict[str, str]:
@@ -225,11 +241,26 @@ class Result:
 
     @property
     def cautions(self) -> tuple[str, ...]:
-        """What weakens the conclusions."""
+        """What weakens the conclusions, or why there are none."""
         notes, control, run = [], leak_control(), self.plan.protocols
+        said = set(self.conclusions.gains["reason"])
+        if LEARNED_NOTHING in said:
+            notes.append("no verdicts: on test the model is no better than always the best answer")
+        if TIED_REFERENCE in said:
+            notes.append("no verdicts: random gives features equal importance, and is not random")
         if control not in run and any(protocol.reads_own_masks for protocol in run):
-            without = f"verdicts of {can_leak()} are without leak control"
-            notes.append(f"{control.name} was not run: {without}")
+            notes.append(f"{control.name} was not run: {can_leak()} have no verdicts without it")
+        trained = [protocol for protocol in run if protocol.asks != "base model"]
+        if trained and self.spec.repeats == 1:
+            notes.append("one repeat: nobody knows how another would end, so there is no verdict")
+        elif trained and self.spec.repeats == 2:
+            notes.append("two repeats: their spread is hardly known, which makes intervals wide")
+        notes += [
+            f"{name} gives features equal importance where {share:.0%} of the test examples are "
+            "cut: ties are broken at random"
+            for name, share in self.tied.items()
+            if share > MANY
+        ]
         if not self.complete:
             notes.append("the run is not finished: `uproar run` continues it")
         return tuple(notes)

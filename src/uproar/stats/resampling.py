@@ -51,8 +51,9 @@ def gain_draws(
 
     A draw is ``gain + Σ_levels scale Σ_u z_u (mean_u - mean) / sqrt(n (n - 1))``, with one
     ``scale = sqrt((n - 1) / χ²(n - 1))`` for each level and one normal z for each of its n units,
-    the same for all explainers. One explainer's draws have the law of :mod:`uproar.stats.levels`, which tests and
-    intervals have in closed form; drawn together they say how ranks and agreement vary.
+    the same for all explainers. One explainer's draws have the law of
+    :mod:`uproar.stats.levels`, which tests and intervals have in closed form; drawn together they
+    say how ranks and agreement vary.
 
     Each level has random streams of its own: two calls with equal generators draw the same for
     the examples, whatever the number of repeats, so draws of two protocols are paired.

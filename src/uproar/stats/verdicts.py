@@ -94,8 +94,8 @@ def compare_with_random(
     tested = np.array([name != reference for name in names])
     table["p_holm"] = 1.0
     table.loc[tested, "p_holm"] = holm(p_value[tested])
-    for_all: Reason = ONE_REPEAT if retrained and stacked.shape[2] < 2 else VERDICT
-    table["reason"] = [for_all or (reasons or {}).get(name, VERDICT) for name in names]
+    alone: Reason = ONE_REPEAT if retrained and stacked.shape[2] < 2 else VERDICT
+    table["reason"] = [(reasons or {}).get(name, VERDICT) or alone for name in names]
     table.loc[~tested, "reason"] = VERDICT
     table["verdict"] = verdicts(table, reference=reference, level=level)
     again = gain_draws(stacked, generator=generator, draws=draws)

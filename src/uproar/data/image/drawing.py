@@ -15,7 +15,7 @@ from uproar.seeding import generator_of
 Parts = dict[str, list[Image]]
 
 
-def drawn(parts: Parts, examples: int, *, name: str, seed: int) -> Parts:
+def drawn(parts: Parts, examples: int, *, seed: int) -> Parts:
     """Draw images by seed, with the parts and, within each, the classes in proportion.
 
     :param examples: the number to draw; all are kept when there are no more, or when it is 0.
@@ -32,7 +32,7 @@ def drawn(parts: Parts, examples: int, *, name: str, seed: int) -> Parts:
         kept[part] = []
         for (class_name, group), seat in zip(by_class.items(), seats, strict=True):
             # A generator for each class: what is drawn of one does not depend on the others.
-            generator = generator_of("data", name, "examples", part, class_name, seed)
+            generator = generator_of("data", "examples", part, class_name, seed)
             rows = np.sort(generator.choice(len(group), seat, replace=False))
             kept[part] += [group[row] for row in rows]
     return kept

@@ -33,8 +33,8 @@ class RankedExplanation:
 
     ``kept`` is the importance of the examples that were asked for, ``ties`` where test examples
     could only be cut between equal features (see :func:`uproar.ranking.ties`). ``passes`` is how
-    many times an example went through the model: a training or test example, or of an explanation of the
-    function a held-out one, whose ``function`` is what was measured.
+    many times an example went through the model: a training or test example, or of an explanation
+    of the function a held-out one, whose ``function`` is what was measured.
     """
 
     train: NDArray[np.unsignedinteger]

@@ -99,6 +99,7 @@ def ran(setup: Setup, out: Path, explainers: tuple[str, ...], **values: Any) -> 
         "explainers": ",".join(("random", *explainers)),
         "fractions": list(setup.fractions),
         "repeats": 1,
+        "mask_only_repeats": 1,
         "recipe": {"epochs": 5, **setup.recipe},
         "retrain_once_epochs": 8,
         "seed": SEED,

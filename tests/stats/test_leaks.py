@@ -94,15 +94,16 @@ def masks(name: str, worlds: int, seed: int) -> list[dict[str, np.ndarray]]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "majority"), [("classes", 0.5), ("values", 0.0)])
-@pytest.mark.parametrize("margin", [0.0, 0.05])
-def test_what_random_masks_tell_is_no_leak(name, majority, margin) -> None:
+@pytest.mark.parametrize(("margin", "tables", "most"), [(0.0, 200, 12), (0.05, 50, 1)])
+def test_what_random_masks_tell_is_no_leak(name, majority, margin, tables, most) -> None:
     settings = {"majority_rate": majority, "clean_score": 0.95, "margin": margin}
-    worlds = masks(name, 200, seed=1)
+    worlds = masks(name, tables, seed=1)
     flagged = [bool(leaking(leaks(told, [0.3, 0.6], **settings))) for told in worlds]
-    # One-sided at 2.5 % of the tables, so 5 are expected without a margin.
-    assert sum(flagged) <= 12
-    without = [leaking(leaks(t, [0.3, 0.6], **settings, reference="none")) for t in worlds]
-    assert sum(map(bool, without)) > 100
+    # One-sided at 2.5 % of the tables, so 5 of 200 are expected without a margin.
+    assert sum(flagged) <= most
+    few = worlds[:30]
+    without = [leaking(leaks(told, [0.3, 0.6], **settings, reference="none")) for told in few]
+    assert sum(map(bool, without)) > 15
 
 
 @pytest.mark.parametrize("dtype", [bool, np.float32])

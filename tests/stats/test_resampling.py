@@ -45,8 +45,12 @@ def simulated(
     )
 
 
-def p_values(gains: np.ndarray, draws: int = 800, groups: int = 6) -> np.ndarray:
-    """Two-sided p-values, with fresh draws for each group of worlds."""
+def p_values(gains: np.ndarray, draws: int = 200, groups: int = 12) -> np.ndarray:
+    """Two-sided p-values, with fresh draws for each group of worlds.
+
+    Of true nulls, p-values are below 0.05 and 0.01 as often with 200 draws as with many: ten and
+    two of the 201 places that the observed gain can take among them.
+    """
     found = []
     for seed, group in enumerate(np.array_split(gains, groups)):
         again = gain_draws(group, generator=generator(seed), draws=draws)

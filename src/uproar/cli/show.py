@@ -44,6 +44,8 @@ def show(result: Result, console: Console) -> None:
     for what, error, _ in result.failed:
         console.print(Text(f"failed {what}: {error}"), soft_wrap=True)
     console.print(Text(result.quote()))
+    if result.next_step:
+        console.print(Text(result.next_step))
     console.print(Text(f"report: {result.out / 'report.html'}"), soft_wrap=True)
 
 

@@ -18,7 +18,7 @@ def quote(report: Report) -> str:
     """
     operators = removals(report)
     removal = operators[0] if operators else None
-    subject = _subject(report, removal if len(operators) > 1 else None)
+    subject = _subject(report, removal)
     first = ranking_protocol(report, removal)
     if first is None:
         return f"{subject}, no explainer was compared with random, so that there is no verdict."
@@ -61,8 +61,20 @@ def _subject(report: Report, removal: str | None) -> str:
     accuracy = report.content.model.get("accuracy")
     score = score_of(report.content.data)
     described = model if is_missing(accuracy) else f"{model}, {score.described(accuracy)}"
-    operator = f" with removal by {removal}" if removal else ""
-    return f"On {data} ({described}){operator}"
+    return f"On {data} ({'; '.join([described, *_drawn(report, removal)])})"
+
+
+def _drawn(report: Report, removal: str | None) -> list[str]:
+    """Return what was drawn or chosen once, and would be other numbers if it were others."""
+    seed, bases = report.content.data.get("seed"), report.content.model.get("base_models")
+    facts = [
+        "" if seed is None else f"split seed {seed}",
+        "" if bases is None else count(int(bases), "base model", "base models"),
+        count(report.repeats, "repeat", "repeats") if report.repeats else "",
+        f"removal by {removal}" if removal else "",
+    ]
+    known = [fact for fact in facts if fact]
+    return [", ".join(known)] if known else []
 
 
 def _with_leaks(protocol: Protocol, rows: list[Record]) -> str:
@@ -101,11 +113,9 @@ def _best(report: Report, rows: list[Record]) -> str:
     facts = [f"gain {_precise(best['gain'])}"]
     if not is_missing(best.get("low")) and not is_missing(best.get("high")):
         digits = _digits(best["gain"])
-        facts.append(
-            f"95\N{NO-BREAK SPACE}% interval {interval(best['low'], best['high'], digits)}"
-        )
-    if report.repeats:
-        facts.append(count(report.repeats, "repeat", "repeats"))
+        ends = interval(best["low"], best["high"], digits)
+        alone = " for this model" if report.content.model.get("base_models") == 1 else ""
+        facts.append(f"95\N{NO-BREAK SPACE}% interval{alone} {ends}")
     rivals = _rivals(report, str(best["explainer"]))
     hedge = f", though {count(rivals, 'other', 'others')} cannot be told from it" if rivals else ""
     name = str(best["explainer"])

@@ -18,6 +18,7 @@ from uproar.results.curves import Evidence
 from uproar.seeding import generator_of
 from uproar.stats import verdicts as keys
 from uproar.stats.agreement import agreement, distinguishable_pairs
+from uproar.stats.effort import COLUMNS, parts_of_error
 from uproar.stats.gains import Scores, attainable_gain, example_gains
 from uproar.stats.intervals import score_interval
 from uproar.stats.leaks import CLEAR, UNCLEAR, leaks, masks
@@ -35,6 +36,7 @@ class Conclusions:
     leaks: pd.DataFrame
     pairs: pd.DataFrame
     agreement: pd.DataFrame
+    error: pd.DataFrame
     detectable: Mapping[str, float]
 
     def to_json(self) -> dict[str, Any]:
@@ -108,6 +110,7 @@ def conclude(
         leaks=leak_table,
         pairs=_pair_table({name: all_gains[name, spec.removals[0]] for name in first}),
         agreement=agreement(first, wanted, reference=REFERENCE),
+        error=_error_table({name: all_gains[name, spec.removals[0]] for name in first}),
         # There is none where random has been compared with nothing.
         detectable={
             name: c.smallest_detectable
@@ -253,6 +256,18 @@ def _intervals(stacks: list[Scores]) -> pd.DataFrame:
         where = [i for i, scores in enumerate(flat) if scores.shape == shape]
         result[where] = np.stack(score_interval(np.stack([flat[i] for i in where])), axis=1)
     return pd.DataFrame(result, columns=["value", "low", "high"])
+
+
+def _error_table(gains: Mapping[str, Gains]) -> pd.DataFrame:
+    tables = [
+        parts_of_error(of_protocol, reference=REFERENCE).assign(protocol=protocol)
+        for protocol, of_protocol in gains.items()
+        if len(of_protocol) > 1
+    ]
+    columns = ["protocol", *COLUMNS]
+    if not tables:
+        return pd.DataFrame(columns=columns)
+    return pd.concat(tables, ignore_index=True)[columns]
 
 
 def _pair_table(gains: Mapping[str, Gains]) -> pd.DataFrame:

@@ -34,6 +34,7 @@ def content_of(result: Result) -> ReportContent:
         data={
             "name": spec.data_name,
             "kind": data.values["kind"],
+            "seed": spec.seed,
             "features": data.values["features"],
             "classes": data.values["class_names"],
             "patch": spec.source.patch,
@@ -49,6 +50,7 @@ def content_of(result: Result) -> ReportContent:
         leaks=pd.concat([found.leaks.assign(removal=name) for name in spec.removals]),
         pairs=found.pairs,
         agreement=found.agreement,
+        error=found.error,
         detectable=found.detectable,
         explainers=_explainers(result),
         gallery=_gallery(result, data),

@@ -54,9 +54,15 @@ def _caption(result: Result, removal: str | None) -> str:
         f"Gains over a random ranking ({_tex(result.score)} $\\times$ fraction) on "
         f"{_tex(spec.data_name)}, model {_tex(spec.model)}, "
         f"removal {_tex(removal or spec.removals[0])}, {spec.repeats} repeats, "
-        f"{spec.base_models} base model{'s' if spec.base_models > 1 else ''}; paired bootstrap "
-        "95\\,\\% intervals, verdicts after Holm's correction."
+        f"{spec.base_models} base model{'s' if spec.base_models > 1 else ''}, split seed "
+        f"{spec.seed}; 95\\,\\% intervals {_covered(spec.base_models)}, verdicts after Holm's "
+        "correction."
     )
+
+
+def _covered(base_models: int) -> str:
+    """Return what intervals are about."""
+    return "for this model" if base_models == 1 else "for models trained by this recipe"
 
 
 def _interval(gain: float, low: float, high: float) -> str:

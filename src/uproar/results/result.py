@@ -13,7 +13,8 @@ import pandas as pd
 from uproar.plan.job import Job, digests_of, read_all, read_explained
 from uproar.plan.plan import Plan
 from uproar.plan.spec import REFERENCE, Spec
-from uproar.protocols import can_leak, leak_control
+from uproar.protocols import best_first, can_leak, leak_control
+from uproar.report.effort import next_step
 from uproar.results.conclusions import VERSION, Conclusions, conclude
 from uproar.results.curves import evidence, tidy
 from uproar.results.function import Measured, feature_names, function_table, measured, over_bases
@@ -255,15 +256,25 @@ class Result:
             notes.append("one repeat: nobody knows how another would end, so there is no verdict")
         elif trained and self.spec.repeats == 2:
             notes.append("two repeats: their spread is hardly known, which makes intervals wide")
-        notes += [
-            f"{name} gives features equal importance where {share:.0%} of the test examples are "
-            "cut: ties are broken at random"
-            for name, share in self.tied.items()
-            if share > MANY
-        ]
+        tied = [f"{name} {share:.0%}" for name, share in self.tied.items() if share > MANY]
+        if tied:
+            notes.append(
+                "a cut falls between features of equal importance, and ties are broken at random, "
+                f"in these shares of the test examples: {', '.join(tied)}"
+            )
         if not self.complete:
             notes.append("the run is not finished: `uproar run` continues it")
         return tuple(notes)
+
+    @property
+    def next_step(self) -> str:
+        """What would narrow the intervals of the protocol that is believed most, in words."""
+        table = self.conclusions.error
+        for protocol in best_first():
+            rows = table[table["protocol"] == protocol.name].to_dict("records")
+            if rows:
+                return next_step([{str(k): v for k, v in row.items()} for row in rows])
+        return ""
 
     @cached_property
     def timings(self) -> pd.DataFrame:

@@ -1,0 +1,42 @@
+"""What would make a run more certain, in words: from the parts of its error."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from uproar.report.records import Record
+from uproar.report.wording import is_missing, percent
+
+MORE = {
+    "repeats": "more repeats",
+    "base models": "more base models",
+    "examples": "more test examples",
+}
+
+
+def next_step(rows: Sequence[Record]) -> str:
+    """Return how far more of each kind of effort can narrow the intervals, the cheapest first.
+
+    :param rows: level, units, share and narrows of one protocol; see
+        :func:`uproar.stats.effort.parts_of_error`.
+
+    >>> from uproar.report.wording import SPACE
+    >>> next_step([{"level": "base models", "units": 3, "narrows": 0.5},
+    ...     {"level": "repeats", "units": 5, "narrows": 0.02}]).replace(SPACE, " ")
+    'More repeats cannot narrow the intervals by more than 2 %, more base models by 50 %.'
+    """
+    known = {str(row["level"]): row for row in rows}
+    tried = [(what, known.get(level)) for level, what in MORE.items()]
+    gains = [(what, percent(row["narrows"], 0)) for what, row in tried if row and _known(row)]
+    if not gains:
+        return ""
+    (first, most), *others = gains
+    parts = [f"{first.capitalize()} cannot narrow the intervals by more than {most}"]
+    parts += [f"{what} by {share}" for what, share in others]
+    alone = known.get("base models")
+    rest = "; they are for this one base model, and say nothing of others"
+    return f"{', '.join(parts)}{rest if alone and alone['units'] == 1 else ''}."
+
+
+def _known(row: Record) -> bool:
+    return not is_missing(row["narrows"])

@@ -103,6 +103,7 @@ def test_three_levels_are_as_likely_as_sums_of_t_s(units, errors) -> None:
     assert found == pytest.approx(expected, abs=1e-4, rel=0.03)
 
 
+@pytest.mark.slow
 def test_three_levels_are_a_convolution_of_a_convolution() -> None:
     units, errors = (3, 5, 40), (0.5, 1.0, 0.3)
     for far in (0.5, 3.0):

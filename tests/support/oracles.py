@@ -235,12 +235,15 @@ def behrens_fisher(difference: float, levels: Sequence[tuple[float, int]]) -> fl
         if not others:
             return float(stdtr(units - 1, -bound / error))
 
-        def both(x: float) -> float:
-            return student_density(x, units - 1) * above(bound - error * x, others)
+        def both(angle: float) -> float:  # of x = tan(angle), so that the range is finite
+            x = math.tan(angle)
+            density = student_density(x, units - 1) / math.cos(angle) ** 2
+            return density * above(bound - error * x, others)
 
-        # In pieces, so that no peak is overlooked: one factor has it at 0, one at the bound.
-        ends = sorted({-10.0, 0.0, 10.0, bound / error})
-        pieces = itertools.pairwise([-math.inf, *ends, math.inf])
+        # No peak is overlooked: one factor has it at 0, the other one rises at the bound.
+        width = 10 * math.hypot(*(other for other, _ in others)) / error
+        ends = [-10.0, 0.0, 10.0, *(bound / error + side * width for side in (-1, 0, 1))]
+        pieces = itertools.pairwise([-math.pi / 2, *sorted(map(math.atan, ends)), math.pi / 2])
         return sum(quad(both, *piece, limit=200)[0] for piece in pieces)
 
     return 2 * above(abs(difference), sorted(level for level in levels if level[0] > 0))
@@ -250,7 +253,9 @@ def half_width(levels: Sequence[tuple[float, int]], level: float) -> float:
     """Search for the difference that is as unlikely as the level."""
     from scipy.optimize import brentq
 
-    most = sum(error for error, _ in levels) * 1000
+    most = sum(error for error, _ in levels)
+    while behrens_fisher(most, levels) > level:
+        most *= 2
     return float(brentq(lambda far: behrens_fisher(far, levels) - level, 0, most))
 
 

@@ -132,7 +132,7 @@ def test_without_any_error_only_zero_is_likely() -> None:
 
 
 @pytest.mark.parametrize("units", [(2,), (2, 12), (5, 360), (3, 2, 40)])
-@pytest.mark.parametrize("level", [0.5, 0.05, 0.05 / 22, 0.001])
+@pytest.mark.parametrize("level", [0.9, 0.5, 0.05, 0.05 / 22, 0.001])
 def test_half_the_interval_is_the_difference_of_that_probability(units, level) -> None:
     errors = generator(5).exponential(size=(len(units), 6))
     half = half_width(errors, units, level=level)

@@ -150,6 +150,30 @@ def permutation_importance(
     return np.array(falls)
 
 
+def rises(
+    loss: Callable[[np.ndarray, int], float],
+    inputs: np.ndarray,
+    stand_in: Callable[[int, int, int], np.ndarray],
+    orders: Sequence[Sequence[int]],
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What examples lose and give when j stands in for i: (feature, example) twice, variance.
+
+    ``stand_in(feature, i, j)`` is example i with that feature of j.
+    """
+    features, examples = inputs.shape[1], len(inputs)
+    receiving, giving = np.zeros((features, examples)), np.zeros((features, examples))
+    variance = np.zeros(features)
+    for feature in range(features):
+        found = []
+        for order in orders:
+            for i, j in enumerate(order):
+                found.append(loss(stand_in(feature, i, j), i) - loss(inputs[i], i))
+                receiving[feature, i] += found[-1] / len(orders)
+                giving[feature, j] += found[-1] / len(orders)
+        variance[feature] = statistics.pvariance(found)
+    return receiving, giving, variance
+
+
 def tree_answer(node: dict, x: np.ndarray, known: set[int]) -> float:
     """Answer of a tree that knows some values; at other splits both sides, by their cover."""
     if "leaf" in node:
@@ -363,13 +387,22 @@ def split_half(scores: np.ndarray, generator: np.random.Generator, splits: int) 
 # --- protocols ------------------------------------------------------------------------------------
 
 
-def ranks(importance: Sequence[float]) -> list[int]:
-    """Count what comes before each feature: all larger ones, and equal ones to its left."""
+def ranks(importance: Sequence[float], lots: Sequence[int] | None = None) -> list[int]:
+    """Count what comes before each feature: larger ones, and equal ones of a smaller lot.
+
+    Without lots, of equal features those to its left come before.
+    """
+    drawn = range(len(importance)) if lots is None else lots
+    features = list(zip(importance, drawn, strict=True))
     return [
-        sum(other > mine for other in importance)
-        + sum(other == mine for other in importance[:position])
-        for position, mine in enumerate(importance)
+        sum(other > mine or (other == mine and theirs < own) for other, theirs in features)
+        for mine, own in features
     ]
+
+
+def ties(importance: Sequence[float]) -> list[bool]:
+    """Whether each cut of the features in descending order is between two that are equal."""
+    return [one == other for one, other in itertools.pairwise(sorted(importance, reverse=True))]
 
 
 def top(importance: Sequence[float], fraction: float) -> set[int]:

@@ -18,7 +18,7 @@ REPEATS = (2, 3, 5, 10)
 RATIOS = (0.1, 0.25, 0.5, 1.0, 2.0)  # error of the examples' mean to that of one repeat
 FAMILIES = (5, 22)
 EXAMPLES = 60
-WORLDS, AT_ONCE = 1200, 200
+WORLDS, AT_ONCE = 400, 200
 LEVEL = 0.05
 
 Test = Callable[[NDArray[np.float64]], NDArray[np.float64]]

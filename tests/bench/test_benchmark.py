@@ -38,7 +38,7 @@ TINY = {
 
 FEW = {"train": 400, "validation": 60, "test": 100}
 
-# What data are trained by default, and in which way; texts have one model and one removal.
+# The model of each data set where none is asked for, and the way in which it is trained.
 MODEL_OF = {
     "digits": ("mlp", "dense"),
     "breast-cancer": ("mlp", "dense"),
@@ -51,8 +51,8 @@ MODEL_OF = {
     "planted-words": ("transformer", "sequential"),
 }
 STEPS = {
-    "planted-patch": {"recipe": {"epochs": 10}},
-    # Retrained once for each arm, which takes long; texts without labels are for other tests.
+    "planted-patch": {"recipe": {"epochs": 6}},
+    # A transformer takes long; the shape of masks of texts is asked in test_kinds_of_data.
     "planted-words": {"recipe": {"epochs": 3, "batch_size": 16}, "protocols": "roar"},
 }
 
@@ -155,7 +155,8 @@ def test_every_protocol_alone(protocol, tmp_path, capsys, monkeypatch):
 @pytest.mark.slow
 def test_all_removals_of_tables_and_two_base_models_at_once(tmp_path):
     values = {**TUMOURS, "removals": removals_of("table"), "base_models": 2, "repeats": 1}
-    result = run({**values, "explainers": "random,sg-grad"}, tmp_path / "run")
+    asked = {"explainers": "random,sg-grad", "bootstrap_draws": 50}
+    result = run({**values, **asked}, tmp_path / "run")
     assert result.failed == ()
     curves = result.table[result.table["explainer"] != "all"]
     by_curve = curves.groupby(["protocol", "removal", "explainer"])

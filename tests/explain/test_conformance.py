@@ -6,8 +6,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.support.conformance import CLAIMED, chosen, claims, explained, homes, small
-from tests.support.zoo import LAYOUTS, Case, made
+from tests.support.conformance import CLAIMED, chosen, claims, homes, small, usual
+from tests.support.zoo import LAYOUTS, Case
 from uproar.explain import EXPLAINERS
 from uproar.registry import Entry
 from uproar.types import Skipped
@@ -29,7 +29,7 @@ def test_an_entry_claims_something(entry: Entry) -> None:
 )
 def test_what_is_claimed_is_explained_and_the_rest_has_a_reason(entry: Entry, case: Case) -> None:
     try:
-        found = explained(small(entry), made(case)).importance
+        found = usual(small(entry), case)
     except Skipped as skipped:
         reason = str(skipped)
         assert not claims(entry, case), reason

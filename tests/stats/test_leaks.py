@@ -20,7 +20,7 @@ FRACTIONS = (0.1, 0.3, 0.5, 0.7, 0.9)
 def test_random_masks_at_chance_are_rarely_flagged() -> None:
     random, flagged = generator(5), 0
     for _ in range(40):
-        told = {f"e{i}": random.random((1, 5, 2, 200)) < 0.1 for i in range(20)}
+        told = {f"e{i}": random.random((1, 5, 2, 200)) < 0.1 for i in range(10)}
         table = leaks(told, FRACTIONS, majority_rate=0.1, clean_score=0.1)  # no margin
         flagged += bool(table["leaks"].any())
     assert flagged <= 3  # 2.5 % of 40 tables, one-sided
@@ -94,15 +94,16 @@ def masks(name: str, worlds: int, seed: int) -> list[dict[str, np.ndarray]]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "majority"), [("classes", 0.5), ("values", 0.0)])
-@pytest.mark.parametrize("margin", [0.0, 0.05])
-def test_what_random_masks_tell_is_no_leak(name, majority, margin) -> None:
+@pytest.mark.parametrize(("margin", "tables", "most"), [(0.0, 120, 8), (0.05, 40, 1)])
+def test_what_random_masks_tell_is_no_leak(name, majority, margin, tables, most) -> None:
     settings = {"majority_rate": majority, "clean_score": 0.95, "margin": margin}
-    worlds = masks(name, 200, seed=1)
+    worlds = masks(name, tables, seed=1)
     flagged = [bool(leaking(leaks(told, [0.3, 0.6], **settings))) for told in worlds]
-    # One-sided at 2.5 % of the tables, so 5 are expected without a margin.
-    assert sum(flagged) <= 12
-    without = [leaking(leaks(t, [0.3, 0.6], **settings, reference="none")) for t in worlds]
-    assert sum(map(bool, without)) > 100
+    # One-sided at 2.5 % of the tables, so 3 of 120 are expected without a margin.
+    assert sum(flagged) <= most
+    few = worlds[:30]
+    without = [leaking(leaks(told, [0.3, 0.6], **settings, reference="none")) for told in few]
+    assert sum(map(bool, without)) > 15
 
 
 @pytest.mark.parametrize("dtype", [bool, np.float32])
@@ -125,8 +126,9 @@ def test_what_a_mask_tells_beyond_random_masks_is_a_leak(dtype) -> None:
 @pytest.mark.slow
 def test_both_bars_follow_the_definition() -> None:
     random = generator(2)
-    for seed in range(60):
-        told = {name: random.random((1, 2, 2, 60)) for name in ("random", "a", "b")}
+    for seed in range(25):
+        easy = random.random(60)  # the same examples for all masks: scores are compared in pairs
+        told = {n: 0.8 * easy + 0.2 * random.random((1, 2, 2, 60)) for n in ("random", "a", "b")}
         told["a"] += random.uniform(0, 0.4)
         settings = {"majority_rate": 0.4, "clean_score": float(random.uniform(0.2, 1.4))}
         table = leaks(told, [0.3, 0.6], **settings, margin=0.2, level=0.3)

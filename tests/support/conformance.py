@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from tests.support.zoo import CASES, MODELS, MODULES, TREES, Case, Made
+from tests.support.zoo import CASES, MODELS, MODULES, TREES, Case, Made, made
 from uproar.explain import EXPLAINERS
 from uproar.explain.chunks import CHUNK_BYTES
 from uproar.explain.explainer import Explainer
@@ -103,6 +105,14 @@ def explained(
         chunk_bytes=chunk_bytes,
     )
     return found
+
+
+@cache
+def usual(name: str, case: Case) -> NDArray[np.float32]:
+    """Return the importance that an explainer gives the inputs of a case, made once."""
+    importance = explained(name, made(case)).importance
+    importance.setflags(write=False)
+    return importance
 
 
 def attribution(name: str, made: Made, *, seed: int = 0, examples: slice = slice(None)) -> Tensor:

@@ -463,11 +463,11 @@ def blurred_noise(
     noise = generator.standard_normal([side + 2 * reach for side in shape])
     if not deviation:
         return noise
+    squares = sum(np.square(axis - reach) for axis in np.indices([2 * reach + 1] * len(shape)))
+    weights = np.exp(-squares / (2 * deviation**2))
     blurred = np.zeros(shape)
     for place in np.ndindex(shape):
         window = noise[tuple(slice(at, at + 2 * reach + 1) for at in place)]
-        squares = sum(np.square(axis - reach) for axis in np.indices(window.shape))
-        weights = np.exp(-squares / (2 * deviation**2))
         blurred[place] = (weights * window).sum() / np.sqrt(np.square(weights).sum())
     return blurred
 

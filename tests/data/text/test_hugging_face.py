@@ -302,18 +302,18 @@ def test_factories_are_equal_by_what_they_make() -> None:
 def test_a_run_by_name_explains_and_retrains_it(folder: str, tmp_path: Path) -> None:
     path = tmp_path / "films.tsv"
     rows = [f"{text}\t{label}\n" for text, label in zip(*TRAIN, strict=True)]
-    path.write_text("sentence\tlabel\n" + "".join(5 * rows))
+    path.write_text("sentence\tlabel\n" + "".join(2 * rows))
     spec = Spec.from_mapping(
         {
             "data": str(path),
             "source": Source(text="sentence", target="label"),
             "model": f"transformers:{folder}",
-            "recipe": {"epochs": 20, "learning_rate": 0.01},
+            "recipe": {"epochs": 6, "learning_rate": 0.01, "batch_size": 16},
             "explainers": "random,grad,occlusion",
             "fractions": [0.5],
             "repeats": 1,
             "mask_only_repeats": 1,
-            "retrain_once_epochs": 20,
+            "retrain_once_epochs": 6,
         }
     )
     result = Benchmark(spec, tmp_path / "run", log=lambda _: None, quiet=True).run()

@@ -75,8 +75,8 @@ class Setup:
 GRADIENTS = ("untrained-grad", "untrained-abs-grad")
 BLURRED = ("random-blurred", "random-blurred:like=abs-ig", "random-blurred:like=input-magnitude")
 SETUPS = (
-    Setup("planted-table", "linear", (0.15, 0.4), (*GRADIENTS, "untrained-sgsq-grad"), 6),
-    Setup("planted-regression", "mlp", (0.15, 0.4), GRADIENTS, 6),
+    Setup("planted-table", "linear", (0.15, 0.4), (*GRADIENTS, "untrained-sgsq-grad"), 4),
+    Setup("planted-regression", "mlp", (0.15, 0.4), GRADIENTS, 4),
     Setup("planted-window", "linear", (0.16, 0.4), (*GRADIENTS, *BLURRED)),
     Setup(
         # Gradients are no meritless here: they are those of the bright pixels, in any model.
@@ -98,11 +98,13 @@ def ran(setup: Setup, out: Path, explainers: tuple[str, ...], **values: Any) -> 
         "model": setup.model,
         "explainers": ",".join(("random", *explainers)),
         "fractions": list(setup.fractions),
-        "repeats": 2,
+        "repeats": 1,
+        "mask_only_repeats": 1,
         "recipe": {"epochs": 5, **setup.recipe},
         "retrain_once_epochs": 8,
         "seed": SEED,
         "gallery_examples": 1,
+        "bootstrap_draws": 2000,
         **values,
     }
     result = run(spec, out)
@@ -114,7 +116,10 @@ def ran(setup: Setup, out: Path, explainers: tuple[str, ...], **values: Any) -> 
 @pytest.mark.slow
 @every_setup
 def test_the_encoder_is_caught(setup: Setup, tmp_path: Path) -> None:
-    protocols = ["mask-only", "roar", "kar"]
+    # Verdicts are withheld by what leaks, whatever the data: classes and values are asked for them.
+    retrained = {"planted-table": ["roar", "kar"], "planted-regression": ["roar"]}
+    withheld = retrained.get(setup.data, [])
+    protocols = ["mask-only", *withheld]
     result = ran(setup, tmp_path, ("encoder",), protocols=protocols)
     leaks = result.conclusions.leaks.query("explainer == 'encoder'")
     assert len(leaks) == len(setup.fractions)
@@ -122,7 +127,7 @@ def test_the_encoder_is_caught(setup: Setup, tmp_path: Path) -> None:
     # What the mask tells is the model's own prediction, or the tenth of all values that it is in.
     share = 0.9 if setup.data == "planted-regression" else 0.98
     assert leaks["accuracy"].min() > share * result.base_accuracy[0]
-    assert verdicts(result, "encoder") == {"roar": WITHHELD, "kar": WITHHELD}
+    assert verdicts(result, "encoder") == dict.fromkeys(withheld, WITHHELD)
 
 
 @pytest.mark.slow

@@ -135,7 +135,7 @@ def test_blurred_noise_is_as_smooth_as_what_it_is_like(kind: Kind, deviation: fl
     own = model.background[:, 1].double()
     model = TrainedModel(**{**vars(model), "module": Signed()})
     measured = np.mean([oracles.lag_one(one.numpy()) for one in own])
-    noise = maps_of(model, shape, "input-x-grad")
+    noise = maps_of(model, shape, "input-x-grad", 150)
     # All values of a feature share its importance, but for the token's number.
     torch.testing.assert_close(noise[:, 0] if kind != "text" else noise[:, 1], noise[:, -1])
     got = np.mean([oracles.lag_one(one.numpy()) for one in noise[:, 1]])

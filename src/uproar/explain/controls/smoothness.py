@@ -154,11 +154,14 @@ def _lengths(inputs: Float[Tensor, "examples channels length"]) -> list[int]:
 def _solved(wanted: float, sizes: Mapping[Shape, int]) -> float:
     """Return the deviation of the blur whose maps of these sizes are as smooth as is wanted."""
 
+    longest = max((max(sides) for sides in sizes), default=0)
+
     def expected(deviation: float) -> float:
-        total = sum(_expected(deviation, sides) * count for sides, count in sizes.items())
+        correlations = _autocorrelations(deviation, longest)
+        total = sum(_expected(correlations, sides) * count for sides, count in sizes.items())
         return total / sum(sizes.values())
 
-    low, high = LEAST, max([LEAST, *(max(sides) / 4 for sides in sizes)])
+    low, high = LEAST, max(LEAST, longest / 4)
     if not sizes or wanted <= expected(low):
         return 0.0
     for _ in range(HALVINGS):
@@ -167,15 +170,15 @@ def _solved(wanted: float, sizes: Mapping[Shape, int]) -> float:
     return high
 
 
-def _expected(deviation: float, sides: Shape) -> float:
-    """Return the smoothness that blurred noise of these sides has, in expectation.
+def _expected(correlations: Float[Tensor, "lags"], sides: Shape) -> float:
+    """Return the smoothness that noise of these sides has, in expectation, from that of its lags.
 
     The mean of a small map takes a part of what varies with it: with the autocorrelations ``c``,
     ``E[(a_i - m)(a_j - m)] = c_ij - c_im - c_jm + c_mm``.
     """
-    means = [_covariances_with_mean(deviation, side) for side in sides]
+    means = [_covariances_with_mean(correlations[:side]) for side in sides]
     of_mean = [float(covariances.mean()) for covariances in means]
-    whole, lag = math.prod(of_mean), float(_autocorrelations(deviation, 2)[1])
+    whole, lag = math.prod(of_mean), float(correlations[1])
     lags = [
         lag - float((of[:-1] + of[1:]).mean()) * whole / own + whole
         for of, own in zip(means, of_mean, strict=True)
@@ -184,10 +187,10 @@ def _expected(deviation: float, sides: Shape) -> float:
     return sum(lags) / len(lags) / (1 - whole) if lags else 0.0
 
 
-def _covariances_with_mean(deviation: float, side: int) -> Tensor:
+def _covariances_with_mean(correlations: Float[Tensor, "side"]) -> Float[Tensor, "side"]:
     """Return the covariance of each place along an axis with the mean along it."""
-    sums = _autocorrelations(deviation, side).cumsum(0)
-    return (sums + sums.flip(0) - 1) / side
+    sums = correlations.cumsum(0)
+    return (sums + sums.flip(0) - 1) / len(sums)
 
 
 def _autocorrelations(deviation: float, lags: int) -> Float[Tensor, "lags"]:

@@ -30,10 +30,8 @@ from uproar.results.result import Result
 from uproar.run import files
 from uproar.run.files import StoreError
 
-LONGER = {**TUMOURS, "recipe": {"epochs": 20}, "retrain_once_epochs": 100}
-
 FORKS = """
-import os, random, shutil, signal, sys, time
+import os, signal, sys
 from pathlib import Path
 import pandas, pyarrow.parquet, sklearn.datasets, sklearn.model_selection, torch
 torch.set_num_threads(1)
@@ -42,44 +40,43 @@ from uproar import Benchmark, Spec
 
 folder, spec = Path(sys.argv[1]), Spec.from_toml(Path(sys.argv[2]))
 
-def start(out):
+def start(out, flushes=0):
     child = os.fork()
     if not child:
         code = 1
         try:
+            if flushes:
+                kill_at(flushes)
             Benchmark(spec, out, log=lambda line: None, quiet=True).run()
             code = 0
         finally:
             os._exit(code)
     return child
 
-def succeeded(child):
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+def kill_at(flushes):
+    flush, left = os.fsync, iter(range(flushes - 1))
+    def last(descriptor):
+        if next(left, None) is None:
+            os.kill(os.getpid(), signal.SIGKILL)
+        flush(descriptor)
+    os.fsync = last
 
-begun = time.monotonic()
-assert succeeded(start(folder / "undisturbed"))
-duration = time.monotonic() - begun
+def ended(child):
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 """
 
+# Every file is flushed before it gets its name, and its folder afterwards: some runs are killed
+# where a file is not yet there, others where nothing else is left of its cell, the last at tables.
 KILLS = """
-random.seed(0)
-killed = 0
-while killed < 10:
-    child = start(folder / "killed")
-    time.sleep(random.uniform(0.02, 0.4) * duration)
-    if os.waitpid(child, os.WNOHANG)[0]:
-        shutil.rmtree(folder / "killed")  # it was done before its time; from the beginning
-        duration /= 2  # perhaps the machine was busy when this was measured
-        continue
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    killed += 1
-assert succeeded(start(folder / "killed"))
+for flushes in range(2, 12):
+    assert ended(start(folder / "killed", flushes)) == -signal.SIGKILL
+assert list((folder / "killed").rglob("*.tmp"))
+assert ended(start(folder / "killed")) == 0
 """
 
 TWO = """
 children = [start(folder / "shared") for _ in range(2)]
-assert all([succeeded(child) for child in children])
+assert [ended(child) for child in children] == [0, 0]
 """
 
 needs_posix = pytest.mark.skipif(os.name != "posix", reason="forks and signals")
@@ -87,14 +84,14 @@ needs_posix = pytest.mark.skipif(os.name != "posix", reason="forks and signals")
 
 @pytest.fixture(scope="module")
 def disturbed(tmp_path_factory) -> Path:
-    """Folder of an undisturbed run, one that was killed ten times, and one that two shared."""
+    """Return the folder of a run that was killed ten times, and of one that two shared."""
     folder = tmp_path_factory.mktemp("disturbed")
     program = FORKS + KILLS + TWO
     ended = subprocess.run(
-        [sys.executable, "-c", program, str(folder), str(spec_file(LONGER, folder))],
+        [sys.executable, "-c", program, str(folder), str(spec_file(TUMOURS, folder))],
         capture_output=True,
         text=True,
-        timeout=6000,
+        timeout=600,
         check=False,
     )
     assert ended.returncode == 0, ended.stderr
@@ -109,15 +106,15 @@ def assert_same_tables(first: Path, second: Path) -> None:
 @pytest.mark.slow
 @needs_posix
 def test_a_run_that_was_killed_ten_times_ends_like_one_that_was_not(disturbed):
-    assert_same_tables(disturbed / "undisturbed", disturbed / "killed")
-    assert set(content(disturbed / "undisturbed")) == set(content(disturbed / "killed"))
+    assert_same_tables(finished("tumours"), disturbed / "killed")
+    assert set(content(finished("tumours"))) == set(content(disturbed / "killed"))
     assert Result.read(disturbed / "killed").store.damaged == []
 
 
 @pytest.mark.slow
 @needs_posix
 def test_two_processes_at_one_store_end_with_the_same_table(disturbed):
-    assert_same_tables(disturbed / "undisturbed", disturbed / "shared")
+    assert_same_tables(finished("tumours"), disturbed / "shared")
     assert Result.read(disturbed / "shared").store.damaged == []
 
 
@@ -258,26 +255,22 @@ def test_a_disk_that_fills_up_at_the_end_is_one_line_too(name, tmp_path, capsys,
 
 @pytest.mark.slow
 @needs_posix
-def test_files_that_may_not_grow_end_in_one_line(tmp_path):
-    limited = (
-        "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000)); "
-        "from uproar.cli import main; main()"
-    )
-    ended = subprocess.run(
-        [sys.executable, "-c", limited, "run", "-c", str(spec_file(TUMOURS, tmp_path)), "-q",
-         "--out", str(tmp_path / "out")],
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )  # fmt: skip
-    assert ended.returncode == 1
-    assert "cannot use the folder" in ended.stderr
-    assert "file too large" in ended.stderr
-    assert "Traceback" not in ended.stderr
-    run(TUMOURS, tmp_path / "out")
-    assert_same_tables(finished("tumours"), tmp_path / "out")
+def test_files_that_may_not_grow_end_in_one_line(tmp_path, capsys, monkeypatch):
+    import resource
+
+    given, out = spec_file(TUMOURS, tmp_path), tmp_path / "out"
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # Python ignores the signal that would end the process.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5000, hard))
+    try:
+        ended = command(capsys, monkeypatch, ("run", "-c", given, "-q", "--out", out))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert (ended.code, ended.errors.count("\n")) == (1, 1)
+    assert "cannot use the folder" in ended.errors
+    assert "file too large" in ended.errors
+    run(TUMOURS, out)
+    assert_same_tables(finished("tumours"), out)
 
 
 @pytest.mark.parametrize("where", ["out", "out/deeper", "out/store"])

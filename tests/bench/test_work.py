@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import pickle
 import threading
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,8 +20,8 @@ from uproar.bench.benchmark import _Watched
 from uproar.bench.work import Objects, Work
 from uproar.data import load
 from uproar.plan.job import Job
+from uproar.results.result import Result
 from uproar.run.encoding import encode
-from uproar.run.executor import settle
 from uproar.run.progress import Progress
 from uproar.types import UproarError
 
@@ -130,18 +129,6 @@ def test_the_display_stays_at_home(tmp_path):
         assert bytes_of(watched, job) == bytes_of(there, job)
 
 
-@pytest.mark.slow
-def test_a_fresh_process_makes_the_same_bytes(tmp_path):
-    work = work_of(TUMOURS, tmp_path)
-    plan, store = work.opened().plan, work.opened().store
-    base, explaining = plan.base_jobs[0], plan.explain_jobs()[0]
-    settle(base, work, store)
-    fresh = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=fresh) as pool:
-        there = [pool.submit(bytes_of, work, job).result() for job in (base, explaining)]
-    assert there == [bytes_of(work, job) for job in (base, explaining)]
-
-
 def run_with(executor, out: Path, *, quiet: bool = True) -> Benchmark:
     spec = Spec.from_mapping(TUMOURS)
     benchmark = Benchmark(spec, out, log=silent, quiet=quiet, executor=executor)
@@ -150,8 +137,17 @@ def run_with(executor, out: Path, *, quiet: bool = True) -> Benchmark:
 
 
 def assert_same_results(out: Path) -> None:
-    for name in ("results.parquet", "gains.csv", "spec.toml"):
+    for name in ("results.parquet", "results.csv", "gains.csv", "spec.toml"):
         assert (out / name).read_bytes() == (finished("tumours") / name).read_bytes(), name
+
+
+def outcomes_of(out: Path) -> dict[str, bytes]:
+    """Return what is stored of every job, but for the time that it took."""
+    result = Result.read(out)
+    stored = {job.cell: result.store.read(job.cell) for job in result.jobs}
+    return {
+        cell.label: encode(cell, replace(outcome, seconds={})) for cell, outcome in stored.items()
+    }
 
 
 @pytest.mark.slow
@@ -164,9 +160,10 @@ def test_any_executor_measures_the_same(tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_processes_measure_the_same(tmp_path):
+def test_fresh_processes_make_the_same_bytes(tmp_path):
     run_with(in_processes, tmp_path / "run")
     assert_same_results(tmp_path / "run")
+    assert outcomes_of(tmp_path / "run") == outcomes_of(finished("tumours"))
 
 
 @pytest.mark.slow

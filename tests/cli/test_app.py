@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -15,7 +18,6 @@ from tests.support.small_runs import (
     DIGITS,
     FILES,
     PROGRAM,
-    TOY,
     TUMOURS,
     command,
     content,
@@ -33,15 +35,28 @@ from uproar.remove import REMOVALS
 from uproar.results.result import Result
 
 WITHOUT_TORCH = """
-import sys
+import json, sys
 from uproar.cli import main
-try:
-    main()
-except SystemExit as ended:
-    assert not ended.code, ended.code
-heavy = {"torch", "sklearn", "matplotlib"} & set(sys.modules)
-assert not heavy, heavy
+for command in json.loads(sys.argv[1]):
+    sys.argv[1:] = command
+    try:
+        main()
+    except SystemExit as ended:
+        assert not ended.code, ended.code
+    heavy = {"torch", "sklearn", "matplotlib"} & set(sys.modules)
+    assert not heavy, (command, heavy)
+    print(end="\\f", flush=True)
 """
+
+
+@dataclass(frozen=True)
+class WithoutTorch:
+    """What commands printed, what the first folder held before, and both folders."""
+
+    printed: dict[str, str]
+    before: tuple[dict[str, bytes], dict[str, int]]
+    again: Path
+    rebuilt: Path
 
 
 @pytest.fixture
@@ -49,16 +64,30 @@ def uproar(capsys, monkeypatch):
     return lambda *arguments, columns=150: command(capsys, monkeypatch, arguments, columns)
 
 
-def without_torch(*arguments):
+@pytest.fixture(scope="module")
+def without_torch(tmp_path_factory):
+    """Return what commands print that are run in one process, and the folders that they change."""
+    again, rebuilt = (copied("digits", tmp_path_factory.mktemp(name)) for name in ("again", "new"))
+    before = content(again), stamps(again)
+    for name in set(FILES) - {"spec.toml"}:
+        (rebuilt / name).unlink()
+    commands = {
+        "help": ("run", "--help"),
+        "status": ("status", again),
+        "run": ("run", "--config", again / "spec.toml", "--out", again),
+        "report": ("report", rebuilt),
+    }
+    given = json.dumps([[str(word) for word in command] for command in commands.values()])
     ended = subprocess.run(
-        [sys.executable, "-c", WITHOUT_TORCH, *map(str, arguments)],
+        [sys.executable, "-c", WITHOUT_TORCH, given],
         capture_output=True,
         text=True,
         timeout=600,
         check=False,
     )
     assert ended.returncode == 0, ended.stderr
-    return ended.stdout
+    printed = dict(zip(commands, ended.stdout.split("\f")[:-1], strict=True))
+    return WithoutTorch(printed, before, again, rebuilt)
 
 
 @pytest.mark.parametrize("name", ["run", "plan", "status", "report", "list"])
@@ -91,8 +120,8 @@ def test_help_says_where_to_start_and_shows_defaults_in_brackets(uproar):
 
 
 @pytest.mark.slow
-def test_the_help_texts_need_no_torch():
-    assert "Examples" in without_torch("run", "--help")
+def test_the_help_texts_need_no_torch(without_torch):
+    assert "Examples" in without_torch.printed["help"]
 
 
 def test_importing_the_package_needs_nothing_heavy():
@@ -142,7 +171,7 @@ def test_quiet_prints_nothing_when_all_is_well(uproar, tmp_path):
 
 @pytest.mark.slow
 def test_the_spec_that_a_run_writes_reproduces_it(uproar, tmp_path):
-    first = finished("digits")
+    first = finished("tumours")
     assert uproar("run", "-c", first / "spec.toml", "--out", tmp_path / "again", "-q").code == 0
     for name in ("results.parquet", "results.csv", "gains.csv", "spec.toml"):
         assert (tmp_path / "again" / name).read_bytes() == (first / name).read_bytes(), name
@@ -182,23 +211,17 @@ def test_flags_override_the_spec_file(uproar, tmp_path):
 
 
 @pytest.mark.slow
-def test_running_a_finished_run_again_changes_nothing_and_needs_no_torch(tmp_path):
-    out = copied("digits", tmp_path)
-    before = content(out), stamps(out)
-    printed = without_torch("run", "--config", out / "spec.toml", "--out", out)
-    assert "withheld" in printed
-    assert (content(out), stamps(out)) == before
+def test_running_a_finished_run_again_changes_nothing_and_needs_no_torch(without_torch):
+    out = without_torch.again
+    assert "withheld" in without_torch.printed["run"]
+    assert (content(out), stamps(out)) == without_torch.before
 
 
 @pytest.mark.slow
-def test_report_rebuilds_everything_from_the_store_without_torch(tmp_path):
-    out = copied("digits", tmp_path)
-    before = content(out)
-    for name in set(FILES) - {"spec.toml"}:
-        (out / name).unlink()
-    printed = without_torch("report", out)
-    assert printed == f"report: {out / 'report.html'}\n"
-    assert content(out) == before
+def test_report_rebuilds_everything_from_the_store_without_torch(without_torch):
+    out = without_torch.rebuilt
+    assert without_torch.printed["report"] == f"report: {out / 'report.html'}\n"
+    assert content(out) == without_torch.before[0]
 
 
 def test_status_counts_cells_before_during_and_after(uproar, tmp_path):
@@ -217,8 +240,8 @@ def test_status_counts_cells_before_during_and_after(uproar, tmp_path):
 
 
 @pytest.mark.slow
-def test_status_needs_no_torch():
-    assert "store: " in without_torch("status", finished("digits"))
+def test_status_needs_no_torch(without_torch):
+    assert "store: " in without_torch.printed["status"]
 
 
 @pytest.mark.parametrize(
@@ -309,7 +332,7 @@ def test_a_failed_explainer_exits_with_one_and_loses_nothing_else(uproar, tmp_pa
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="signals")
 def test_an_interrupt_leaves_a_store_that_the_same_command_continues(uproar, tmp_path):
-    given = spec_file({**DIGITS, "repeats": 20, "recipe": {"epochs": 60}}, tmp_path)
+    given = spec_file({**DIGITS, "repeats": 20, "recipe": {"epochs": 20}}, tmp_path)
     out = tmp_path / "out"
     started = subprocess.Popen(
         [*PROGRAM, "run", "--config", str(given), "--out", str(out)],
@@ -334,10 +357,11 @@ def test_an_interrupt_leaves_a_store_that_the_same_command_continues(uproar, tmp
 
 
 @pytest.mark.slow
-def test_the_toy_runs_with_its_known_rankings_by_default(uproar, tmp_path):
-    ended = uproar("run", "--config", spec_file(TOY, tmp_path), "--out", tmp_path / "toy", "-q")
+def test_the_toy_has_its_known_rankings_by_default(uproar):
+    out = finished("toy")
+    ended = uproar("run", "--config", out / "spec.toml", "--out", out, "-q")
     assert (ended.code, ended.errors) == (0, "")
-    board = Result.read(tmp_path / "toy").leaderboard()
+    board = Result.read(out).leaderboard()
     assert board["explainer"][0] == "true-ranking"
     assert Spec.from_mapping({"data": "hooker-toy"}).explainers[-3:] == (
         "true-ranking",

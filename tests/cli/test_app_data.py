@@ -20,7 +20,7 @@ from uproar.remove import REMOVALS
 from uproar.results.result import Result
 
 SHORT = ("--protocols", "roar", "--fractions", "0.5", "--repeats", "1")
-FAST = (*SHORT, "--explainers", "grad", "--learning-rate", "0.02")
+FAST = (*SHORT, "--explainers", "grad", "--learning-rate", "0.02", "--epochs", "8")
 
 
 @pytest.fixture

@@ -152,11 +152,13 @@ def test_chunks_of_any_size_give_the_same(
     # Signed sums over channels may be nothing but rounding: LayerNorm makes them zero.
     name = small(entry) if entry.kind == "control" else f"abs-{small(entry)}"
     four = made(case)
-    two = replace(four, inputs=four.inputs[:2], targets=four.targets[:2])
+    one, two = (
+        replace(four, inputs=four.inputs[:few], targets=four.targets[:few]) for few in (1, 2)
+    )
     whole = torch.from_numpy(explained(name, four).importance)
     alone = explained(name, two, chunk_bytes=1).importance
     close(torch.from_numpy(alone), whole[:2])
-    for rows, some in ((1, two), (3, four)):
+    for rows, some in ((1, one), (3, four)):
         monkeypatch.setattr("uproar.explain.chunks.MOST_ROWS", rows)
         close(torch.from_numpy(explained(name, some).importance), whole[: len(some.inputs)])
 

@@ -19,6 +19,7 @@ from uproar.protocols.roar import kar, roar
 from uproar.types import Recipe
 
 FRACTIONS = (0.0, 0.25, 0.5, 0.9, 1.0)
+SOME_FRACTIONS = (0.25, 0.9)  # where training takes its time
 SEEDS = (3, 4)
 RATE = 0.01
 LEAST_SQUARES = Recipe("least-squares")
@@ -77,8 +78,8 @@ def test_retraining_by_least_squares(protocol, keep: bool, layout: str, removal:
 def test_retraining_by_adam(protocol, keep: bool, removal: str, model: str, training: str) -> None:
     data = small("grey")
     subject = experiment(data, model=model, recipe=ADAM, training=training, removal=removal)
-    correct = protocol(subject, ranking(data), fractions=FRACTIONS, seeds=SEEDS)
-    for fraction, by_repeat in zip(FRACTIONS, correct, strict=True):
+    correct = protocol(subject, ranking(data), fractions=SOME_FRACTIONS, seeds=SEEDS)
+    for fraction, by_repeat in zip(SOME_FRACTIONS, correct, strict=True):
         train, test = inputs_of(data, subject, fraction, keep=keep)
         for seed, one in zip(SEEDS, by_repeat, strict=True):
             assert (one == retrained(data, model, train, test, seed=seed)).all()

@@ -104,12 +104,38 @@ def wide(browser: Browser, plain: Path) -> Iterator[Opened]:
     tab.page.context.close()
 
 
+@pytest.fixture(scope="module")
+def of_function(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opened]:
+    """A page of explainers of the function on a phone; what tests do to it they undo."""
+    path = tmp_path_factory.mktemp("function") / "report.html"
+    names = {f"global-explainer-{number}": f"estimand {number % 3}" for number in range(9)}
+    content = make_function_content(estimands={"pfi": HOSTILE[0], **names}, bases=2)
+    path.write_bytes(render(content).encode())
+    tab = opened(browser, path, width=390)
+    yield tab
+    tab.page.context.close()
+
+
+@pytest.fixture(scope="module")
+def of_texts(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opened]:
+    """A page of long texts with hostile tokens on a phone; what tests do to it they undo."""
+    path = tmp_path_factory.mktemp("texts") / "report.html"
+    words = ("", *HOSTILE, "x" * 400, *(f"word{number}" for number in range(300)))
+    gallery = make_gallery(EXPLAINERS[:5], "text", HOSTILE, words=words)
+    content = make_content(kind="text", explainers=EXPLAINERS[:5])
+    path.write_bytes(render(dataclasses.replace(content, gallery=gallery)).encode())
+    tab = opened(browser, path, width=390)
+    yield tab
+    tab.page.context.close()
+
+
 def assert_inside(page: Page) -> None:
     """Require that nothing is wider than a phone, where the page was loaded, and a screen."""
     for width in (390, 1280):
         page.set_viewport_size({"width": width, "height": 850})
         page.wait_for_timeout(500)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.set_viewport_size({"width": 390, "height": 850})
 
 
 def first_names(page: Page, amount: int = 3) -> list[str]:
@@ -211,30 +237,23 @@ def test_no_overflow_on_a_phone(browser: Browser, plain: Path) -> None:
     tab.page.context.close()
 
 
-def test_long_texts_with_hostile_tokens_stay_inside(browser: Browser, tmp_path: Path) -> None:
-    words = ("", *HOSTILE, "x" * 400, *(f"word{number}" for number in range(300)))
-    gallery = make_gallery(EXPLAINERS[:5], "text", HOSTILE, words=words)
-    content = make_content(kind="text", explainers=EXPLAINERS[:5])
-    path = tmp_path / "report.html"
-    path.write_bytes(render(dataclasses.replace(content, gallery=gallery)).encode())
-    tab = opened(browser, path, width=390)
+def test_long_texts_with_hostile_tokens_stay_inside(of_texts: Opened) -> None:
+    tab = of_texts
     tokens = tab.page.locator(".example").first.locator(".tokens").first
     assert tokens.locator(".token").all_inner_texts()[: len(HOSTILE) - 1] == list(HOSTILE[:-1])
     assert_inside(tab.page)
     tab.assert_quiet()
-    tab.page.context.close()
 
 
-def test_the_outlines_of_tokens_can_be_switched_off(browser: Browser, tmp_path: Path) -> None:
-    path = tmp_path / "report.html"
-    path.write_bytes(render(make_content(kind="text", explainers=EXPLAINERS[:5])).encode())
-    tab = opened(browser, path)
+def test_the_outlines_of_tokens_can_be_switched_off(of_texts: Opened) -> None:
+    tab = of_texts
     line = "getComputedStyle(document.querySelector('.token.top')).textDecorationLine"
     assert tab.page.evaluate(line) == "underline"
     tab.page.locator("#outlines").uncheck()
     assert tab.page.evaluate(line) == "none"
+    tab.page.locator("#outlines").check()
+    assert tab.page.evaluate(line) == "underline"
     tab.assert_quiet()
-    tab.page.context.close()
 
 
 def test_series_are_drawn_from_end_to_end(browser: Browser, tmp_path: Path) -> None:
@@ -257,20 +276,8 @@ def test_series_are_drawn_from_end_to_end(browser: Browser, tmp_path: Path) -> N
     tab.page.context.close()
 
 
-@pytest.fixture(scope="module")
-def of_function(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("function") / "report.html"
-    names = {f"global-explainer-{number}": f"estimand {number % 3}" for number in range(9)}
-    content = make_function_content(estimands={"pfi": HOSTILE[0], **names}, bases=2)
-    path.write_bytes(render(content).encode())
-    return path
-
-
-def test_importances_of_the_function_are_drawn_also_when_unfolded(
-    browser: Browser, of_function: Path
-) -> None:
-    tab = opened(browser, of_function, width=390)
-    page = tab.page
+def test_importances_of_the_function_are_drawn_also_when_unfolded(of_function: Opened) -> None:
+    tab, page = of_function, of_function.page
     drawn = "document.querySelectorAll('#function .importance .main-svg').length > {}"
     folded = page.locator("#function details:has(.importance)")
     assert folded.locator(".main-svg").count() == 0
@@ -281,14 +288,10 @@ def test_importances_of_the_function_are_drawn_also_when_unfolded(
     assert_inside(page)
     assert page.locator("#function h4").first.inner_text() != ""
     tab.assert_quiet()
-    page.context.close()
 
 
-def test_both_leaderboards_sort_and_filter_by_themselves(
-    browser: Browser, of_function: Path
-) -> None:
-    tab = opened(browser, of_function)
-    page = tab.page
+def test_both_leaderboards_sort_and_filter_by_themselves(of_function: Opened) -> None:
+    tab, page = of_function, of_function.page
     rows = page.locator("#function-board-0 tbody tr:not([hidden])")
     assert rows.count() == 10
     page.locator('.filter[data-table="function-board-0"]').fill("estimand 2")
@@ -298,17 +301,19 @@ def test_both_leaderboards_sort_and_filter_by_themselves(
     names = page.locator("#function-board-0 tbody tr:not([hidden]) .name").all_inner_texts()
     assert names == sorted(names)
     assert page.locator('#board-0 th[data-key="name"]').get_attribute("aria-sort") == "none"
+    page.locator('.filter[data-table="function-board-0"]').fill("")
+    assert rows.count() == 10
     tab.assert_quiet()
-    page.context.close()
 
 
-def test_method_cards_open(browser: Browser, of_function: Path) -> None:
-    tab = opened(browser, of_function, width=390)
+def test_method_cards_open(of_function: Opened) -> None:
+    tab = of_function
     card = tab.page.locator(".method").first
     assert not card.locator("dl").is_visible()
     card.locator("summary").click()
     assert card.locator("dl").is_visible()
     assert "Passes, predicted" in card.inner_text()
     assert tab.page.evaluate("document.documentElement.scrollWidth") == 390
+    card.locator("summary").click()
+    assert not card.locator("dl").is_visible()
     tab.assert_quiet()
-    tab.page.context.close()

@@ -12,17 +12,29 @@ import pytest
 
 from tests.report.test_page import Outline, figures_of
 from tests.report.test_quote import sentence
-from tests.support.report_content import HOSTILE, make_content
-from tests.support.report_functions import ESTIMANDS, LOSS, RESPONSE, make_function_content
+from tests.support.report_content import HOSTILE, plain_page
+from tests.support.report_functions import (
+    ESTIMANDS,
+    LOSS,
+    RESPONSE,
+    function_page,
+    make_function_content,
+)
 from uproar.report.cast import cast_of
 from uproar.report.content import ReportContent
 from uproar.report.page import render
 from uproar.report.records import report_of
+from uproar.report.sections import SECTIONS
 from uproar.report.sections.estimands import disagreements, estimands
 from uproar.report.sections.function import importances
 from uproar.report.sections.methods import cards
 from uproar.report.sections.scopes import Found, local_against_global
 from uproar.types import Kind
+
+
+def alone(content: ReportContent, name: str = "function") -> str:
+    """Return a page of one section."""
+    return render(content, sections=[section for section in SECTIONS if section.name == name])
 
 
 def section(page: str, name: str) -> str:
@@ -45,7 +57,7 @@ def with_gains(content: ReportContent, gains: dict[str, float], **changes: Any) 
 
 def test_each_explainer_is_in_one_of_the_leaderboards() -> None:
     content = make_function_content()
-    page = render(content)
+    page = function_page()
     assert sorted(names_in(page, "function-board-0")) == sorted(ESTIMANDS)
     decisions = names_in(page, "board-0")
     assert not set(decisions) & set(ESTIMANDS)
@@ -63,14 +75,14 @@ def test_both_leaderboards_are_sorted_by_gain() -> None:
     content = make_function_content()
     gains = content.gains.query("protocol == 'retrain-once'").set_index("explainer")["gain"]
     for board in ("board-0", "function-board-0"):
-        shown = names_in(render(content), board)
+        shown = names_in(function_page(), board)
         values = [gains.get(name, 0.0) for name in shown]
         assert values == sorted(values, reverse=True)
 
 
 def test_curves_have_every_explainer_and_start_with_the_best_of_the_function() -> None:
     content = make_function_content()
-    figure = figures_of(render(content))["curve-0-roar"]
+    figure = figures_of(function_page())["curve-0-roar"]
     assert {trace["name"] for trace in figure["data"]} == set(content.explainers["name"])
     roles = cast_of(report_of(content))
     best = next(name for name in roles.ordered if name in ESTIMANDS)
@@ -79,7 +91,7 @@ def test_curves_have_every_explainer_and_start_with_the_best_of_the_function() -
 
 
 def test_without_explainers_of_the_function_nothing_is_said_of_them() -> None:
-    page = render(make_content())
+    page = plain_page()
     assert 'id="function"' not in page
     assert "#function" not in page
     assert "Leaderboard</h2>" in section(page, "leaderboard")
@@ -188,7 +200,7 @@ def test_what_is_estimated_is_listed_and_differences_are_explained() -> None:
     assert low[0].why == "what is estimated is not declared by own"
     assert low[1].why == f"pfi estimates {LOSS}; global-ig estimates {RESPONSE}"
     assert [one.question for one in low] == ["not declared", "different"]
-    page = section(render(report.content), "function")
+    page = section(alone(report.content), "function")
     assert "answer 3 different questions" in page
     assert "This may rightly be so" in page
 
@@ -200,7 +212,7 @@ def test_equal_estimands_have_no_excuse() -> None:
     (one,) = disagreements(report, cast_of(report))
     assert one.why.startswith(f"both estimate {LOSS}, so that chance")
     assert one.question == "same"
-    page = section(render(report.content), "function")
+    page = section(alone(report.content), "function")
     assert "different questions" not in page
     assert "correlations" not in str(figures_of(render(report.content)))  # two have no matrix
 
@@ -208,7 +220,7 @@ def test_equal_estimands_have_no_excuse() -> None:
 @pytest.mark.parametrize("bases", [1, 3])
 def test_tables_have_a_dot_per_feature_and_base_model(bases: int) -> None:
     content = make_function_content(bases=bases)
-    drawn = {k: f for k, f in figures_of(render(content)).items() if k.startswith("function")}
+    drawn = {k: f for k, f in figures_of(alone(content)).items() if k.startswith("function")}
     assert len(drawn) == len(ESTIMANDS) + 1  # and the matrix of correlations
     for figure in drawn.values():
         go.Figure(figure)
@@ -243,17 +255,17 @@ def test_the_same_features_are_drawn_for_all_and_everyones_first_is_among_them()
         rows = content.function[content.function["explainer"] == name]
         best = rows.loc[rows["importance"].idxmax(), "feature"]
         assert f"'{best}'" in next(iter(ticks))
-    assert "Of 40 features the 12 are drawn" in section(render(content), "function")
+    assert "Of 40 features the 12 are drawn" in section(alone(content), "function")
 
 
 def test_images_have_a_map_each() -> None:
-    page = section(render(make_function_content("image")), "function")
+    page = section(alone(make_function_content("image")), "function")
     pictures = Outline(page).named("img")
     assert len(pictures) == len(ESTIMANDS)
     assert all("most important pixel in row" in str(item["alt"]) for item in pictures)
     patched = make_function_content("image", shape=(2, 2))
     content = dataclasses.replace(patched, data={**patched.data, "patch": 4})
-    page = section(render(content), "function")
+    page = section(alone(content), "function")
     assert "most important patch in row" in page
 
 
@@ -262,7 +274,7 @@ def test_images_have_a_map_each() -> None:
     [("series", (120,), 1), ("series", (3, 30), 3), ("text", (), 1)],
 )
 def test_series_and_texts_have_lines(kind: Kind, shape: tuple[int, ...], lines: int) -> None:
-    drawn = figures_of(render(make_function_content(kind, shape=shape)))
+    drawn = figures_of(alone(make_function_content(kind, shape=shape)))
     figures = [f for key, f in drawn.items() if re.fullmatch(r"function-\d", key)]
     assert len(figures) == len(ESTIMANDS)
     for figure in figures:
@@ -275,13 +287,13 @@ def test_series_and_texts_have_lines(kind: Kind, shape: tuple[int, ...], lines: 
 
 
 def test_channels_beyond_count_are_drawn_as_features() -> None:
-    drawn = figures_of(render(make_function_content("series", shape=(9, 5))))
+    drawn = figures_of(alone(make_function_content("series", shape=(9, 5))))
     assert drawn["function-0"]["data"][0]["meta"]["part"] == "importance"
     assert "channel 9, step" in str(drawn["function-0"]) or "channel" in str(drawn["function-0"])
 
 
 def test_the_gallery_leaves_them_out() -> None:
-    page = section(render(make_function_content("image")), "gallery")
+    page = section(alone(make_function_content("image"), "gallery"), "gallery")
     assert "global-ig" not in page
     assert "say the same of every example" in page
 
@@ -323,7 +335,7 @@ def test_an_extra_package_is_named_with_its_command() -> None:
 
 
 def test_cost_is_told_with_passes() -> None:
-    page = render(make_function_content())
+    page = function_page()
     points = figures_of(page)["cost-0"]["data"][1]
     told = {label[0]: label[3] for label in points["customdata"]}
     assert told["ig"] == "55 passes per example"
@@ -332,7 +344,7 @@ def test_cost_is_told_with_passes() -> None:
 
 
 def test_an_older_content_without_passes_is_shown_without() -> None:
-    page = render(make_content())
+    page = plain_page()
     assert "passes not counted" in str(figures_of(page)["cost-0"])
     assert "passes</small>" not in section(page, "leaderboard")
 
@@ -369,7 +381,7 @@ def test_hostile_names_and_estimands_stay_text() -> None:
 
 def test_many_disagreements_are_folded_into_a_table() -> None:
     names = {f"global-{number}": f"estimand {number}" for number in range(8)}
-    page = section(render(make_function_content(estimands=names)), "function")
+    page = section(alone(make_function_content(estimands=names)), "function")
     cards_, _, folded = page.partition("more pairs rank the features differently")
     assert cards_.count('class="agree unclear"') >= 4
     assert folded.count("<td>different</td>") > 4

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from tests.report.test_page import figures_of
-from tests.support.report_content import EXPLAINERS, make_content
+from tests.support.report_content import EXPLAINERS, FEW, make_content, plain_page
 from uproar.report.page import render
 from uproar.report.records import report_of
 from uproar.report.sections.header import facts
@@ -31,7 +31,7 @@ def facts_of(task: Task, kind: Kind, patch: int = 1) -> dict[str, tuple[str, str
 
 @pytest.mark.parametrize("kind", ["image", "table", "text", "series"])
 def test_no_word_of_classification_is_left(kind: Kind) -> None:
-    said = visible(render(make_content(task="regression", kind=kind)))
+    said = visible(render(make_content(explainers=FEW, task="regression", kind=kind)))
     assert not re.search(r"accura|\bclass|percent\b|majority|frequent", said, re.IGNORECASE)
     # Of intervals, of what masks may tell, and parts of the error: no score is in percent.
     assert set(re.findall(r"([\d.]+).%", said)) == {"95", "5", *("20", "80"), *("10", "50")}
@@ -41,13 +41,13 @@ def test_no_word_of_classification_is_left(kind: Kind) -> None:
 
 @pytest.mark.slow
 def test_classification_does_not_speak_of_r_squared() -> None:
-    page = render(make_content())
+    page = plain_page()
     assert "R²" not in visible(page)
     assert "R²" not in str(figures_of(page))
 
 
 def test_charts_are_in_numbers_and_cope_with_values_below_zero() -> None:
-    drawn = figures_of(render(make_content(task="regression")))
+    drawn = figures_of(render(make_content(explainers=FEW, task="regression")))
     axes = {key: figure["layout"]["yaxis"] for key, figure in drawn.items() if "curve" in key}
     assert not any("tickformat" in axis for axis in axes.values())
     assert {axis["title"]["text"] for axis in axes.values()} == {"test R²"}
@@ -59,7 +59,7 @@ def test_charts_are_in_numbers_and_cope_with_values_below_zero() -> None:
 
 
 def test_accuracies_share_one_scale() -> None:
-    drawn = figures_of(render(make_content()))
+    drawn = figures_of(plain_page())
     assert len({str(f["layout"]["yaxis"]["range"]) for k, f in drawn.items() if "curve" in k}) == 1
 
 

@@ -17,8 +17,8 @@ from jinja2 import ChoiceLoader, DictLoader
 from tests.report.test_page import Outline, empty_content, figures_of
 from tests.report.test_quote import sentence
 from tests.report.test_regression import visible
-from tests.support.report_content import EXPLAINERS, make_content
-from tests.support.report_functions import make_function_content
+from tests.support.report_content import EXPLAINERS, FEW, make_content
+from tests.support.report_functions import function_page, make_function_content
 from tests.support.report_protocols import KEEP_LEAST, make_protocols
 from uproar.report import page as page_module
 from uproar.report import sections as package
@@ -84,7 +84,9 @@ def echo(monkeypatch: pytest.MonkeyPatch) -> Section:
 
 def test_a_new_section_is_a_view_a_template_and_a_line(echo: Section) -> None:
     place = NAMES.index("curves")
-    page = render(make_content(), sections=(*SECTIONS[:place], echo, *SECTIONS[place:]))
+    page = render(
+        make_content(explainers=FEW), sections=(*SECTIONS[:place], echo, *SECTIONS[place:])
+    )
     shown = ids(page)
     assert shown[shown.index("echo") - 1 : shown.index("echo") + 2] == [
         *("leaderboard", "echo", "curves")
@@ -119,7 +121,7 @@ def test_a_section_with_nothing_to_say_is_left_out(echo: Section) -> None:
 )
 def test_what_was_not_measured_has_no_section(lost: dict[str, Any], left_out: set[str]) -> None:
     content = make_function_content()
-    assert ids(render(content)) == [name for name in NAMES if name != "header"]
+    assert ids(function_page()) == [name for name in NAMES if name != "header"]
     page = render(dataclasses.replace(content, **lost))
     assert ids(page) == [name for name in NAMES if name not in {"header", *left_out}]
     assert links(page) == ids(page)
@@ -181,14 +183,14 @@ def test_a_judge_that_sees_no_masks_needs_no_word_on_leaks() -> None:
 
 def test_reliance_orders_nothing_where_information_was_asked_for() -> None:
     table = make_protocols([{**KEEP_LEAST, "ordering": 9}])
-    content = make_content(protocols=("keep-least", "no-retrain"))
+    content = make_content(explainers=FEW, protocols=("keep-least", "no-retrain"))
     page = render(dataclasses.replace(content, protocols=table))
     assert "Rank by keep-least gain" in page
     assert "no-retrain_gain" not in page
 
 
 def test_texts_of_protocols_speak_of_what_models_are_judged_by() -> None:
-    page = render(make_content(task="regression", kind="table"))
+    page = render(make_content(explainers=FEW, task="regression", kind="table"))
     assert "see how much R² is lost" in page
     assert "{score}" not in page
 

@@ -17,7 +17,8 @@ from uproar.results.curves import Evidence
 EXAMPLES, REPEATS = 200, 3
 INNER = (0.25, 0.75)
 COMPARED = {p.name: {curve.name for curve in p.curves} for p in compared()}
-SPEC = Spec.from_mapping({"explainers": "good,bad,leaky,random", "callables": "good,bad,leaky"})
+NAMES = {"explainers": "good,bad,leaky,random", "callables": "good,bad,leaky"}
+SPEC = Spec.from_mapping({**NAMES, "bootstrap_draws": 400})
 
 
 def answers(*accuracies: float, repeats: int = REPEATS) -> np.ndarray:

@@ -336,10 +336,12 @@ def test_stop_finishes_what_is_in_work_and_starts_nothing(tmp_path):
 
 INTERRUPTED = """
 import hashlib, sys
+from uproar.run import local as executor
 from uproar.run.cell import Outcome
-from uproar.run.local import local
 from uproar.run.store import Store
 from uproar.testing.executors import Square
+
+executor.GRACE_SECONDS = executor.LEAVE_SECONDS = 0.1  # that keep two processors busy
 
 def work(job):
     if job.number >= 4:
@@ -349,7 +351,8 @@ def work(job):
         hashlib.pbkdf2_hmac("sha256", b"", b"", 2 * 10**9)
     return Outcome({"square": job.number ** 2})
 
-for job, outcome in local(map(Square, range(10)), work, store=Store(sys.argv[1]), workers=2):
+jobs, store = map(Square, range(10)), Store(sys.argv[1])
+for job, outcome in executor.local(jobs, work, store=store, workers=2):
     pass
 """
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from functools import cache
 from itertools import combinations
 
 import numpy as np
@@ -12,6 +13,7 @@ import pandas as pd
 from tests.support.report_galleries import make_gallery
 from tests.support.report_protocols import KEEP_LEAST, make_protocols
 from uproar.report.content import ReportContent
+from uproar.report.page import render
 from uproar.types import Kind, Task
 
 EXPLAINERS = (
@@ -19,6 +21,7 @@ EXPLAINERS = (
     *("sq-grad", "sq-ig", "sq-gb", "sg-grad", "sg-ig", "sg-gb", "sgsq-grad", "sgsq-ig", "sgsq-gb"),
     *("var-grad", "var-ig", "var-gb", "input-grad"),
 )
+FEW = EXPLAINERS[:6]
 FRACTIONS = (0.1, 0.3, 0.5, 0.7, 0.9)
 PROTOCOLS = ("roar", "kar", "retrain-once-removed", "retrain-once-kept", "no-retrain")
 JUDGED = ("roar", "kar", "retrain-once", "no-retrain", "keep-least")
@@ -107,6 +110,12 @@ def make_content(
         provenance={"uproar": "0.1.0", "torch": "2.13.0", "device": "cpu", "seed": "0"},
         timings=_timings(explainers),
     )
+
+
+@cache
+def plain_page() -> str:
+    """Return the page of the content as it is, rendered once for all tests that only read it."""
+    return render(make_content())
 
 
 def quality(name: str) -> float:

@@ -6,12 +6,14 @@ import dataclasses
 import math
 import zlib
 from collections.abc import Mapping
+from functools import cache
 
 import numpy as np
 
-from tests.support.report_content import EXPLAINERS, make_content
+from tests.support.report_content import FEW, make_content
 from tests.support.report_galleries import COLUMNS, WORDS
 from uproar.report.content import ReportContent
+from uproar.report.page import render
 from uproar.results.function import feature_names, function_table, rank_agreement
 from uproar.types import Kind
 
@@ -36,7 +38,7 @@ def make_function_content(
 
     The first has errors and tests; one that is called untrained is a control.
     """
-    others, shape = EXPLAINERS[:6], shape or SHAPES[kind]
+    others, shape = FEW, shape or SHAPES[kind]
     content = make_content(explainers=(*others, *estimands), kind=kind)
     described = content.explainers.assign(
         scope=["local"] * len(others) + ["global"] * len(estimands),
@@ -64,6 +66,12 @@ def make_function_content(
         function=function_table(found, feature_names(facts)),
         function_agreement=rank_agreement(found),
     )
+
+
+@cache
+def function_page() -> str:
+    """Return the page of the content as it is, rendered once for all tests that only read it."""
+    return render(make_function_content())
 
 
 def _measured(name: str, shape: tuple[int, ...], bases: int) -> dict[int, np.ndarray]:

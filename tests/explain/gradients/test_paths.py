@@ -397,9 +397,12 @@ def test_tables_cannot_be_blurred() -> None:
 # --- guided paths ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("layout", SHAPES)
 @pytest.mark.parametrize(
-    ("fraction", "distance"), [(0.25, 0.02), (0.0, 1.0), (0.3, 0.3), (1.0, 0.5), (0.25, 0.0)]
+    ("layout", "fraction", "distance"),
+    [
+        *((layout, 0.25, 0.02) for layout in SHAPES),
+        *(("grey", *way) for way in ((0.0, 1.0), (0.3, 0.3), (1.0, 0.5), (0.25, 0.0))),
+    ],
 )
 def test_guided_paths_against_a_slow_reference(
     layout: str, fraction: float, distance: float

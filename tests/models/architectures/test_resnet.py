@@ -40,9 +40,12 @@ def test_numbers_of_parameters(make, channels: int, side: int, classes: int, cou
         assert parameters(make(images(channels, side, classes=classes))) == count
 
 
-@pytest.mark.parametrize("make", [resnet18, resnet50])
 @pytest.mark.parametrize(
-    ("side", "after_stem", "before_mean"), [(32, 32, 4), (64, 64, 8), (65, 17, 3), (224, 56, 7)]
+    ("make", "side", "after_stem", "before_mean"),
+    [
+        *((resnet18, 32, 32, 4), (resnet18, 64, 64, 8), (resnet18, 65, 17, 3)),
+        *((resnet18, 224, 56, 7), (resnet50, 65, 17, 3)),
+    ],
 )
 def test_sides(make, side: int, after_stem: int, before_mean: int) -> None:
     with torch.device("meta"):

@@ -69,17 +69,24 @@ def fitted(model: str, recipe: Recipe, training: str, *, fill_each: bool = False
     )
 
 
+# The ways that train convolutions train dense layers with every recipe.
+TRAINED = [
+    (model, training, name)
+    for model, training in WAYS
+    for name in RECIPES
+    if model != "cnn" or name in {"partial batch", "sgd with decay"}
+]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
-@pytest.mark.parametrize(("model", "training"), WAYS)
-def test_all_ways_train_what_the_plain_loop_trains(
-    model: str, training: str, recipe: Recipe
-) -> None:
+@pytest.mark.parametrize(("model", "training", "name"), TRAINED)
+def test_all_ways_train_what_the_plain_loop_trains(model: str, training: str, name: str) -> None:
+    recipe = RECIPES[name]
     state = fitted(model, recipe, training)
     for arm, one in enumerate(expected(model, recipe)):
         assert set(state) == set(one)
-        for name, value in one.items():
-            torch.testing.assert_close(state[name][arm], value, **CLOSE)
+        for weight, value in one.items():
+            torch.testing.assert_close(state[weight][arm], value, **CLOSE)
 
 
 @pytest.mark.parametrize("training", ["dense", "stacked", "sequential"])

@@ -47,6 +47,7 @@ def explained(data: Data, *names: str, module=None, kept=(0, 3), **explainers) -
         targets=targets(data),
         explainers=explainers,
         seed=7,
+        lots=0,
         kept=list(kept),
     )
 

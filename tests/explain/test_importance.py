@@ -88,6 +88,7 @@ def explained(layout: str, *names: str) -> dict[str, RankedExplanation]:
         targets=zeros,
         explainers={},
         seed=7,
+        lots=0,
         kept=[0, 2],
     )
 
@@ -157,7 +158,14 @@ def test_global_needs_held_out_examples() -> None:
     module = mlp(data).eval().requires_grad_(requires_grad=False)
     seen = view_of(replace(data, validation=empty), module, CPU)
     with pytest.raises(Skipped, match="an explanation of the function needs held-out examples"):
-        explain(*(seen, data, [parse("global-grad")]), targets={}, explainers={}, seed=0, kept=[0])
+        explain(
+            *(seen, data, [parse("global-grad")]),
+            targets={},
+            explainers={},
+            seed=0,
+            lots=0,
+            kept=[0],
+        )
 
 
 def test_explainers_are_skipped_where_they_are_for_other_data() -> None:

@@ -167,10 +167,7 @@ def evaluate(
     folder = Path(out or Path("runs") / (name or asked.folder_name))
     callables = {key: value for key, value in (given or {}).items() if value is not None}
     thing = None if isinstance(model, str) else model
-    result = Benchmark(asked, folder, data, thing, callables, log, quiet).run()
-    for caution in result.cautions:
-        log(caution)
-    return result
+    return Benchmark(asked, folder, data, thing, callables, log, quiet).run()
 
 
 def _said(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -116,12 +116,13 @@ class Result:
         if known is not None:
             accuracy, low, high = known.values["base_accuracy"]
             return Conclusions.from_json(known.values["tables"]), (accuracy, low, high)
+        majority = self.data_facts.arrays["majority"]
         correct = np.stack([outcome.arrays["scores/test"] for outcome in self.bases])
         accuracy, low, high = (float(value[0]) for value in score_interval(correct[None]))
         found = conclude(
             self.spec,
             evidence(self.plan, self.outcomes),
-            majority=self.data_facts.arrays["majority"],
+            majority=majority,
             base_scores=correct,
             tied_reference=self.tied.get(REFERENCE, 0.0) > MANY,
         )

@@ -112,7 +112,7 @@ def test_a_table_of_values_is_a_regression(uproar):
 
 @pytest.mark.slow
 def test_texts(uproar):
-    flags = ("--text", "sentence", "--target", "label")
+    flags = ("--text", "sentence", "--target", "label", "--epochs", "20")
     result = finished(uproar("run", reviews(), *flags, *FAST), "runs/reviews")
     assert (result.spec.model, result.spec.removals) == ("transformer", ("mask-token",))
     assert result.data_facts.values["kind"] == "text"

@@ -212,10 +212,11 @@ def test_what_explainers_know_of_the_data():
 def test_digests_go_by_the_ranks_alone():
     ranks = np.arange(6, dtype=np.uint8).reshape(2, 3)
     kept = np.zeros((1, 3), np.float32)
-    first = RankedExplanation(ranks, ranks, kept, 1.0)
-    assert first.digest() == RankedExplanation(ranks.copy(), ranks, kept + 1, 2.0).digest()
-    assert first.digest() != RankedExplanation(ranks[::-1], ranks, kept).digest()
-    assert first.digest() != RankedExplanation(ranks, ranks[::-1], kept).digest()
+    ties = np.zeros((2, 2), bool)
+    first = RankedExplanation(ranks, ranks, kept, ties, 1.0)
+    assert first.digest() == RankedExplanation(ranks.copy(), ranks, kept + 1, ~ties, 2.0).digest()
+    assert first.digest() != RankedExplanation(ranks[::-1], ranks, kept, ties).digest()
+    assert first.digest() != RankedExplanation(ranks, ranks[::-1], kept, ties).digest()
 
 
 def test_the_gallery_takes_classes_in_turn_and_values_evenly():

@@ -120,7 +120,7 @@ def evaluate(
     ...                                     torch.nn.Linear(16, 2)),
     ...         (inputs[:400], labels[:400]), (inputs[400:], labels[400:]),
     ...         explainers={"largest-weight": largest_weight}, fractions=[0.25],
-    ...         protocols=['roar'], out=out, log=lambda line: None, quiet=True)
+    ...         protocols=['retrain-once'], out=out, log=lambda line: None, quiet=True)
     ...     verdicts = result.leaderboard().set_index("explainer")["verdict"]
     >>> verdicts["largest-weight"]
     'better'

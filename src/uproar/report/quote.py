@@ -6,7 +6,7 @@ from uproar.report.cast import ranking_protocol, shown_protocols
 from uproar.report.protocols import Protocol
 from uproar.report.records import Record, Report, matching, removals
 from uproar.report.score import score_of
-from uproar.report.verdicts import RANDOM, REASONS, counted, has_verdict
+from uproar.report.verdicts import RANDOM, REASONS, UNTESTED, counted, has_verdict, verdict_of
 from uproar.report.wording import count, interval, is_missing, number
 
 
@@ -91,7 +91,9 @@ def _with_leaks(protocol: Protocol, rows: list[Record]) -> str:
             "mask alone predicts the label, or is not proven not to"
         )
     if counts["untested"]:
-        reasons = dict.fromkeys(REASONS.get(row["reason"], "") for row in rows if row["reason"])
+        reasons = dict.fromkeys(
+            REASONS[row["reason"]] for row in rows if verdict_of(row).key == UNTESTED.key
+        )
         text += f"; {counts['untested']} not tested ({', '.join(reasons)})"
     return text + "."
 

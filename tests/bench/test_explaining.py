@@ -226,7 +226,7 @@ def flat(model, inputs, targets, generator):
 
 def test_equal_features_are_ranked_by_lot_alike_for_all_explainers_and_told(monkeypatch):
     data = small("grey")
-    found = explained(data, "flat", "grad", flat=flat)["flat"]
+    found = explained(data, "flat", flat=flat)["flat"]
     assert found.ties.all()
     assert found.ties.shape == (40, data.features - 1)
     firsts = {example.argmin() for example in found.test}

@@ -186,7 +186,7 @@ def test_alone_it_has_verdicts_and_orders_the_leaderboard(alone: Result) -> None
     assert verdicts["random"] == "reference"
     shown = printed(alone)
     assert re.search(r"explainer .* keep-least .* keep-least verdict", shown)
-    assert "verdicts of ROAR, KAR and keep-least are without leak control" in shown
+    assert "mask-only was not run: ROAR, KAR and keep-least have no verdicts" in shown
 
 
 def test_the_page_is_told_of_it(result: Result) -> None:

@@ -136,7 +136,7 @@ def test_the_encoder_is_caught(setup: Setup, tmp_path: Path) -> None:
 def test_what_has_learned_nothing_is_no_better_than_random(setup: Setup, tmp_path: Path) -> None:
     bases = setup.base_models
     explainers = ("true-ranking", "encoder", *setup.meritless)
-    few = {"protocols": ["retrain-once"], "base_models": bases, "repeats": 2}
+    few = {"protocols": ["retrain-once"], "base_models": bases, "repeats": 3}
     result = ran(setup, tmp_path, explainers, **few)
     gains = result.conclusions.gains.set_index("explainer")
     assert set(gains.index) == {"random", *explainers}

@@ -124,7 +124,7 @@ def half_width(
     most = np.sqrt(shares).T @ stdtrit(freedom, 1 - level / 2)
     found = elementwise.find_root(
         lambda far, *of: two_sided(far, np.stack(of), units) - level,
-        (np.full_like(most, 0.5), np.maximum(1.01 * most, 1.0)),
+        (np.zeros_like(most), np.maximum(1.01 * most, 1.0)),
         args=tuple(shares),
     )
     return np.where(size > 0, size * found.x, 0.0)

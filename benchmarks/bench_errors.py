@@ -6,6 +6,7 @@ Every number here is a count over worlds; nothing is timed. `docs/validity.md` t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -55,7 +56,7 @@ def null_gains(
     shared: bool,
     **noise: float,
 ) -> NDArray[np.float64]:
-    """Return gains of explainers that are equal to random, whose arm is shared or drawn for each."""
+    """Return gains of explainers equal to random, whose arm is shared or drawn for each."""
     reference = arms(random, 1 if shared else explainers, shape, **noise)
     return reference - arms(random, explainers, shape, **noise)
 
@@ -109,7 +110,7 @@ def _levels(
 
 
 def any_false_verdict(test: Test, draw: Callable[[], NDArray[np.float64]]) -> float:
-    """Return the share of worlds in which Holm's smallest p-value calls some explainer different."""
+    """Return the share of worlds in which Holm calls some explainer different."""
     found = []
     for _ in range(WORLDS // AT_ONCE):
         gains = draw()
@@ -136,9 +137,7 @@ def family_rows() -> Iterator[dict[str, Any]]:
                     for shared in (True, False):
                         settings = {"shared": shared, "ratio": ratio, **noise}
 
-                        def draw(m: int = explainers, s: dict[str, Any] = settings) -> Any:
-                            return null_gains(random, m, (bases, repeats), **s)
-
+                        draw = partial(null_gains, random, explainers, (bases, repeats), **settings)
                         rates["before"].append(any_false_verdict(one_scale_for_all, draw))
                         rates["now"].append(any_false_verdict(one_scale_per_level, draw))
                 yield {

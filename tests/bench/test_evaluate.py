@@ -222,7 +222,7 @@ def test_a_trained_model_is_explained_as_it_is_and_its_result_read_back(kind, tm
     assert Result.read(tmp_path).spec == result.spec
     lines.clear()
     small(tmp_path, table(), given, **options, log=lines.append)
-    assert lines == [f"already finished: {tmp_path}"]
+    assert lines == [f"already finished: {tmp_path}", *result.cautions]
     # The model is the caller's, and left as it was.
     assert module.training
     assert all(value.requires_grad for value in module.parameters())

@@ -223,7 +223,7 @@ def test_every_kind_of_model(name: str, finished: Finished) -> None:
 def assert_resumed(case: Case, result: Result) -> None:
     before = stamps(result.out)
     again, lines = call(case, result.out)
-    assert lines == [f"already finished: {result.out}"]
+    assert lines == [f"already finished: {result.out}", *result.cautions]
     assert again.table.equals(result.table)
     assert stamps(result.out) == before
 
@@ -272,7 +272,7 @@ def test_a_trained_module_is_judged_by_what_needs_no_training_from_scratch(tmp_p
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "cannot be trained from scratch" in page
     again = measured(module.eval(), (train, test), tmp_path, **options)
-    assert lines[-1] == f"already finished: {tmp_path}"
+    assert lines[-1 - len(again.cautions)] == f"already finished: {tmp_path}"
     assert again.table.equals(result.table)
 
 
@@ -298,7 +298,7 @@ def test_a_function_is_judged_without_any_training(tmp_path: Path) -> None:
     assert "the run is not finished" not in (tmp_path / "report.html").read_text(encoding="utf-8")
     lines: list[str] = []
     again = measured(predict, (train, test), tmp_path, explainers=WITH_GRADIENT, log=lines.append)
-    assert lines[-1] == f"already finished: {tmp_path}"
+    assert lines[-1 - len(again.cautions)] == f"already finished: {tmp_path}"
     assert again.table.equals(result.table)
 
 

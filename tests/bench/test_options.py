@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import pytest
@@ -97,8 +98,8 @@ def asked(monkeypatch):
             assert len(rest) == 6
             specs.append(spec)
 
-        def run(self) -> None:
-            return None
+        def run(self) -> SimpleNamespace:
+            return SimpleNamespace(cautions=())
 
     monkeypatch.setattr(evaluation, "Benchmark", Recorder)
 

@@ -36,7 +36,7 @@ def test_the_bar_lies_between_what_is_known_and_the_clean_score() -> None:
 
 
 @pytest.mark.parametrize(("base_models", "repeats"), [(1, 1), (1, 2), (2, 5)])
-def test_masks_that_tell_the_label_leak(base_models, repeats) -> None:
+def test_masks_that_tell_the_label_are_flagged(base_models, repeats) -> None:
     shape = (base_models, 5, repeats, 500)
     told = {
         "signed": generator(7).random(shape) < 0.9,

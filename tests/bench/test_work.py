@@ -21,6 +21,7 @@ from uproar.bench.work import Objects, Work
 from uproar.data import load
 from uproar.plan.job import Job
 from uproar.results.result import Result
+from uproar.run.cell import Cell, Outcome
 from uproar.run.encoding import encode
 from uproar.run.progress import Progress
 from uproar.types import UproarError
@@ -44,7 +45,12 @@ def two_layers() -> nn.Sequential:
 
 def bytes_of(work: Work, job: Job) -> bytes:
     """Return what would be stored of a job, but for the time that it took."""
-    return encode(job.cell, replace(work(job), seconds={}))
+    return without_times(job.cell, work(job))
+
+
+def without_times(cell: Cell, outcome: Outcome) -> bytes:
+    """Return what is stored of an outcome, but for the time that it took."""
+    return encode(cell, replace(outcome, seconds={}))
 
 
 @pytest.mark.parametrize("name", ["demo", "table"])
@@ -144,10 +150,8 @@ def assert_same_results(out: Path) -> None:
 def outcomes_of(out: Path) -> dict[str, bytes]:
     """Return what is stored of every job, but for the time that it took."""
     result = Result.read(out)
-    stored = {job.cell: result.store.read(job.cell) for job in result.jobs}
-    return {
-        cell.label: encode(cell, replace(outcome, seconds={})) for cell, outcome in stored.items()
-    }
+    cells = {job.cell for job in result.jobs}
+    return {cell.label: without_times(cell, result.store.read(cell)) for cell in cells}
 
 
 @pytest.mark.slow

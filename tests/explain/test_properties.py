@@ -37,6 +37,7 @@ at_home = pytest.mark.parametrize(
     ("entry", "case"), HOMES, ids=[f"{entry.name} on {case}" for entry, case in HOMES]
 )
 ALIKE = [(entry, case) for entry, case in HOMES if entry.draws != "each"]
+LOCAL = [(entry, case) for entry, case in ALIKE if entry.scope == "local"]
 with_shared_draws = pytest.mark.parametrize(
     ("entry", "case"), ALIKE, ids=[f"{entry.name} on {case}" for entry, case in ALIKE]
 )
@@ -128,9 +129,7 @@ def test_what_is_signed_says_so(entry: Explainer) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("entry", "case"),
-    [(entry, case) for entry, case in ALIKE if entry.scope == "local"],
-    ids=[f"{entry.name} on {case}" for entry, case in ALIKE if entry.scope == "local"],
+    ("entry", "case"), LOCAL, ids=[f"{entry.name} on {case}" for entry, case in LOCAL]
 )
 def test_examples_alone_are_explained_as_together(entry: Explainer, case: Case) -> None:
     whole = attribution(small(entry), made(case), examples=slice(2))

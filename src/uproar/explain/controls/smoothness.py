@@ -153,7 +153,6 @@ def _lengths(inputs: Float[Tensor, "examples channels length"]) -> list[int]:
 
 def _solved(wanted: float, sizes: Mapping[Shape, int]) -> float:
     """Return the deviation of the blur whose maps of these sizes are as smooth as is wanted."""
-
     longest = max((max(sides) for sides in sizes), default=0)
 
     def expected(deviation: float) -> float:

@@ -161,7 +161,6 @@ class Worker:
         return Outcome(values, arrays | {f"{STATE}{name}": array for name, array in state.items()})
 
     def _explain(self, job: Job) -> Outcome:
-        assert job.base is not None
         base = self.store.read(self.plan.base_jobs[job.base].cell)
         assert base is not None, "base models are finished before anything is explained"
         spec = self.plan.spec
@@ -197,7 +196,6 @@ class Worker:
 
     def _seen(self, job: Job, *, untrained: bool) -> TrainedModel:
         """Return a base model as explainers see it, or one of its kind that has learned nothing."""
-        assert job.base is not None
         experiment, ranking = self.experiment(""), self.ranking(ALL)
         if untrained:
             predictor = self.learner.untrained(
@@ -248,7 +246,6 @@ class Worker:
     def _asked(self, job: Job) -> tuple[Experiment, Fitted]:
         """Return the models that a protocol asks, and the experiment that they are asked in."""
         if not job.asked:
-            assert job.base is not None
             return self.experiment(job.removal), self._base(job.base)
         (trained,) = (once for once in self.plan.once_jobs() if once.cell.key == job.asked)
         fitted = self._fitted(trained.cell, self.once, lambda: self._fit_once(trained))

@@ -19,6 +19,7 @@ KEPT, TIES = "kept/", "ties/"
 class Job:
     """A cell, and what it is about. ``weight`` counts epochs of training, for time estimates.
 
+    ``base`` is the number of the base model; where there are folds, it is that of its fold.
     ``asked`` is the key of the cell of the models that it asks, where a protocol has them trained
     once for all explainers.
     """
@@ -26,7 +27,7 @@ class Job:
     cell: Cell
     weight: float
     trainings: int = 0
-    base: int | None = None
+    base: int = 0
     explainer: str = ALL
     family: str = ""
     base_explainer: str = ""
@@ -63,7 +64,6 @@ def digests_of(outcomes: Mapping[Job, Outcome]) -> dict[tuple[int, str], str]:
     return {
         (job.base, member): outcome.values["digests"][member]
         for job, outcome in outcomes.items()
-        if job.base is not None
         for member in job.members
     }
 

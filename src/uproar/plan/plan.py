@@ -66,11 +66,18 @@ class Plan:
         """The protocols of the run, in the order of the spec."""
         return [find_protocol(name) for name in self.spec.protocols]
 
-    @cached_property
-    def seeds(self) -> tuple[int, ...]:
-        """One seed per repeat, shared by all explainers, fractions and protocols."""
+    @property
+    def bases(self) -> range:
+        """Numbers of the base models."""
+        return range(self.spec.base_models)
+
+    def seeds(self, base: int) -> tuple[int, ...]:
+        """Return one seed per repeat, shared by all explainers, fractions and protocols.
+
+        Each base model has its own, so that no two of them owe their scores to the same luck.
+        """
         return tuple(
-            seed_of("repeat", self._data, self._model, self.spec.seed, repeat)
+            seed_of("repeat", self._data, self._model, self.spec.seed, base, repeat)
             for repeat in range(self.spec.repeats)
         )
 
@@ -83,7 +90,7 @@ class Plan:
         return self.spec.model_digest or self.spec.model
 
     @cached_property
-    def _trained_on(self) -> dict[str, Any]:
+    def _trained_on_all(self) -> dict[str, Any]:
         """Everything that every training depends on."""
         spec = self.spec
         data: dict[str, Any] = {"digest": spec.data_digest}
@@ -95,14 +102,26 @@ class Plan:
             model = {"name": spec.model, "version": find(spec.model, MODELS, "model").version}
         return {"data": data, "model": model, "recipe": asdict(spec.recipe), "way": spec.training}
 
-    def data_job(self) -> Job:
-        """Return the job that says what the report shows of the data."""
+    def _trained_on(self, base: int) -> dict[str, Any]:
+        """Return everything that every training for a base model depends on."""
+        folds, shared = self.spec.source.folds, self._trained_on_all
+        if folds == 1:
+            return shared
+        return {**shared, "data": {**shared["data"], "fold": base, "folds": folds}}
+
+    @cached_property
+    def data_jobs(self) -> tuple[Job, ...]:
+        """What tables and the report have to know of the data; of each fold, where there are."""
+        return tuple(map(self._data_job, self.bases if self.spec.source.folds > 1 else [0]))
+
+    def _data_job(self, fold: int) -> Job:
         fields = {
-            "data": self._trained_on["data"],
+            "data": self._trained_on(fold)["data"],
             "gallery": self.spec.gallery_examples,
             "version": 3,
         }
-        return Job(Cell("data", fields, f"data: {self.spec.data_name}"), weight=0.2)
+        label = f"data: {self.spec.data_name}" + (f", fold {fold}" if fold else "")
+        return Job(Cell("data", fields, label), weight=0.2, base=fold)
 
     @cached_property
     def base_jobs(self) -> tuple[Job, ...]:
@@ -112,7 +131,7 @@ class Plan:
                 Cell(
                     "base-model",
                     {
-                        **self._trained_on,
+                        **self._trained_on(base),
                         "seed": seed_of(
                             "base-model", self._data, self._model, self.spec.seed, base
                         ),
@@ -124,7 +143,7 @@ class Plan:
                 trainings=1,
                 base=base,
             )
-            for base in range(self.spec.base_models)
+            for base in self.bases
         )
 
     def explain_jobs(self) -> list[Job]:
@@ -163,24 +182,26 @@ class Plan:
         return epochs + self.sizes.all_passes(members) / max(self.sizes.explained, 1)
 
     def once_jobs(self) -> list[Job]:
-        """Return the trainings of the explanation-agnostic models, one for each removal."""
+        """Return the trainings of the explanation-agnostic models, by removal and base model."""
         if not any(protocol.asks == "once" for protocol in self.protocols):
             return []
-        return [self._once_job(removal) for removal in self.spec.removals]
+        return [self._once_job(base, name) for name in self.spec.removals for base in self.bases]
 
-    def _once_job(self, removal: str) -> Job:
+    def _once_job(self, base: int, removal: str) -> Job:
         protocol = trained_once()
         fields = {
-            **self._trained_on,
+            **self._trained_on(base),
             "removal": self._removal(removal),
-            "seeds": self.seeds,
+            "seeds": self.seeds(base),
             "epochs": self.spec.retrain_once_epochs,
             "version": protocol.version,
         }
+        label = f"{_of_base(f'{protocol.name}: train', base)} ({removal})"
         return Job(
-            Cell(protocol.models, fields, f"{protocol.name}: train ({removal})"),
+            Cell(protocol.models, fields, label),
             weight=self.spec.repeats * self.spec.retrain_once_epochs,
             trainings=self.spec.repeats,
+            base=base,
             removal=removal,
         )
 
@@ -192,12 +213,8 @@ class Plan:
             for removal in self.spec.removals
             for protocol in compared()
             if protocol.name in serving
-            for base in self._asked_by(protocol)
+            for base in self.bases
         ]
-
-    def _asked_by(self, protocol: Protocol) -> Sequence[int | None]:
-        """Return the base models that a protocol asks; None where it asks models of its own."""
-        return range(self.spec.base_models) if protocol.asks == "base model" else (None,)
 
     def curve_jobs(self, digests: Digests) -> Iterator[Job]:
         """Yield the curves of every explainer whose ranking is known, protocol by protocol."""
@@ -209,28 +226,24 @@ class Plan:
     def prospective_jobs(self) -> list[Job]:
         """Return all jobs, as if no two explainers ranked alike: for estimates and displays."""
         unknown = {
-            (base, name): f"{base} {name}"
-            for base in range(self.spec.base_models)
-            for name in self.spec.explainers
+            (base, name): f"{base} {name}" for base in self.bases for name in self.spec.explainers
         }
-        first = [self.data_job(), *self.base_jobs, *self.explain_jobs()]
+        first = [*self.data_jobs, *self.base_jobs, *self.explain_jobs()]
         return [*first, *self.once_jobs(), *self.end_jobs(), *self.curve_jobs(unknown)]
 
     def _removals_of(self, protocol: Protocol) -> Sequence[str]:
         """Return the removals that a protocol depends on; the shape of the mask on none of them."""
         return self.spec.removals if protocol.removals == "each" else ("",)
 
-    def seeds_of(self, protocol: Protocol) -> tuple[int, ...]:
-        """Return one seed per repeat of a protocol; none where there is nothing to repeat."""
-        if protocol.asks == "base model":
-            return ()
-        return self.seeds[: getattr(self.spec, protocol.repeats)]
+    def repeats_of(self, protocol: Protocol) -> int:
+        """Return the number of retrainings of every arm; 0 where there is nothing to repeat."""
+        return 0 if protocol.asks == "base model" else getattr(self.spec, protocol.repeats)
 
     def _curve_job(
         self,
         protocol: Protocol,
         explainer: str,
-        base: int | None,
+        base: int,
         removal: str,
         ranking: str,
         fractions: tuple[float, ...],
@@ -238,7 +251,7 @@ class Plan:
         fields = self._asked_of(protocol, base, removal)
         fields |= {"ranking": ranking, "fractions": fractions, "version": protocol.version}
         retrains = protocol.asks == "retraining"
-        trainings = len(self.seeds_of(protocol)) * len(fractions) if retrains else 0
+        trainings = self.repeats_of(protocol) * len(fractions) if retrains else 0
         label = f"{protocol.name}: {_of_base(explainer, base)}"
         label += f" ({removal})" if removal else ""
         return Job(
@@ -254,15 +267,15 @@ class Plan:
             asked=fields["model"] if protocol.asks == "once" else "",
         )
 
-    def _asked_of(self, protocol: Protocol, base: int | None, removal: str) -> dict[str, Any]:
+    def _asked_of(self, protocol: Protocol, base: int, removal: str) -> dict[str, Any]:
         """Return what the answers of a protocol depend on, whatever the ranking."""
         if protocol.asks == "once":
-            return {"model": self._once_job(removal).cell.key}
+            return {"model": self._once_job(base, removal).cell.key}
         under = {"removal": self._removal(removal)} if removal else {}
         if protocol.asks == "base model":
-            assert base is not None
             return {"base": self.base_jobs[base].cell.key, **under}
-        return {**self._trained_on, "seeds": self.seeds_of(protocol), **under}
+        seeds = self.seeds(base)[: self.repeats_of(protocol)]
+        return {**self._trained_on(base), "seeds": seeds, **under}
 
     def _removal(self, name: str) -> dict[str, Any]:
         return {"name": name, "version": find(name, REMOVALS, "removal").version}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -26,10 +26,17 @@ from uproar.explain import DEFAULT_EXPLAINERS
 from uproar.explain.names import parse
 from uproar.models import MODELS
 from uproar.plan.defaults import defaults, once_epochs
-from uproar.plan.refusals import check_distinct, check_filled, check_kept, check_registered, refusal
+from uproar.plan.refusals import (
+    check_distinct,
+    check_filled,
+    check_folds,
+    check_kept,
+    check_registered,
+    refusal,
+)
 from uproar.protocols import known
 from uproar.registry import is_registered
-from uproar.types import Recipe, Source, UproarError
+from uproar.types import Recipe, Source, UproarError, options
 
 DEFAULT_FRACTIONS = (0.1, 0.3, 0.5, 0.7, 0.9)
 DEFAULT_PROTOCOLS = tuple(protocol.name for protocol in known())
@@ -104,11 +111,15 @@ class Spec(BaseModel):
         default=DEFAULT_FRACTIONS,
         description="Shares of the features, as in 0.3,0.7 (never percent).",
     )
-    repeats: int = Field(default=5, ge=1, description="Retrainings of every arm.")
-    mask_only_repeats: int = Field(
-        default=2, ge=1, description="Retrainings of every arm of mask-only."
+    repeats: int = Field(
+        default=2, ge=1, description="Retrainings of every arm, for each base model."
     )
-    base_models: int = Field(default=1, ge=1, description="Trained models that are explained.")
+    mask_only_repeats: int = Field(
+        default=1, ge=1, description="Retrainings of every arm of mask-only, for each base model."
+    )
+    base_models: int = Field(
+        default=5, ge=1, description="Trained models that are explained; of folds, one of each."
+    )
     seed: int = Field(default=0, description="Another seed, other draws everywhere.")
     device: str = Field(default="auto", description="auto, cpu, cuda, cuda:1, …")
     training: Literal["auto", "dense", "stacked", "sequential", "processes", "frozen"] = Field(
@@ -176,6 +187,7 @@ class Spec(BaseModel):
         check_registered(self)
         check_filled(self)
         check_kept(self)
+        check_folds(self)
         names = [parse(name, extra_bases=self.extra_bases).name for name in self.explainers]
         for what, values in (
             ("explainers", names),
@@ -202,7 +214,7 @@ class Spec(BaseModel):
         document.add(
             tomlkit.comment("The complete spec of this run; `uproar run --config` repeats it.")
         )
-        values = self.model_dump(mode="json")
+        values = self.model_dump(mode="json", exclude={"source": {"fold"}})
         # Tables come last: what follows one in a TOML file belongs to it.
         for name in sorted(values, key=lambda name: isinstance(values[name], dict)):
             document.add(name, tomlkit.item(values[name]))
@@ -251,6 +263,8 @@ class Spec(BaseModel):
                 "recipe": {**default.recipe, **recipe},
             }
         chosen.setdefault("retrain_once_epochs", once_epochs(chosen["recipe"]))
+        if origin.folds > 1:
+            chosen.setdefault("base_models", origin.folds)
         return cls.model_validate(chosen, context={"where": source})
 
 
@@ -258,8 +272,8 @@ def _keys() -> dict[str, tuple[str, ...]]:
     """Return the keys of a spec, and of its tables."""
     return {
         "": tuple(Spec.model_fields),
-        "source": tuple(field.name for field in fields(Source)),
-        "recipe": tuple(field.name for field in fields(Recipe)),
+        "source": tuple(field.name for field in options(Source)),
+        "recipe": tuple(field.name for field in options(Recipe)),
     }
 
 

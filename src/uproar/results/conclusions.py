@@ -22,9 +22,10 @@ from uproar.stats.effort import COLUMNS, parts_of_error
 from uproar.stats.gains import Scores, attainable_gain, example_gains
 from uproar.stats.intervals import score_interval
 from uproar.stats.leaks import CLEAR, UNCLEAR, leaks, masks
+from uproar.stats.levels import Design
 from uproar.stats.verdicts import Comparison, Reason, compare_with_random
 
-VERSION = 4  # raised when a conclusion changes its meaning
+VERSION = 5  # raised when a conclusion changes its meaning
 
 
 @dataclass(frozen=True)
@@ -103,14 +104,15 @@ def conclude(
                 reasons = _reasons(protocol, gains, leak_table, for_all)
                 comparisons[key] = _compare(spec, found, protocol, removal, gains, reasons)
     first = {name: c for (name, removal), c in comparisons.items() if removal == spec.removals[0]}
+    of_first = {name: all_gains[name, spec.removals[0]] for name in first}
     wanted = [pair for pair in _pairs() if set(pair) <= set(first)]
     return Conclusions(
         gains=_gain_table(comparisons),
         curves=_curve_table(found),
         leaks=leak_table,
-        pairs=_pair_table({name: all_gains[name, spec.removals[0]] for name in first}),
+        pairs=_pair_table(of_first, found.design),
         agreement=agreement(first, wanted, reference=REFERENCE),
-        error=_error_table({name: all_gains[name, spec.removals[0]] for name in first}),
+        error=_error_table(of_first, found.design),
         # There is none where random has been compared with nothing.
         detectable={
             name: c.smallest_detectable
@@ -180,6 +182,7 @@ def _compare(
         attainable=attainable,
         # The same draws for all protocols, so that their agreement can be bootstrapped too.
         generator=generator_of("bootstrap", removal, spec.seed),
+        design=found.design,
         reasons=reasons,
         retrained=protocol.asks != "base model",
         reference=REFERENCE,
@@ -233,7 +236,8 @@ def _gain_table(comparisons: Mapping[tuple[str, str], Comparison]) -> pd.DataFra
 
 def _curve_table(found: Evidence) -> pd.DataFrame:
     """Return every curve that has ends, with its interval, the shared ends included."""
-    rows, stacks = [], []
+    rows: list[tuple[object, ...]] = []
+    stacks: list[Scores] = []
     for (curve, removal), by_explainer in found.scores.items():
         if (curve, removal) not in found.ends:
             continue
@@ -245,22 +249,22 @@ def _curve_table(found: Evidence) -> pd.DataFrame:
                 rows.append((curve, removal, explainer, fraction, scores.shape[2]))
                 stacks.append(point)
     table = pd.DataFrame(rows, columns=["protocol", "removal", "explainer", "fraction", "repeats"])
-    return table.join(_intervals(stacks))
+    return table.join(_intervals(stacks, found.design))
 
 
-def _intervals(stacks: list[Scores]) -> pd.DataFrame:
+def _intervals(stacks: list[Scores], design: Design) -> pd.DataFrame:
     """Return value, low and high of every point, those of one shape at once."""
     result = np.empty((len(stacks), 3))
-    flat = [scores.reshape(-1, scores.shape[-1]) for scores in stacks]
-    for shape in {scores.shape for scores in flat}:
-        where = [i for i, scores in enumerate(flat) if scores.shape == shape]
-        result[where] = np.stack(score_interval(np.stack([flat[i] for i in where])), axis=1)
+    for shape in {scores.shape for scores in stacks}:
+        where = [i for i, scores in enumerate(stacks) if scores.shape == shape]
+        points = np.stack([stacks[i] for i in where])
+        result[where] = np.stack(score_interval(points, design=design), axis=1)
     return pd.DataFrame(result, columns=["value", "low", "high"])
 
 
-def _error_table(gains: Mapping[str, Gains]) -> pd.DataFrame:
+def _error_table(gains: Mapping[str, Gains], design: Design) -> pd.DataFrame:
     tables = [
-        parts_of_error(of_protocol, reference=REFERENCE).assign(protocol=protocol)
+        parts_of_error(of_protocol, design=design, reference=REFERENCE).assign(protocol=protocol)
         for protocol, of_protocol in gains.items()
         if len(of_protocol) > 1
     ]
@@ -270,9 +274,11 @@ def _error_table(gains: Mapping[str, Gains]) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)[columns]
 
 
-def _pair_table(gains: Mapping[str, Gains]) -> pd.DataFrame:
+def _pair_table(gains: Mapping[str, Gains], design: Design) -> pd.DataFrame:
     tables = [
-        distinguishable_pairs(of_protocol, reference=REFERENCE).assign(protocol=protocol)
+        distinguishable_pairs(of_protocol, design=design, reference=REFERENCE).assign(
+            protocol=protocol
+        )
         for protocol, of_protocol in gains.items()
     ]
     columns = ["protocol", "first", "second", "difference", "p_holm", "distinguishable"]

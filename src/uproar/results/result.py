@@ -16,7 +16,7 @@ from uproar.plan.spec import REFERENCE, Spec
 from uproar.protocols import best_first, can_leak, leak_control
 from uproar.report.effort import next_step
 from uproar.results.conclusions import VERSION, Conclusions, conclude
-from uproar.results.curves import evidence, tidy
+from uproar.results.curves import evidence, joined, tidy
 from uproar.results.function import Measured, feature_names, function_table, measured, over_bases
 from uproar.results.leaderboard import leaderboard
 from uproar.results.ties import MANY, tied_shares
@@ -73,7 +73,7 @@ class Result:
     def jobs(self) -> list[Job]:
         """All jobs that can be known by now: those of explainers that are not explained are not."""
         plan = self.plan
-        shared = [plan.data_job(), *plan.base_jobs, *plan.once_jobs(), *plan.end_jobs()]
+        shared = [*plan.data_jobs, *plan.base_jobs, *plan.once_jobs(), *plan.end_jobs()]
         return [*shared, *plan.explain_jobs(), *plan.curve_jobs(digests_of(self.explained))]
 
     @cached_property
@@ -116,13 +116,15 @@ class Result:
         if known is not None:
             accuracy, low, high = known.values["base_accuracy"]
             return Conclusions.from_json(known.values["tables"]), (accuracy, low, high)
-        majority = self.data_facts.arrays["majority"]
-        correct = np.stack([outcome.arrays["scores/test"] for outcome in self.bases])
-        accuracy, low, high = (float(value[0]) for value in score_interval(correct[None]))
+        seen = evidence(self.plan, self.outcomes)
+        scores = [outcome.arrays["scores/test"] for outcome in self.bases]
+        correct = joined(scores, folds=bool(seen.design.folds))
+        ends = score_interval(correct[None, :, None], design=seen.design)
+        accuracy, low, high = (float(value[0]) for value in ends)
         found = conclude(
             self.spec,
-            evidence(self.plan, self.outcomes),
-            majority=majority,
+            seen,
+            majority=np.concatenate([facts.arrays["majority"] for facts in self._facts]),
             base_scores=correct,
             tied_reference=self.tied.get(REFERENCE, 0.0) > MANY,
         )
@@ -156,7 +158,7 @@ class Result:
     def _explainers(self) -> pd.DataFrame:
         """What is known of each finished explainer beside its scores."""
         entries = self.plan.entries
-        seconds = over_bases(self.explained, lambda outcome, member: outcome.seconds[member])
+        seconds = over_bases(self.explained, lambda _, outcome, member: outcome.seconds[member])
         table = pd.DataFrame({"explainer": self._finished})
         table["kind"] = [entries[name].kind for name in self._finished]
         table["scope"] = [self.scopes[name] for name in self._finished]
@@ -182,7 +184,9 @@ class Result:
 
         Each training and test example; of an explainer of the function each held-out example.
         """
-        return over_bases(self.explained, lambda outcome, member: outcome.values["passes"][member])
+        return over_bases(
+            self.explained, lambda _, outcome, member: outcome.values["passes"][member]
+        )
 
     @cached_property
     def measured(self) -> Measured:
@@ -193,12 +197,12 @@ class Result:
     @cached_property
     def tied(self) -> dict[str, float]:
         """In which share of the test examples a fraction cuts between equal features."""
-        about = self.data_facts
+        facts = self.data_facts.values
         return tied_shares(
             self.explained,
             self.plan.inner,
-            features=int(about.values["features"]),
-            lengths=about.arrays.get("lengths"),
+            features=int(facts["features"]),
+            lengths=[facts.arrays.get("lengths") for facts in self._facts],
         )
 
     @cached_property
@@ -219,11 +223,15 @@ class Result:
 
     @property
     def data_facts(self) -> Outcome:
-        """What is known of the data, and the inputs that the gallery shows."""
-        found = self.outcomes.get(self.plan.data_job())
-        if found is None or not self.bases:
+        """What is known of the data (of the first fold), and the inputs that the gallery shows."""
+        if not self._facts or not self.bases:
             raise UproarError(f"{self.out} has nothing to report yet; `uproar run` finishes it")
-        return found
+        return self._facts[0]
+
+    @property
+    def _facts(self) -> list[Outcome]:
+        """What is known of the data of every fold."""
+        return [self.outcomes[job] for job in self.plan.data_jobs if job in self.outcomes]
 
     @property
     def score(self) -> str:

@@ -21,7 +21,7 @@ def tied_shares(
     fractions: Sequence[float],
     *,
     features: int,
-    lengths: Int[np.ndarray, "examples"] | None = None,
+    lengths: Sequence[Int[np.ndarray, "examples"] | None] = (None,),
 ) -> dict[str, float]:
     """Return the share of test examples that some fraction cuts between equal features.
 
@@ -29,13 +29,15 @@ def tied_shares(
     models, by explainer.
 
     :param fractions: of the run, but 0 and 1.
-    :param lengths: number of features of every test example, where they differ.
+    :param lengths: number of features of every test example, where they differ: of all base
+        models, or of the fold of each.
     """
 
-    def share(outcome: Outcome, member: str) -> float:
+    def share(job: Job, outcome: Outcome, member: str) -> float:
         packed = outcome.arrays[f"{TIES}{member}"]
         ties = np.unpackbits(packed, axis=1, count=max(features - 1, 0)).astype(bool)
-        own = np.full(len(ties), features) if lengths is None else lengths
+        known = lengths[job.base if len(lengths) > 1 else 0]
+        own = np.full(len(ties), features) if known is None else known
         return float(tied(ties, fractions, own).mean())
 
     return over_bases(explained, share)

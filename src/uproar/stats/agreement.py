@@ -10,13 +10,17 @@ import pandas as pd
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-from uproar.stats.levels import level_means, two_sided, variances_of_differences
+from uproar.stats.levels import CROSSED, Design, level_means, two_sided, variances_of_differences
 from uproar.stats.resampling import holm, stack_gains
 from uproar.stats.verdicts import Comparison
 
 
 def distinguishable_pairs(
-    gains: Mapping[str, NDArray[np.float64]], *, reference: str = "random", level: float = 0.05
+    gains: Mapping[str, NDArray[np.float64]],
+    *,
+    design: Design = CROSSED,
+    reference: str = "random",
+    level: float = 0.05,
 ) -> pd.DataFrame:
     """Test all pairs of explainers for a difference in gain.
 
@@ -25,6 +29,7 @@ def distinguishable_pairs(
     :func:`uproar.stats.verdicts.compare_with_random` tests against it.
 
     :param gains: explainer -> (base_models, repeats, examples), the reference among them.
+    :param design: whether repeats are shared by base models, and which folds there are.
     :returns: first second difference p_holm distinguishable, where ``first`` has the larger gain
         and difference is first less second, in score x fraction.
     :raises ValueError: when shapes differ, or the reference is missing or not zero.
@@ -37,7 +42,7 @@ def distinguishable_pairs(
     names, stacked = stack_gains(gains, reference=reference)
     tested = [index for index, name in enumerate(names) if name != reference]
     gain = np.round(stacked.mean(axis=(1, 2, 3)), 12)
-    means = list(level_means(stacked).values())
+    means = list(level_means(stacked, design).values())
     order = sorted(tested, key=lambda index: (-gain[index], names[index]))
     pairs = [(a, b) for place, a in enumerate(order) for b in order[place + 1 :]]
     first, second = np.array(pairs, dtype=np.intp).reshape(-1, 2).T

@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from uproar.stats.levels import LEVELS, half_width, level_means, variances
+from uproar.stats.levels import CROSSED, LEVELS, Design, half_width, level_means, stretch, variances
 from uproar.stats.resampling import stack_gains
 
 COLUMNS = ("level", "units", "share", "narrows")
+Errors = dict[str, NDArray[np.float64]]  # level -> squared standard errors, (explainers,)
 
 
 def parts_of_error(
-    gains: Mapping[str, NDArray[np.float64]], *, reference: str = "random", level: float = 0.05
+    gains: Mapping[str, NDArray[np.float64]],
+    *,
+    design: Design = CROSSED,
+    reference: str = "random",
+    level: float = 0.05,
 ) -> pd.DataFrame:
-    """Return what the intervals of gains owe to each level: base models, repeats, examples.
+    """Return what the intervals of gains owe to base models (or folds), repeats and examples.
 
-    ``share = s_l² / Σ s_l²`` of the squared standard errors, and ``narrows``, by which part the
-    interval would be narrower if the level had infinitely many units: what more of them can gain
-    at most. Of a level with one unit nothing is known; both are NaN. Medians over the explainers.
+    ``share`` is the part of the squared standard error, and ``narrows``, by which part the
+    interval would be narrower if there were infinitely many units: what more of them can gain at
+    most. Where base models or folds have repeats of their own, the noise of these is a part of
+    theirs, ``Σ_r (mean_r - mean)² / (R (R - 1))``, the mean over base models divided by their
+    number; more base models take it away too. Of what has one unit nothing is known; both are NaN.
+    Medians over the explainers.
 
     :param gains: explainer -> (base_models, repeats, examples), the reference (zero) among them.
-    :returns: level units share narrows, a row for each level; shares add up to 1 or nearly so.
+    :param design: whether repeats are shared by base models, and which folds there are.
+    :returns: level units share narrows, a row for each; shares add up to 1 or nearly so.
     :raises ValueError: when shapes differ, or the reference is missing or not zero.
 
     >>> ours = np.linspace(-1, 1, 40).reshape(1, 2, 20)
@@ -34,17 +43,62 @@ def parts_of_error(
     """
     names, stacked = stack_gains(gains, reference=reference)
     ours = stacked[[name != reference for name in names]]
-    means = level_means(ours)
-    errors, units = variances(list(means.values())), [m.shape[1] for m in means.values()]
-    total, now = errors.sum(axis=0), half_width(errors, units, level=level)
-    found = {}
-    for place, known in enumerate(means):
-        without = np.delete(errors, place, axis=0), np.delete(units, place).tolist()
-        then = half_width(*without, level=level) if without[1] else 0.0 * now
-        found[known] = _median(errors[place], total), _median(now - then, now)
-    shape = dict(zip(LEVELS, stacked.shape[1:], strict=True))
-    rows = [(name, shape[name], *found.get(name, (np.nan, np.nan))) for name in LEVELS]
+    means = level_means(ours, design)
+    errors = dict(zip(means, variances(list(means.values())), strict=True))
+    units = {name: values.shape[1] for name, values in means.items()}
+    total, now = sum(errors.values()), _width(errors, units, level)
+    found = {
+        part: (_median(owed, total), _median(now - _width(left, units, level), now))
+        for part, owed, left in _parts(ours, errors, design)
+    }
+    shape = dict(zip(LEVELS, stacked.shape[1:], strict=False))
+    if design.folds:
+        shape = {"folds": len(design.folds), **shape}
+        del shape["base models"]
+    rows = [(name, shape[name], *found.get(name, (np.nan, np.nan))) for name in shape]
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _parts(
+    ours: NDArray[np.float64], errors: Errors, design: Design
+) -> Iterator[tuple[str, NDArray[np.float64], Errors]]:
+    """Yield each part, what the squared error owes to it, and the errors that are left without."""
+    outer = "folds" if design.folds else "base models"
+    inner = _inner(ours, design) if design.folds or design.own_repeats else {}
+    if outer in errors:
+        rest = errors[outer]
+        for part, owed in inner.items():
+            taken = np.minimum(owed, rest)
+            yield part, taken, {**errors, outer: errors[outer] - taken}
+            rest = rest - taken
+        without = errors[outer] - rest if design.folds else np.zeros_like(rest)
+        yield outer, rest, {**errors, outer: without}
+    for part in errors:
+        if part != outer:
+            yield part, errors[part], {**errors, part: np.zeros_like(errors[part])}
+
+
+def _inner(ours: NDArray[np.float64], design: Design) -> Errors:
+    """Return what base models or folds owe to their own repeats, and folds to their examples."""
+    found: Errors = {}
+    if design.folds:
+        edges, sizes = np.cumsum([0, *design.folds])[:-1], np.asarray(design.folds)
+        blocks = np.add.reduceat(ours[:, 0], edges, axis=2) / sizes  # (explainers, repeats, folds)
+        scale, by_repeat = stretch(len(design.folds)), blocks.swapaxes(1, 2)
+    else:
+        scale, by_repeat = 1.0, ours.mean(axis=3)
+    outer, repeats = by_repeat.shape[1:]
+    if repeats > 1:
+        spread = by_repeat.var(axis=2, ddof=1).mean(axis=1)
+        found["repeats"] = scale * spread / (outer * repeats)
+    if design.folds:
+        (of_examples,) = variances([ours.mean(axis=(1, 2))])
+        found["examples"] = scale * of_examples
+    return found
+
+
+def _width(errors: Errors, units: Mapping[str, int], level: float) -> NDArray[np.float64]:
+    return half_width(np.stack(list(errors.values())), [units[n] for n in errors], level=level)
 
 
 def _median(part: NDArray[np.float64], whole: NDArray[np.float64]) -> float:

@@ -6,16 +6,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uproar.stats.gains import Scores
-from uproar.stats.levels import half_width, variances
+from uproar.stats.levels import CROSSED, Design, half_width, level_means, variances
 
 Interval = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
 
 
-def score_interval(scores: Scores, *, level: float = 0.05) -> Interval:
-    """Return mean scores and the ends of their intervals: about new examples and new retrainings.
+def score_interval(scores: Scores, *, design: Design = CROSSED, level: float = 0.05) -> Interval:
+    """Return mean scores and the ends of their intervals: about new examples and new trainings.
 
-    Half of its ``width`` comes from the spread of repeats and of examples, each with a scale of its
-    own: :func:`uproar.stats.levels.half_width`.
+    Their ``width`` comes from the spread of base models (or folds), repeats and examples, each with
+    a scale of its own: :func:`uproar.stats.levels.half_width`.
 
     Right or wrong: Wilson's interval, ``(p + r/2 ± sqrt(r p (1 - p) + r²/4)) / (1 + r)`` with
     ``r = width² / (p (1 - p))``, which is ``q² / n`` for the quantile q and as many independent
@@ -28,7 +28,9 @@ def score_interval(scores: Scores, *, level: float = 0.05) -> Interval:
     freedom, and 70 % with 3 (200 examples, 5 repeats). Verdicts do not rest on them, but on paired
     differences, from which the heavy tails of the labels cancel.
 
-    :param scores: (points, repeats, examples), bool or real; base models count as further repeats.
+    :param scores: (points, base models, repeats, examples), bool or real; or without the axis of
+        base models, for one.
+    :param design: whether repeats are shared by base models, and which folds there are.
     :param level: error probability of both ends together.
     :returns: mean, low and high, (points,) each.
     :raises ValueError: when there are fewer than two examples or no repeat.
@@ -43,9 +45,10 @@ def score_interval(scores: Scores, *, level: float = 0.05) -> Interval:
     >>> low.round(3).tolist(), high.tolist()
     ([-1.242], [1.0])
     """
-    check(scores)
-    means = [scores.mean(axis=axis, dtype=np.float64) for axis in (2, 1)]
-    return _interval([values for values in means if values.shape[1] > 1], scores, level)
+    whole = scores[:, None] if scores.ndim == 3 else scores
+    check(whole.reshape(len(whole), -1, whole.shape[-1]))
+    levels = list(level_means(whole, design).values())
+    return _interval(whole.mean(axis=(1, 2, 3), dtype=np.float64), levels, scores, level)
 
 
 def example_interval(scores: Scores, *, level: float = 0.05) -> Interval:
@@ -59,13 +62,12 @@ def example_interval(scores: Scores, *, level: float = 0.05) -> Interval:
     [[0.25], [0.037], [0.742]]
     """
     check(scores)
-    return _interval([scores.mean(axis=1, dtype=np.float64)], scores, level)
+    levels = [scores.mean(axis=1, dtype=np.float64)]
+    return _interval(levels[0].mean(axis=1), levels, scores, level)
 
 
 def student_interval(levels: list[NDArray[np.float64]], *, level: float = 0.05) -> Interval:
     """Return ``mean ± width`` of any numbers, from the means (points, units) of each level.
-
-    :param levels: the last one has the examples.
 
     >>> [end.round(3).tolist() for end in student_interval([np.array([[-1.0, 0.0, 1.0]])])]
     [[0.0], [-2.484], [2.484]]
@@ -86,28 +88,35 @@ def check(scores: NDArray[np.generic]) -> None:
         )
 
 
-def _interval(levels: list[NDArray[np.float64]], scores: Scores, level: float) -> Interval:
+def _interval(
+    mean: NDArray[np.float64], levels: list[NDArray[np.float64]], scores: Scores, level: float
+) -> Interval:
+    half = _half_width(levels, level)
     if scores.dtype == np.bool_:
-        return _proportion(levels, scores.size, level)
-    mean, low, high = student_interval(levels, level=level)
-    return mean, low, np.minimum(high, 1.0)
+        answers = scores.size // max(len(scores), 1)
+        return _proportion(mean, half, (answers, scores.shape[-1]), level)
+    return mean, mean - half, np.minimum(mean + half, 1.0)
 
 
 def _half_width(levels: list[NDArray[np.float64]], level: float) -> NDArray[np.float64]:
     return half_width(variances(levels), [means.shape[1] for means in levels], level=level)
 
 
-def _proportion(levels: list[NDArray[np.float64]], size: int, level: float) -> Interval:
-    """Return Wilson's interval for as many independent answers as are as sure."""
+def _proportion(
+    mean: NDArray[np.float64], half: NDArray[np.float64], counts: tuple[int, int], level: float
+) -> Interval:
+    """Return Wilson's interval for as many independent answers as are as sure.
+
+    :param counts: of answers, and of examples.
+    """
     from scipy.special import stdtrit
 
-    points, examples = levels[-1].shape
-    mean, half = levels[-1].mean(axis=1), _half_width(levels, level)
+    answers, examples = counts
     spread = mean * (1 - mean)
     unanimous = spread == 0
     # At least the width of answers that are all independent of each other.
     least = stdtrit(examples - 1, 1 - level / 2) ** 2
-    floor = least * points / max(size, 1)
+    floor = least / answers
     ratio = np.maximum(half**2 / np.where(unanimous, 1.0, spread), floor)
     return mean, *_wilson(mean, np.where(unanimous, least / examples, ratio))
 

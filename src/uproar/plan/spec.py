@@ -35,7 +35,7 @@ from uproar.plan.refusals import (
     refusal,
 )
 from uproar.protocols import known
-from uproar.registry import is_registered
+from uproar.registry import find, is_registered
 from uproar.types import Recipe, Source, UproarError, options
 
 DEFAULT_FRACTIONS = (0.1, 0.3, 0.5, 0.7, 0.9)
@@ -177,6 +177,17 @@ class Spec(BaseModel):
     def settled(self) -> bool:
         """Whether names alone identify data and model, without looking at them."""
         return is_registered(self.data, DATA) and is_registered(self.model, MODELS)
+
+    @property
+    def foldable(self) -> bool:
+        """Whether the data can be split into folds, as far as a spec can know.
+
+        >>> Spec(data="digits").foldable, Spec(data="hooker-toy").foldable
+        (True, False)
+        """
+        if is_registered(self.data, DATA):
+            return find(self.data, DATA, "data").folds
+        return not self.data.startswith("python:") and not self.source.test
 
     def checked(self) -> Spec:
         """Return the spec with canonical names, or say in one line what is wrong with it.

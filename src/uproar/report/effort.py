@@ -6,10 +6,12 @@ from collections.abc import Sequence
 
 from uproar.report.records import Record
 from uproar.report.wording import is_missing, percent
+from uproar.stats.effort import FIVE_FOLDS
 
 MORE = {
     "repeats": "more repeats",
     "base models": "more base models",
+    "folds": "more folds",
     "examples": "more test examples",
 }
 
@@ -24,6 +26,10 @@ def next_step(rows: Sequence[Record]) -> str:
     >>> next_step([{"level": "base models", "units": 3, "narrows": 0.5},
     ...     {"level": "repeats", "units": 5, "narrows": 0.02}]).replace(SPACE, " ")
     'More repeats cannot narrow the intervals by more than 2 %, more base models by 50 %.'
+    >>> next_step([{"level": "repeats", "units": 5, "narrows": 0.02},
+    ...     {"level": "five folds", "units": 1, "narrows": 0.4}]).replace(SPACE, " ")
+    'More repeats cannot narrow the intervals by more than 2 %; five folds in place of one split \
+would by about 40 %.'
     """
     known = {str(row["level"]): row for row in rows}
     tried = [(what, known.get(level)) for level, what in MORE.items()]
@@ -34,8 +40,13 @@ def next_step(rows: Sequence[Record]) -> str:
     parts = [f"{first.capitalize()} cannot narrow the intervals by more than {most}"]
     parts += [f"{what} by {share}" for what, share in others]
     alone = known.get("base models")
-    rest = "; they are for this one base model, and say nothing of others"
-    return f"{', '.join(parts)}{rest if alone and alone['units'] == 1 else ''}."
+    if alone and alone["units"] == 1:
+        parts[-1] += "; they are for this one base model, and say nothing of others"
+    folds = known.get(FIVE_FOLDS)
+    if folds and _known(folds) and float(folds["narrows"]) > 0:
+        most = percent(folds["narrows"], 0)
+        parts[-1] += f"; {FIVE_FOLDS} in place of one split would by about {most}"
+    return f"{', '.join(parts)}."
 
 
 def _known(row: Record) -> bool:

@@ -76,6 +76,7 @@ def conclude(
     majority: Scores,
     base_scores: Scores,
     tied_reference: bool = False,
+    tested: float | None = None,
 ) -> Conclusions:
     """Draw all conclusions from the evidence; what was not run is left out.
 
@@ -83,6 +84,7 @@ def conclude(
     :param base_scores: of the base models, (base_models, examples): the scale of leaks where
         nothing was retrained with all features present.
     :param tied_reference: whether random leaves open what is removed, so that it is not random.
+    :param tested: share of the examples that is tested, where they could be split into folds.
     """
     clean = _clean_score(found, spec.removals[0])
     leak_table = leaks(
@@ -112,7 +114,7 @@ def conclude(
         leaks=leak_table,
         pairs=_pair_table(of_first, found.design),
         agreement=agreement(first, wanted, reference=REFERENCE),
-        error=_error_table(of_first, found.design),
+        error=_error_table(of_first, found.design, tested),
         # There is none where random has been compared with nothing.
         detectable={
             name: c.smallest_detectable
@@ -262,9 +264,11 @@ def _intervals(stacks: list[Scores], design: Design) -> pd.DataFrame:
     return pd.DataFrame(result, columns=["value", "low", "high"])
 
 
-def _error_table(gains: Mapping[str, Gains], design: Design) -> pd.DataFrame:
+def _error_table(gains: Mapping[str, Gains], design: Design, tested: float | None) -> pd.DataFrame:
     tables = [
-        parts_of_error(of_protocol, design=design, reference=REFERENCE).assign(protocol=protocol)
+        parts_of_error(of_protocol, design=design, tested=tested, reference=REFERENCE).assign(
+            protocol=protocol
+        )
         for protocol, of_protocol in gains.items()
         if len(of_protocol) > 1
     ]

@@ -38,6 +38,7 @@ def content_of(result: Result) -> ReportContent:
             "features": data.values["features"],
             "classes": data.values["class_names"],
             "patch": spec.source.patch,
+            "folds": spec.source.folds,
             **{key: data.values[key] for key in _FACTS},
             **{part: data.values[part] for part in ("train", "validation", "test")},
         },

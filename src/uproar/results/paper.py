@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from uproar.plan.spec import Spec
     from uproar.results.result import Result
 
 
@@ -54,10 +55,16 @@ def _caption(result: Result, removal: str | None) -> str:
         f"Gains over a random ranking ({_tex(result.score)} $\\times$ fraction) on "
         f"{_tex(spec.data_name)}, model {_tex(spec.model)}, "
         f"removal {_tex(removal or spec.removals[0])}, {spec.repeats} repeats, "
-        f"{spec.base_models} base model{'s' if spec.base_models > 1 else ''}, split seed "
+        f"{_trained(spec)}, split seed "
         f"{spec.seed}; 95\\,\\% intervals {_covered(spec.base_models)}, verdicts after Holm's "
         "correction."
     )
+
+
+def _trained(spec: Spec) -> str:
+    if spec.source.folds > 1:
+        return f"{spec.source.folds} folds"
+    return f"{spec.base_models} base model{'s' if spec.base_models > 1 else ''}"
 
 
 def _covered(base_models: int) -> str:

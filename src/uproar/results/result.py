@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from uproar.dataset import PARTS
 from uproar.plan.job import Job, digests_of, read_all, read_explained
 from uproar.plan.plan import Plan
 from uproar.plan.spec import REFERENCE, Spec
@@ -127,10 +128,17 @@ class Result:
             majority=np.concatenate([facts.arrays["majority"] for facts in self._facts]),
             base_scores=correct,
             tied_reference=self.tied.get(REFERENCE, 0.0) > MANY,
+            tested=self._tested,
         )
         values = {"tables": found.to_json(), "base_accuracy": [accuracy, low, high]}
         self.store.write(cell, Outcome(values))
         return found, (accuracy, low, high)
+
+    @property
+    def _tested(self) -> float | None:
+        """The share of the examples that is tested, where they could be split into folds."""
+        sizes = [int(self.data_facts.values[part]) for part in PARTS]
+        return sizes[-1] / sum(sizes) if self.spec.foldable else None
 
     def leaderboard(self, removal: str | None = None) -> pd.DataFrame:
         """Return one row per explainer, best first: by retrain-once, else ROAR, KAR, no-retrain.

@@ -12,6 +12,7 @@ from uproar.stats.levels import CROSSED, LEVELS, Design, half_width, level_means
 from uproar.stats.resampling import stack_gains
 
 COLUMNS = ("level", "units", "share", "narrows")
+FIVE_FOLDS = "five folds"  # in place of one split: what they would narrow is a guess, no bound
 Errors = dict[str, NDArray[np.float64]]  # level -> squared standard errors, (explainers,)
 
 
@@ -19,6 +20,7 @@ def parts_of_error(
     gains: Mapping[str, NDArray[np.float64]],
     *,
     design: Design = CROSSED,
+    tested: float | None = None,
     reference: str = "random",
     level: float = 0.05,
 ) -> pd.DataFrame:
@@ -33,6 +35,8 @@ def parts_of_error(
 
     :param gains: explainer -> (base_models, repeats, examples), the reference (zero) among them.
     :param design: whether repeats are shared by base models, and which folds there are.
+    :param tested: share of all examples that is tested, where they could be split into folds: a
+        row ``five folds`` then says what these would narrow, see :func:`narrowed_by_folds`.
     :returns: level units share narrows, a row for each; shares add up to 1 or nearly so.
     :raises ValueError: when shapes differ, or the reference is missing or not zero.
 
@@ -56,7 +60,40 @@ def parts_of_error(
         shape = {"folds": len(design.folds), **shape}
         del shape["base models"]
     rows = [(name, shape[name], *found.get(name, (np.nan, np.nan))) for name in shape]
+    if tested is not None and not design.folds:
+        narrows = narrowed_by_folds(gains, tested=tested, reference=reference, level=level)
+        rows.append((FIVE_FOLDS, 1, np.nan, narrows))
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def narrowed_by_folds(
+    gains: Mapping[str, NDArray[np.float64]],
+    *,
+    tested: float,
+    folds: int = 5,
+    reference: str = "random",
+    level: float = 0.05,
+) -> float:
+    """Return by which part intervals would be narrower if the data were split into folds.
+
+    Of base models with repeats of their own, under one split. Squared errors would be
+    ``stretch(K) (s_b² B / K + s_e² tested)``, with t of K - 1 degrees of freedom: every example
+    would be tested, and each fold have one base model. The median over the explainers; NaN for one
+    base model, of whose spread nothing is known.
+
+    :param gains: explainer -> (base_models, repeats, examples), the reference (zero) among them.
+    :param tested: share of all examples that is tested now.
+    """
+    names, stacked = stack_gains(gains, reference=reference)
+    means = level_means(stacked[[n != reference for n in names]], Design(own_repeats=True))
+    if "base models" not in means:
+        return float("nan")
+    of_bases, of_examples = variances([means["base models"], means["examples"]])
+    units = {name: values.shape[1] for name, values in means.items()}
+    now = _width({"base models": of_bases, "examples": of_examples}, units, level)
+    each = of_bases * units["base models"] / folds
+    then = stretch(folds) * (each + of_examples * tested)
+    return _median(now - _width({"folds": then}, {"folds": folds}, level), now)
 
 
 def _parts(

@@ -12,6 +12,7 @@ from uproar.report.plotly_text import label
 from uproar.report.records import Record, Report, matching
 from uproar.report.section import Context
 from uproar.report.wording import interval, is_missing, number, percent
+from uproar.stats.effort import FIVE_FOLDS
 
 
 def view(context: Context) -> dict[str, Any] | None:
@@ -72,7 +73,11 @@ def _errors(report: Report) -> list[dict[str, Any]]:
     found = []
     for name in tested:
         rows = matching(report.error, protocol=name)
-        shares = {str(row["level"]): percent(row["share"], 0) for row in rows}
+        shares = {
+            str(row["level"]): percent(row["share"], 0)
+            for row in rows
+            if row["level"] != FIVE_FOLDS
+        }
         protocol = report.protocols[name].short
         found.append({"protocol": protocol, "shares": shares, "step": next_step(rows)})
     return found

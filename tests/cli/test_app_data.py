@@ -176,10 +176,11 @@ def test_other_code_of_the_model_is_noticed(uproar, monkeypatch):
     source = Path("own_model.py")
     source.write_text(code.format("data.features"))
     flags = (table(), "--target", "y", "--drop", "price,town", "--model", "own_model:factory")
+    trained = ("--explainers", "grad", "--learning-rate", "0.1", "--epochs", "20")
 
     def run():
         monkeypatch.delitem(sys.modules, "own_model", raising=False)
-        return uproar("run", *flags, *FAST)
+        return uproar("run", *flags, *SHORT, *trained)
 
     first = finished(run(), "runs/table")
     assert first.spec.model_digest

@@ -88,9 +88,45 @@ def test_what_was_not_tested_is_told_with_its_reasons() -> None:
     assert "; 2 not tested (one repeat)." in said
     content.gains.loc[2, "reason"] = "no leak control"
     assert "; 2 not tested (one repeat, no leak control)." in sentence(content)
-    nobody = with_verdicts("retrain-once", ["untested", "untested"])
-    assert sentence(nobody).endswith("2 not tested (one repeat).")
-    assert "is best" not in sentence(nobody)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "verdicts", "end"),
+    [
+        (
+            *("retrain-once", ["untested"] * 2),
+            "no explainer has a verdict under retrain-once: 2 not tested (one repeat).",
+        ),
+        (
+            *("kar", ["withheld", "untested"]),
+            "no explainer has a verdict under KAR: 1 withheld (mask leaks), "
+            "1 not tested (one repeat).",
+        ),
+        (
+            *("retrain-once", ["better", "untested"]),
+            "1 of 2 beats random under retrain-once; e0 is best (gain 0.30, 95 % interval for this "
+            "model 0.29 to 0.31); 1 not tested (one repeat).",
+        ),
+        (
+            *("no-retrain", ["untested"]),
+            "no explainer has a verdict without retraining: 1 not tested (one repeat).",
+        ),
+    ],
+)
+def test_what_has_no_verdict_does_not_count_as_random(
+    protocol: str, verdicts: list[str], end: str
+) -> None:
+    assert sentence(with_verdicts(protocol, verdicts)).endswith(f", removal by mean), {end}")
+
+
+def test_nothing_is_best_where_the_second_sentence_has_no_verdict() -> None:
+    content = make_content()
+    second = content.gains["protocol"] == "retrain-once"
+    content.gains.loc[second, ["verdict", "reason"]] = ["untested", "one repeat"]
+    assert sentence(content).endswith(
+        ". Under retrain-once, which leaks far less, no explainer has a verdict: 21 not tested "
+        "(one repeat)."
+    )
 
 
 def test_several_base_models_are_told_and_intervals_are_about_more_than_one() -> None:

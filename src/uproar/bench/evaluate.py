@@ -105,7 +105,8 @@ def evaluate(
     :param class_names: one per class; numbers by default. :param feature_names: of table columns.
     :param value_range: smallest and largest value of images; that of train by default.
     :param name: what tables call the data. :param out: folder of the run, ``runs/NAME`` by default.
-    :param log: told in one line of every choice made. :param quiet: show no progress.
+    :param log: told in one line of every choice made, and of what weakens the verdicts.
+    :param quiet: show no progress.
     :returns: tables, leaderboard, figures and report; running again continues or rereads.
     :raises UproarError: in one line, before anything is trained, when something does not fit.
 
@@ -173,7 +174,10 @@ def evaluate(
     folder = Path(out or Path("runs") / (name or asked.folder_name))
     callables = {key: value for key, value in (given or {}).items() if value is not None}
     thing = None if isinstance(model, str) else model
-    return Benchmark(asked, folder, of_folds or None, thing, callables, log, quiet).run()
+    result = Benchmark(asked, folder, of_folds or None, thing, callables, log, quiet).run()
+    for caution in result.cautions:  # also of a run that is only read again
+        log(caution)
+    return result
 
 
 def _said(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import pandas as pd
 
 from uproar.protocols import best_first, compared
 from uproar.results.conclusions import Conclusions
+from uproar.results.function import over_bases
+
+if TYPE_CHECKING:
+    from uproar.results.result import Result
 
 
 def leaderboard(
@@ -38,3 +45,17 @@ def leaderboard(
     columns = [f"{protocol.column}_gain" for protocol in best_first()]
     best = next((name for name in columns if board[name].notna().any()), columns[0])
     return board.sort_values(best, ascending=False, kind="stable", ignore_index=True)
+
+
+def explainers_of(result: Result, names: Sequence[str]) -> pd.DataFrame:
+    """Return what is known of explainers beside their scores, as :func:`leaderboard` takes it."""
+    entries = result.plan.entries
+    seconds = over_bases(result.explained, lambda _, outcome, member: outcome.seconds[member])
+    table = pd.DataFrame({"explainer": names})
+    table["kind"] = [entries[name].kind for name in names]
+    table["scope"] = [result.scopes[name] for name in names]
+    table["explain_seconds"] = table["explainer"].map(seconds)
+    table["passes"] = table["explainer"].map(result.passes)
+    table["tied"] = table["explainer"].map(result.tied)
+    table["estimand"] = [entries[name].estimand for name in names]
+    return table

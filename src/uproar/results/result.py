@@ -14,18 +14,16 @@ from uproar.dataset import PARTS
 from uproar.plan.job import Job, digests_of, read_all, read_explained
 from uproar.plan.plan import Plan
 from uproar.plan.spec import REFERENCE, Spec
-from uproar.protocols import best_first, can_leak, leak_control
-from uproar.report.effort import next_step
+from uproar.results.cautions import cautions_of, next_step_of
 from uproar.results.conclusions import VERSION, Conclusions, conclude
 from uproar.results.curves import evidence, joined, tidy
 from uproar.results.function import Measured, feature_names, function_table, measured, over_bases
-from uproar.results.leaderboard import leaderboard
+from uproar.results.leaderboard import explainers_of, leaderboard
 from uproar.results.ties import MANY, tied_shares
 from uproar.run.cell import Cell, Outcome
 from uproar.run.files import write_whole
 from uproar.run.store import Store
 from uproar.stats.intervals import score_interval
-from uproar.stats.verdicts import LEARNED_NOTHING, TIED_REFERENCE
 from uproar.types import UproarError
 
 if TYPE_CHECKING:
@@ -158,23 +156,8 @@ class Result:
         removal = self.spec.removals[0] if removal is None else removal
         if removal not in self.spec.removals:
             raise UproarError(f"removal {removal!r} was not run: {', '.join(self.spec.removals)}")
-        return leaderboard(
-            self._explainers, self.conclusions, removal=removal, judging=self.judging
-        )
-
-    @property
-    def _explainers(self) -> pd.DataFrame:
-        """What is known of each finished explainer beside its scores."""
-        entries = self.plan.entries
-        seconds = over_bases(self.explained, lambda _, outcome, member: outcome.seconds[member])
-        table = pd.DataFrame({"explainer": self._finished})
-        table["kind"] = [entries[name].kind for name in self._finished]
-        table["scope"] = [self.scopes[name] for name in self._finished]
-        table["explain_seconds"] = table["explainer"].map(seconds)
-        table["passes"] = table["explainer"].map(self.passes)
-        table["tied"] = table["explainer"].map(self.tied)
-        table["estimand"] = [entries[name].estimand for name in self._finished]
-        return table
+        explainers = explainers_of(self, self._finished)
+        return leaderboard(explainers, self.conclusions, removal=removal, judging=self.judging)
 
     @property
     def judging(self) -> str:
@@ -260,38 +243,12 @@ class Result:
     @property
     def cautions(self) -> tuple[str, ...]:
         """What weakens the conclusions, or why there are none."""
-        notes, control, run = [], leak_control(), self.plan.protocols
-        said = set(self.conclusions.gains["reason"])
-        if LEARNED_NOTHING in said:
-            notes.append("no verdicts: on test the model is no better than always the best answer")
-        if TIED_REFERENCE in said:
-            notes.append("no verdicts: random gives features equal importance, and is not random")
-        if control not in run and any(protocol.reads_own_masks for protocol in run):
-            notes.append(f"{control.name} was not run: {can_leak()} have no verdicts without it")
-        trained = [protocol for protocol in run if protocol.asks != "base model"]
-        if trained and self.spec.repeats == 1:
-            notes.append("one repeat: nobody knows how another would end, so there is no verdict")
-        elif trained and self.spec.repeats == 2:
-            notes.append("two repeats: their spread is hardly known, which makes intervals wide")
-        tied = [f"{name} {share:.0%}" for name, share in self.tied.items() if share > MANY]
-        if tied:
-            notes.append(
-                "a cut falls between features of equal importance, and ties are broken at random, "
-                f"in these shares of the test examples: {', '.join(tied)}"
-            )
-        if not self.complete:
-            notes.append("the run is not finished: `uproar run` continues it")
-        return tuple(notes)
+        return cautions_of(self)
 
     @property
     def next_step(self) -> str:
         """What would narrow the intervals of the protocol that is believed most, in words."""
-        table = self.conclusions.error
-        for protocol in best_first():
-            rows = table[table["protocol"] == protocol.name].to_dict("records")
-            if rows:
-                return next_step([{str(k): v for k, v in row.items()} for row in rows])
-        return ""
+        return next_step_of(self.conclusions)
 
     @cached_property
     def timings(self) -> pd.DataFrame:

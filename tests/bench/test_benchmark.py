@@ -32,6 +32,7 @@ from uproar.seeding import seed_of
 TINY = {
     "fractions": [0.5],
     "repeats": 1,
+    "base_models": 1,
     "explainers": "random,grad",
     "protocols": "roar,mask-only",
     "mask_only_repeats": 1,

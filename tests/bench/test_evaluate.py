@@ -75,6 +75,7 @@ def small(out, data, factory=None, **options) -> Result:
     values = {
         "fractions": [0.34],
         "repeats": 2,
+        "base_models": 1,
         "recipe": RECIPE,
         "retrain_once_epochs": 5,
         "spec": {"bootstrap_draws": 400, "mask_only_repeats": 1},

@@ -71,6 +71,7 @@ def ran(request, tmp_path_factory) -> Ran:
         "explainers": f"{TRUE},{INVERTED},random,{AGAIN}",
         "fractions": list(planted.fractions),
         "repeats": 3,
+        "base_models": 1,
         "mask_only_repeats": 1,
         "recipe": {"epochs": 5, **planted.steps},
         "retrain_once_epochs": 4 if planted.steps else 10,

@@ -137,7 +137,7 @@ def test_run_prints_the_leaderboard_and_says_where_the_report_is(uproar, tmp_pat
     monkeypatch.chdir(tmp_path)
     ended = uproar(
         *("run", "digits", "--explainers", "random,grad", "--fractions", "0.5"),
-        *("--repeats", "1", "--protocols", "roar,mask-only"),
+        *("--repeats", "1", "--base-models", "1", "--protocols", "roar,mask-only"),
     )
     assert ended.code == 0, ended.errors
     assert "digits, mlp, removal mean" in ended.output

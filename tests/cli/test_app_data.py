@@ -19,7 +19,7 @@ from uproar.registry import Entry
 from uproar.remove import REMOVALS
 from uproar.results.result import Result
 
-SHORT = ("--protocols", "roar", "--fractions", "0.5", "--repeats", "1")
+SHORT = ("--protocols", "roar", "--fractions", "0.5", "--repeats", "1", "--base-models", "1")
 FAST = (*SHORT, "--explainers", "grad", "--learning-rate", "0.02", "--epochs", "8")
 
 
@@ -136,7 +136,8 @@ def test_an_archive_of_series(uproar):
 @pytest.mark.slow
 def test_a_spec_where_data_stand_and_the_same_again(uproar):
     Path("mine.toml").write_text(
-        f'data = "{table()}"\nprotocols = ["roar"]\nfractions = [0.5]\nrepeats = 1\n'
+        f'data = "{table()}"\nprotocols = ["roar"]\nfractions = [0.5]\n'
+        "repeats = 1\nbase_models = 1\n"
         'explainers = ["grad"]\n[source]\ntarget = "y"\n[recipe]\nlearning_rate = 0.02\n'
     )
     finished(uproar("run", "mine.toml"), "runs/table")

@@ -38,6 +38,7 @@ TOY = {
     "explainers": EXPLAINERS,
     "fractions": [0.5, 0.75],
     "repeats": 2,
+    "base_models": 1,
     "retrain_once_epochs": 5,
     "bootstrap_draws": 400,
 }

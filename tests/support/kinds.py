@@ -83,6 +83,7 @@ def measured(model: Any, data: tuple[Part, Part], out: Path, **options: Any) -> 
         "explainers": ["pfi"],
         "fractions": [0.375],  # three of eight
         "repeats": 3,
+        "base_models": 1,
         "recipe": Recipe(epochs=8, learning_rate=2e-2),
         "retrain_once_epochs": 8,
         "spec": {"bootstrap_draws": 400, "mask_only_repeats": 1},

@@ -129,8 +129,9 @@ def _inner(ours: NDArray[np.float64], design: Design) -> Errors:
         spread = by_repeat.var(axis=2, ddof=1).mean(axis=1)
         found["repeats"] = scale * spread / (outer * repeats)
     if design.folds:
-        (of_examples,) = variances([ours.mean(axis=(1, 2))])
-        found["examples"] = scale * of_examples
+        within = ours.mean(axis=(1, 2)) - np.repeat(blocks.mean(axis=1), sizes, axis=1)
+        count, free = sizes.sum(), sizes.sum() - len(sizes)
+        found["examples"] = scale * np.square(within).sum(axis=1) / (count * max(free, 1))
     return found
 
 

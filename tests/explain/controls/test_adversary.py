@@ -99,6 +99,7 @@ def ran(setup: Setup, out: Path, explainers: tuple[str, ...], **values: Any) -> 
         "explainers": ",".join(("random", *explainers)),
         "fractions": list(setup.fractions),
         "repeats": 1,
+        "base_models": 1,
         "mask_only_repeats": 1,
         "recipe": {"epochs": 5, **setup.recipe},
         "retrain_once_epochs": 8,
@@ -155,7 +156,7 @@ def test_what_multiplies_by_the_input_has_no_more_merit_than_the_input(tmp_path:
     """Where large values are the important ones, no model is needed to find them."""
     products = ("untrained-abs-ig", "untrained-abs-occlusion")
     (series,) = (setup for setup in SETUPS if setup.data == "planted-window")
-    few = {"protocols": ["retrain-once"], "repeats": 2}
+    few = {"protocols": ["retrain-once"], "base_models": 1, "repeats": 2}
     result = ran(series, tmp_path, ("input-magnitude", *products), **few)
     gains = result.conclusions.gains.set_index("explainer")
     assert gains["verdict"]["input-magnitude"] == BETTER

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri, stdtr
 
-from uproar.stats.levels import level_means, two_sided, variances
+from uproar.stats.levels import CROSSED, Design, level_means, two_sided, variances
 
 REPEATS = (2, 3, 5, 10)
 RATIOS = (0.1, 0.25, 0.5, 1.0, 2.0)  # error of the examples' mean to that of one repeat
@@ -31,6 +31,7 @@ def arms(
     shape: tuple[int, int],
     *,
     ratio: float,
+    repeat: float = 1.0,
     base: float = 0.0,
     interaction: float = 0.0,
 ) -> NDArray[np.float64]:
@@ -41,7 +42,7 @@ def arms(
         return random.standard_normal((AT_ONCE, explainers, *size))
 
     return (
-        normal(1, repeats, 1)
+        repeat * normal(1, repeats, 1)
         + base * normal(bases, 1, 1)
         + interaction * normal(bases, repeats, 1)
         + ratio * np.sqrt(EXAMPLES) * normal(1, 1, EXAMPLES)
@@ -61,9 +62,11 @@ def null_gains(
     return reference - arms(random, explainers, shape, **noise)
 
 
-def one_scale_per_level(gains: NDArray[np.float64]) -> NDArray[np.float64]:
+def one_scale_per_level(
+    gains: NDArray[np.float64], design: Design = CROSSED
+) -> NDArray[np.float64]:
     """Return p-values as uproar has them."""
-    mean, errors, units = _levels(gains)
+    mean, errors, units = _levels(gains, design)
     return two_sided(mean, errors, units)
 
 
@@ -102,10 +105,10 @@ def _prior_freedom(values: NDArray[np.float64], own: int) -> NDArray[np.float64]
 
 
 def _levels(
-    gains: NDArray[np.float64],
+    gains: NDArray[np.float64], design: Design = CROSSED
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], list[int]]:
     flat = gains.reshape(-1, *gains.shape[2:])
-    means = list(level_means(flat).values())
+    means = list(level_means(flat, design).values())
     return flat.mean(axis=(1, 2, 3)), variances(means), [values.shape[1] for values in means]
 
 
@@ -119,17 +122,29 @@ def any_false_verdict(test: Test, draw: Callable[[], NDArray[np.float64]]) -> fl
     return float(np.mean(found))
 
 
-WORLD_KINDS: dict[str, tuple[int, dict[str, float]]] = {
-    "one base model": (1, {}),
-    "three base models": (3, {"base": 1.0}),
-    "three, with interaction": (3, {"base": 1.0, "interaction": 1.0}),
+OWN = Design(own_repeats=True)
+# The noise of repeats that base models do not share is that of the interaction.
+WORLD_KINDS: dict[str, tuple[int, Design, dict[str, float]]] = {
+    "one base model": (1, CROSSED, {}),
+    "three base models, shared repeats": (3, CROSSED, {"base": 1.0}),
+    "three, shared, with interaction": (3, CROSSED, {"base": 1.0, "interaction": 1.0}),
+    "three base models, repeats of their own": (
+        3,
+        OWN,
+        {"base": 1.0, "repeat": 0.0, "interaction": 1.0},
+    ),
+    "five base models, repeats of their own": (
+        5,
+        OWN,
+        {"base": 1.0, "repeat": 0.0, "interaction": 1.0},
+    ),
 }
 
 
 def family_rows() -> Iterator[dict[str, Any]]:
     """Yield, for every kind of world, the largest error rate over families and random arms."""
     random = np.random.default_rng(0)
-    for kind, (bases, noise) in WORLD_KINDS.items():
+    for kind, (bases, design, noise) in WORLD_KINDS.items():
         for repeats in REPEATS:
             for ratio in RATIOS:
                 rates: dict[str, list[float]] = {"before": [], "now": []}
@@ -139,7 +154,9 @@ def family_rows() -> Iterator[dict[str, Any]]:
 
                         draw = partial(null_gains, random, explainers, (bases, repeats), **settings)
                         rates["before"].append(any_false_verdict(one_scale_for_all, draw))
-                        rates["now"].append(any_false_verdict(one_scale_per_level, draw))
+                        rates["now"].append(
+                            any_false_verdict(partial(one_scale_per_level, design=design), draw)
+                        )
                 yield {
                     "worlds": kind,
                     "repeats": repeats,
@@ -160,6 +177,23 @@ def power_rows() -> Iterator[dict[str, Any]]:
             noise = null_gains(random, explainers, (1, repeats), shared=True, ratio=ratio)
             p_values = one_scale_per_level(noise + gain).reshape(AT_ONCE, explainers)
             row[f"examples' error {ratio:g}"] = float((p_values * explainers <= LEVEL).mean())
+        yield row
+
+
+def coverage_rows() -> Iterator[dict[str, Any]]:
+    """Yield how often an interval over the recipe holds the truth."""
+    random = np.random.default_rng(3)
+    for bases, repeats in ((3, 2), (5, 1), (5, 2), (5, 5), (10, 2)):
+        row: dict[str, Any] = {"base models": bases, "repeats of each": repeats}
+        for ratio in RATIOS:
+            noise = {"repeat": 0.0, "base": 1.0, "interaction": 1.0, "ratio": ratio}
+            found = [
+                one_scale_per_level(
+                    null_gains(random, 5, (bases, repeats), shared=False, **noise), OWN
+                )
+                for _ in range(WORLDS // AT_ONCE)
+            ]
+            row[f"examples' error {ratio:g}"] = float((np.concatenate(found) > LEVEL).mean())
         yield row
 
 
@@ -192,6 +226,7 @@ def tables() -> dict[str, list[dict[str, Any]]]:
     return {
         "Families with any false verdict": list(family_rows()),
         "Power, where known errors would give 0.8 (21 explainers)": list(power_rows()),
+        "Coverage of intervals over the recipe": list(coverage_rows()),
         "Variances pooled over 21 explainers: families with any false verdict": list(
             pooling_rows()
         ),

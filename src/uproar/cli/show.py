@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
@@ -129,8 +130,10 @@ def _title(result: Result, removal: str, detail: Detail) -> Text:
 
 def _caption(result: Result, detail: Detail, *, leaks: bool) -> str:
     spec = result.spec
+    trained = _counted(spec.base_models, "base model" if spec.source.folds == 1 else "fold")
     sentences = [
-        f"{_counted(spec.repeats, 'repeat')}, {_counted(len(spec.fractions), 'fraction')}.",
+        f"{trained}, {_counted(spec.repeats, 'repeat')}, "
+        f"{_counted(len(spec.fractions), 'fraction')}.",
         f"Gains are in {result.score} × fraction.",
     ]
     if detail == "least":
@@ -162,6 +165,15 @@ def _gain(row: pd.Series, column: str, *, interval: bool) -> str:
     if pd.isna(gain):
         return ""
     return f"{gain:+.3f} ({low:+.3f}, {high:+.3f})" if interval else f"{gain:+.3f}"
+
+
+def show_errors(out: Path, console: Console) -> None:
+    """Print what the errors of the run in a folder are made of, if there is a finished one."""
+    if not (out / "report.html").is_file():
+        return
+    told = Result.read(out).next_step
+    if told:
+        console.print(Text(f"{out}, as it was run: {told}"), soft_wrap=True)
 
 
 def show_status(result: Result, console: Console) -> None:

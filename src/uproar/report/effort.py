@@ -16,6 +16,25 @@ MORE = {
 }
 
 
+def comes_from(rows: Sequence[Record]) -> str:
+    """Return which part of the squared error each kind of draw makes, in words.
+
+    >>> from uproar.report.wording import SPACE
+    >>> comes_from([{"level": "base models", "units": 5, "share": 0.4},
+    ...     {"level": "examples", "units": 90, "share": 0.6}]).replace(SPACE, " ")
+    'The error comes from base models (40 %) and examples (60 %).'
+    """
+    parts = [
+        f"{row['level']} ({percent(row['share'], 0)})"
+        for row in rows
+        if not is_missing(row["share"])
+    ]
+    if not parts:
+        return ""
+    listed = " and ".join([", ".join(parts[:-1]), parts[-1]] if parts[1:] else parts)
+    return f"The error comes from {listed}."
+
+
 def next_step(rows: Sequence[Record]) -> str:
     """Return how far more of each kind of effort can narrow the intervals, the cheapest first.
 

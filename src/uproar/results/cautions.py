@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from uproar.protocols import best_first, can_leak, leak_control
-from uproar.report.effort import next_step
+from uproar.report.effort import comes_from, next_step
 from uproar.results.ties import MANY
 from uproar.stats.verdicts import LEARNED_NOTHING, TIED_REFERENCE
 
@@ -60,9 +60,10 @@ def _of_the_end(result: Result) -> Iterator[str]:
 
 
 def next_step_of(found: Conclusions) -> str:
-    """Return what would narrow the intervals of the protocol that is believed most, in words."""
+    """Return where the error of the protocol that is believed most comes from, and what helps."""
     for protocol in best_first():
         rows = found.error[found.error["protocol"] == protocol.name].to_dict("records")
         if rows:
-            return next_step([{str(key): value for key, value in row.items()} for row in rows])
+            said = [{str(key): value for key, value in row.items()} for row in rows]
+            return " ".join(filter(None, (comes_from(said), next_step(said))))
     return ""

@@ -51,6 +51,7 @@ def parts_of_error(
     errors = dict(zip(means, variances(list(means.values())), strict=True))
     units = {name: values.shape[1] for name, values in means.items()}
     total, now = sum(errors.values()), _width(errors, units, level)
+    units = {**units, "examples": stacked.shape[3]}
     found = {
         part: (_median(owed, total), _median(now - _width(left, units, level), now))
         for part, owed, left in _parts(ours, errors, design)
@@ -108,8 +109,9 @@ def _parts(
             taken = np.minimum(owed, rest)
             yield part, taken, {**errors, outer: errors[outer] - taken}
             rest = rest - taken
-        without = errors[outer] - rest if design.folds else np.zeros_like(rest)
-        yield outer, rest, {**errors, outer: without}
+        others = {part: owed for part, owed in errors.items() if part != outer}
+        # Of folds, what the examples make is left, and as well known as that of so many.
+        yield outer, rest, others or {"examples": inner["examples"]}
     for part in errors:
         if part != outer:
             yield part, errors[part], {**errors, part: np.zeros_like(errors[part])}

@@ -145,6 +145,8 @@ def _part_of(shared: SharedInputs, part: slice) -> SharedInputs:
 
 def _answer_bytes(plan: Plan, examples: int) -> float:
     """Return the bytes of the answers, one bit for each test example and model scored."""
-    points = len(plan.names) * plan.spec.base_models * len(plan.inner)
-    scored = sum(len(p.curves) * max(plan.repeats_of(p), 1) for p in plan.protocols)
+    points = len(plan.names) * len(plan.inner)
+    scored = sum(
+        len(p.curves) * (plan.repeats_of(p) or plan.spec.base_models) for p in plan.protocols
+    )
     return points * examples / 8 * scored

@@ -139,7 +139,9 @@ def _worker(spec: Spec, out: Path, objects: Objects, fold: int, *, quiet: bool) 
             f"folds={spec.source.folds}: each fold is tested by a model that was trained without "
             "it, but this model is trained already; give what makes an untrained one, or no folds"
         )
-    found = {"training": chosen.learner.training}
+    found: dict[str, Any] = {"training": chosen.learner.training}
+    if chosen.given is not None:
+        found["base_models"] = 1  # the model that is there
     if not is_registered(spec.data, DATA) and not fold:
         found["data_digest"] = _same(spec.data_digest, data.digest(), f"data {spec.data!r}")
     if not is_registered(spec.model, MODELS):

@@ -71,14 +71,18 @@ class Plan:
         """Numbers of the base models."""
         return range(self.spec.base_models)
 
-    def seeds(self, base: int) -> tuple[int, ...]:
-        """Return one seed per repeat, shared by all explainers, fractions and protocols.
+    def seeds(self, base: int, repeats: int | None = None) -> tuple[int, ...]:
+        """Return one seed for each repeat of a base model, shared by all that is measured of it.
 
-        Each base model has its own, so that no two of them owe their scores to the same luck.
+        Base models take turns: of three, the second has the repeats 1, 4, 7, … None has the luck
+        of another.
+
+        :param repeats: of all base models together; those of the spec if not given.
         """
+        repeats = self.spec.repeats if repeats is None else repeats
         return tuple(
-            seed_of("repeat", self._data, self._model, self.spec.seed, base, repeat)
-            for repeat in range(self.spec.repeats)
+            seed_of("repeat", self._data, self._model, self.spec.seed, repeat)
+            for repeat in range(base, repeats, self.spec.base_models)
         )
 
     @property
@@ -199,8 +203,8 @@ class Plan:
         label = f"{_of_base(f'{protocol.name}: train', base)} ({removal})"
         return Job(
             Cell(protocol.models, fields, label),
-            weight=self.spec.repeats * self.spec.retrain_once_epochs,
-            trainings=self.spec.repeats,
+            weight=len(fields["seeds"]) * self.spec.retrain_once_epochs,
+            trainings=len(fields["seeds"]),
             base=base,
             removal=removal,
         )
@@ -221,7 +225,10 @@ class Plan:
         for protocol in self.protocols:
             for removal in self._removals_of(protocol):
                 for (base, explainer), digest in digests.items():
-                    yield self._curve_job(protocol, explainer, base, removal, digest, self.inner)
+                    if base in self.bases_of(protocol):
+                        yield self._curve_job(
+                            protocol, explainer, base, removal, digest, self.inner
+                        )
 
     def prospective_jobs(self) -> list[Job]:
         """Return all jobs, as if no two explainers ranked alike: for estimates and displays."""
@@ -236,8 +243,12 @@ class Plan:
         return self.spec.removals if protocol.removals == "each" else ("",)
 
     def repeats_of(self, protocol: Protocol) -> int:
-        """Return the number of retrainings of every arm; 0 where there is nothing to repeat."""
-        return 0 if protocol.asks == "base model" else getattr(self.spec, protocol.repeats)
+        """Return the retrainings of every arm, of all base models together; 0 without any."""
+        return 0 if protocol.asks == "base model" else int(getattr(self.spec, protocol.repeats))
+
+    def bases_of(self, protocol: Protocol) -> range:
+        """Return the base models that are measured: where repeats are fewer, as many."""
+        return self.bases[: self.repeats_of(protocol) or len(self.bases)]
 
     def _curve_job(
         self,
@@ -249,9 +260,9 @@ class Plan:
         fractions: tuple[float, ...],
     ) -> Job:
         fields = self._asked_of(protocol, base, removal)
+        seeds = fields.get("seeds", ())
         fields |= {"ranking": ranking, "fractions": fractions, "version": protocol.version}
-        retrains = protocol.asks == "retraining"
-        trainings = self.repeats_of(protocol) * len(fractions) if retrains else 0
+        trainings = len(seeds) * len(fractions)
         label = f"{protocol.name}: {_of_base(explainer, base)}"
         label += f" ({removal})" if removal else ""
         return Job(
@@ -274,7 +285,7 @@ class Plan:
         under = {"removal": self._removal(removal)} if removal else {}
         if protocol.asks == "base model":
             return {"base": self.base_jobs[base].cell.key, **under}
-        seeds = self.seeds(base)[: self.repeats_of(protocol)]
+        seeds = self.seeds(base, self.repeats_of(protocol))
         return {**self._trained_on(base), "seeds": seeds, **under}
 
     def _removal(self, name: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -112,13 +113,20 @@ class Spec(BaseModel):
         description="Shares of the features, as in 0.3,0.7 (never percent).",
     )
     repeats: int = Field(
-        default=2, ge=1, description="Retrainings of every arm, for each base model."
+        default=5,
+        ge=1,
+        description="Retrainings of every arm, in equal parts for the base models.",
     )
     mask_only_repeats: int = Field(
-        default=1, ge=1, description="Retrainings of every arm of mask-only, for each base model."
+        default=2,
+        ge=1,
+        description="Retrainings of every arm of mask-only, one for each of the first base models.",
     )
     base_models: int = Field(
-        default=5, ge=1, description="Trained models that are explained; of folds, one of each."
+        default=5,
+        ge=1,
+        description="Trained models that are explained; where left out, one for each repeat, or "
+        "for each fold.",
     )
     seed: int = Field(default=0, description="Another seed, other draws everywhere.")
     device: str = Field(default="auto", description="auto, cpu, cuda, cuda:1, …")
@@ -216,8 +224,21 @@ class Spec(BaseModel):
                 "explainers": tuple(names),
                 "fractions": tuple(sorted(self.fractions)),
                 "protocols": tuple(order),
+                **self._shared_repeats(),
             }
         )
+
+    def _shared_repeats(self) -> dict[str, int]:
+        """Return numbers of repeats that base models can share: as many for each.
+
+        Of mask-only the first base models may have one each, but every fold has to have one.
+        """
+        bases, masks = self.base_models, self.mask_only_repeats
+        masks = max(masks, bases) if self.source.folds > 1 else masks
+        return {
+            "repeats": bases * math.ceil(self.repeats / bases),
+            "mask_only_repeats": masks if masks < bases else bases * math.ceil(masks / bases),
+        }
 
     def to_toml(self) -> str:
         """Return the complete spec as TOML."""
@@ -274,8 +295,8 @@ class Spec(BaseModel):
                 "recipe": {**default.recipe, **recipe},
             }
         chosen.setdefault("retrain_once_epochs", once_epochs(chosen["recipe"]))
-        if origin.folds > 1:
-            chosen.setdefault("base_models", origin.folds)
+        repeats = chosen.get("repeats", cls.model_fields["repeats"].default)
+        chosen.setdefault("base_models", origin.folds if origin.folds > 1 else repeats)
         return cls.model_validate(chosen, context={"where": source})
 
 

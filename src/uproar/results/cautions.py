@@ -38,10 +38,10 @@ def _of_protocols(result: Result) -> Iterator[str]:
     if all(protocol.asks == "base model" for protocol in judged):
         return  # nothing was trained, so that there was nothing to repeat
     bases, repeats = result.spec.base_models, result.spec.repeats
-    what, drawn = ("repeats", repeats) if bases == 1 else ("base models", bases)
     if repeats == 1:
         yield "one repeat: nobody knows how another would end, so what is retrained has no verdict"
-    elif drawn == 2:
+    elif 2 in {bases, repeats}:
+        what = "repeats" if repeats == 2 else "base models"
         yield f"two {what}: their spread is hardly known, which makes intervals wide"
 
 

@@ -246,9 +246,10 @@ def _curve_table(found: Evidence) -> pd.DataFrame:
         ends = found.ends[curve, removal]
         shared = {0.0: ends[:, 0], 1.0: ends[:, 1]}
         for explainer, scores in by_explainer.items():
+            repeats = scores.shape[2] * (len(found.design.folds) or len(scores))
             points = shared | {f: scores[:, i] for i, f in enumerate(found.inner)}
             for fraction, point in sorted(points.items()):
-                rows.append((curve, removal, explainer, fraction, scores.shape[2]))
+                rows.append((curve, removal, explainer, fraction, repeats))
                 stacks.append(point)
     table = pd.DataFrame(rows, columns=["protocol", "removal", "explainer", "fraction", "repeats"])
     return table.join(_intervals(stacks, found.design))

@@ -112,8 +112,12 @@ def _rows(plan: Plan, curve: MeasuredCurve, variance: float) -> Iterator[tuple[o
     job = curve.job
     versions = plan.versions(job.explainer, job.protocol, job.removal)
     about = (plan.spec.data_name, plan.spec.model, job.base, job.explainer, curve.name, job.removal)
+    # Base models take turns: the first repeat of the second one is repeat 1.
+    repeats = range(job.base, plan.spec.repeats, plan.spec.base_models)
+    if find_protocol(job.protocol).asks == "base model":
+        repeats = range(1)
     for fraction, by_repeat in zip(curve.fractions, curve.scores, strict=True):
-        for repeat, scores in enumerate(by_repeat):
+        for repeat, scores in zip(repeats, by_repeat, strict=False):  # mask-only may have fewer
             value = float(scores.mean(dtype=np.float64))
             measured = ("accuracy", math.nan)
             if scores.dtype != np.bool_:
@@ -144,19 +148,19 @@ def evidence(plan: Plan, outcomes: Mapping[Job, Outcome]) -> Evidence:
     for curve in curves(outcomes):
         key = curve.name, curve.job.removal
         parts[key][curve.job.explainer][curve.job.base] = curve.scores
-    bases = plan.bases
+    bases = {curve.name: plan.bases_of(p) for p in known() for curve in p.curves}
     folds = plan.spec.source.folds > 1
     endless = {curve.name for p in known() if not p.compared for curve in p.curves}
     ends: dict[tuple[str, str], Scores] = {
-        key: joined([by_base[ALL][base] for base in bases], folds=folds)
+        key: joined([by_base[ALL][base] for base in bases[key[0]]], folds=folds)
         for key, by_base in parts.items()
-        if len(by_base.get(ALL, {})) == len(bases)
+        if len(by_base.get(ALL, {})) == len(bases[key[0]])
     }
     scores = {
         key: {
-            explainer: joined([by_base[explainer][base] for base in bases], folds=folds)
+            explainer: joined([by_base[explainer][base] for base in bases[key[0]]], folds=folds)
             for explainer in plan.spec.explainers
-            if len(by_base.get(explainer, {})) == len(bases)
+            if len(by_base.get(explainer, {})) == len(bases[key[0]])
         }
         for key, by_base in parts.items()
         if key in ends or key[0] in endless

@@ -70,7 +70,8 @@ def compare_with_random(
     intervals come from ranking in every draw of :func:`uproar.stats.resampling.gain_draws`. Give
     equal generators to comparisons of two protocols whose agreement is asked for later.
 
-    One repeat of a training says nothing of how another would have ended: there is no verdict.
+    One training says nothing of how another would have ended: there is no verdict. As many as
+    needed are repeats, or base models (or folds) with repeats of their own.
 
     :param gains: explainer -> (base_models, repeats, examples), the reference (zero) among them.
     :param attainable: from :func:`uproar.stats.gains.attainable_gain`; normalised gains are NaN
@@ -96,7 +97,7 @@ def compare_with_random(
     tested = np.array([name != reference for name in names])
     table["p_holm"] = 1.0
     table.loc[tested, "p_holm"] = holm(p_value[tested])
-    alone: Reason = ONE_REPEAT if retrained and stacked.shape[2] < 2 else VERDICT
+    alone: Reason = ONE_REPEAT if retrained and _trainings(stacked, design) < 2 else VERDICT
     table["reason"] = [(reasons or {}).get(name, VERDICT) or alone for name in names]
     table.loc[~tested, "reason"] = VERDICT
     table["verdict"] = verdicts(table, reference=reference, level=level)
@@ -107,6 +108,12 @@ def compare_with_random(
         draws=pd.DataFrame(again, columns=names),
         smallest_detectable=smallest_detectable(stacked[tested], level=level, design=design),
     )
+
+
+def _trainings(stacked: NDArray[np.float64], design: Design) -> int:
+    """Return how many trainings no two of which share their seed are known of every arm."""
+    _, bases, repeats, _ = stacked.shape
+    return int(repeats * (len(design.folds) or (bases if design.own_repeats else 1)))
 
 
 def _tested(

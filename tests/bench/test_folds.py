@@ -26,7 +26,7 @@ def folded(tmp_path_factory) -> Result:
 
 def test_every_example_is_tested_once(folded: Result) -> None:
     table = folded.table
-    tested = table[(table["explainer"] == "grad") & (table["repeat"] == 0)]
+    tested = table[table["explainer"] == "grad"]
     by_fold = tested.groupby(["protocol", "fraction", "base_model"])["n"].sum()
     assert (by_fold.groupby(["protocol", "fraction"]).sum() == 569).all()
     assert sorted(table["base_model"].unique().tolist()) == [0, 1, 2]
@@ -36,13 +36,13 @@ def test_every_example_is_tested_once(folded: Result) -> None:
 def test_folds_are_the_level_of_the_error(folded: Result) -> None:
     error = folded.conclusions.error
     units = error[error["protocol"] == "roar"].set_index("level")["units"]
-    assert units.to_dict() == {"folds": 3, "repeats": 2, "examples": 569}
+    assert units.to_dict() == {"folds": 3, "repeats": 1, "examples": 569}
     assert folded.conclusions.gains["gain"].notna().all()
 
 
 def test_what_people_read_speaks_of_folds(folded: Result) -> None:
-    assert "split seed 0, 3 folds, 2 repeats, removal by mean" in folded.quote()
-    assert "2 repeats, 3 folds, split seed 0" in folded.to_latex()
+    assert "split seed 0, 3 folds, 3 repeats, removal by mean" in folded.quote()
+    assert "3 repeats, 3 folds, split seed 0" in folded.to_latex()
     page = folded.to_html().read_text()
     assert "each tested by a base model that never saw it" in page
     assert "more folds" in folded.next_step
@@ -87,6 +87,7 @@ def test_data_in_memory(make, tmp_path) -> None:
         explainers=["abs-ig"],
         protocols=["retrain-once"],
         fractions=[0.3],
+        repeats=3,
         recipe=Recipe(epochs=8, learning_rate=2e-2),
         retrain_once_epochs=8,
         out=tmp_path,
@@ -96,7 +97,7 @@ def test_data_in_memory(make, tmp_path) -> None:
     gains = result.conclusions.gains.set_index("explainer")
     assert gains.loc["abs-ig", "gain"] > 0
     rows = result.table[result.table["explainer"] == "abs-ig"]
-    assert rows.groupby(["protocol", "repeat"])["n"].sum().unique().tolist() == [len(answers)]
+    assert rows.groupby("protocol")["n"].sum().unique().tolist() == [len(answers)]
 
 
 def test_estimators_are_folded(tmp_path) -> None:

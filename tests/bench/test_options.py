@@ -13,12 +13,14 @@ from tests.support.small_runs import silent
 from uproar.bench import evaluate as evaluation
 from uproar.cli.flags import DESCRIPTIONS, FLAGS, NO_FLAGS, spec_of
 from uproar.plan.spec import Spec
-from uproar.types import Recipe, Source, UproarError
+from uproar.types import Recipe, Source, UproarError, options
 
 TYPES: dict[str, dict[str, Any]] = {
     "spec": {name: field.annotation for name, field in Spec.model_fields.items()},
-    "source": get_type_hints(Source),
-    "recipe": get_type_hints(Recipe),
+    **{
+        table: {option.name: get_type_hints(kind)[option.name] for option in options(kind)}
+        for table, kind in (("source", Source), ("recipe", Recipe))
+    },
 }
 OPTIONS = [(table, name) for table, types in TYPES.items() for name in types]
 FOUND_BY_THE_RUN = {"data_digest", "model_digest", "callables", "known_answers"}

@@ -229,7 +229,7 @@ def test_the_help_of_run_has_its_flags_in_panels_and_examples_of_each_kind(uproa
     own = shown[shown.index("Data of your own") : shown.index("─ Training")]
     assert set(re.findall(r"--[a-z-]+", own)) == {
         *("--target", "--text", "--drop", "--kind", "--task", "--test", "--validation"),
-        *("--examples", "--patch", "--size", "--length", "--encoding"),
+        *("--examples", "--folds", "--patch", "--size", "--length", "--encoding"),
     }
     for example in (
         "uproar run table.csv --target price",

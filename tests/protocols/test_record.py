@@ -100,11 +100,14 @@ def test_every_sort_of_protocol_finds_its_models_and_ends(
     monkeypatch.setattr("uproar.protocols.PROTOCOLS", (*PROTOCOLS, twice, untouched))
     spec = Spec.from_mapping({**TOY, "protocols": "twice,untouched", "base_models": 2})
     plan = Plan(spec.checked())
-    # The models that are trained once serve all that ask them.
-    (once,) = plan.once_jobs()
+    # The models that are trained once, for each base model, serve all that ask them.
+    once, other = plan.once_jobs()
     assert once.kind == "retrain-once-model"
     ends = [(job.kind, job.base, job.asked) for job in plan.end_jobs()]
-    assert ends == [("no-retrain", 0, ""), ("no-retrain", 1, ""), ("twice", None, once.cell.key)]
+    assert ends == [
+        *[("no-retrain", 0, ""), ("no-retrain", 1, "")],
+        *[("twice", 0, once.cell.key), ("twice", 1, other.cell.key)],
+    ]
     jobs = plan.curve_jobs({(0, "random"): "d", (1, "random"): "e"})
     assert [(job.kind, job.trainings, bool(job.asked)) for job in jobs] == [
         *[("twice", 0, True)] * 2,

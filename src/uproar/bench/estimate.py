@@ -71,8 +71,8 @@ def estimate(benchmark: Benchmark) -> Cost:
     >>> spec = Spec.from_mapping({"data": "digits", "explainers": "random,grad", "repeats": 2})
     >>> with tempfile.TemporaryDirectory() as out:
     ...     cost = estimate(Benchmark(spec, Path(out), log=lambda line: None, quiet=True))
-    >>> cost.trainings  # 1 base, 2 retrain-once, 4 shared ends, 2 × (10 + 10 + 10)
-    67
+    >>> cost.trainings  # 2 base, 2 retrain-once, 4 shared ends, 2 × (10 + 10 + 10)
+    68
     """
     worker = benchmark.prepare().opened()
     plan = worker.plan

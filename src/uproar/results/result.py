@@ -115,7 +115,7 @@ class Result:
         if known is not None:
             accuracy, low, high = known.values["base_accuracy"]
             return Conclusions.from_json(known.values["tables"]), (accuracy, low, high)
-        seen = evidence(self.plan, self.outcomes)
+        facts, seen = self._facts, evidence(self.plan, self.outcomes)
         scores = [outcome.arrays["scores/test"] for outcome in self.bases]
         correct = joined(scores, folds=bool(seen.design.folds))
         ends = score_interval(correct[None, :, None], design=seen.design)
@@ -123,7 +123,7 @@ class Result:
         found = conclude(
             self.spec,
             seen,
-            majority=np.concatenate([facts.arrays["majority"] for facts in self._facts]),
+            majority=np.concatenate([of_fold.arrays["majority"] for of_fold in facts]),
             base_scores=correct,
             tied_reference=self.tied.get(REFERENCE, 0.0) > MANY,
             tested=self._tested,
@@ -215,14 +215,15 @@ class Result:
     @property
     def data_facts(self) -> Outcome:
         """What is known of the data (of the first fold), and the inputs that the gallery shows."""
-        if not self._facts or not self.bases:
-            raise UproarError(f"{self.out} has nothing to report yet; `uproar run` finishes it")
         return self._facts[0]
 
     @property
     def _facts(self) -> list[Outcome]:
         """What is known of the data of every fold."""
-        return [self.outcomes[job] for job in self.plan.data_jobs if job in self.outcomes]
+        known = [self.outcomes[job] for job in self.plan.data_jobs if job in self.outcomes]
+        if len(known) < len(self.plan.data_jobs) or not self.bases:
+            raise UproarError(f"{self.out} has nothing to report yet; `uproar run` finishes it")
+        return known
 
     @property
     def score(self) -> str:

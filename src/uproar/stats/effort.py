@@ -106,9 +106,9 @@ def _parts(
     if outer in errors:
         rest = errors[outer]
         for part, owed in inner.items():
-            taken = np.minimum(owed, rest)
-            yield part, taken, {**errors, outer: errors[outer] - taken}
-            rest = rest - taken
+            inner[part] = np.minimum(owed, rest)
+            yield part, inner[part], {**errors, outer: errors[outer] - inner[part]}
+            rest = rest - inner[part]
         others = {part: owed for part, owed in errors.items() if part != outer}
         # Of folds, what the examples make is left, and as well known as that of so many.
         yield outer, rest, others or {"examples": inner["examples"]}

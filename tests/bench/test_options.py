@@ -132,8 +132,8 @@ def test_whatever_there_is_to_say_can_be_said_in_python(table: str, name: str, a
     if name == "data" or (name in keywords and name not in {"test", "validation"}):
         said.append({name: value})
     assert said
-    for options in said:
-        assert of(asked(**options), table, name) == value
+    for given in said:
+        assert of(asked(**given), table, name) == value
 
 
 def test_no_default_is_repeated_in_python() -> None:
@@ -177,13 +177,13 @@ def test_a_spec_that_is_refused(spec: dict, expected: str, asked) -> None:
 
 
 def test_what_is_wrong_is_said_before_data_are_looked_at(asked) -> None:
-    for options, expected in (
+    for given, expected in (
         ({"kind": "picture"}, "spec: kind is 'picture'; input should be 'auto', 'image'"),
         ({"source": Source(size=-1)}, "size must be at least 0, got -1"),
         ({"repeats": 0}, "repeats must be at least 1, got 0"),
     ):
         with pytest.raises(UproarError) as error:
-            asked(object(), **options)
+            asked(object(), **given)
         assert str(error.value).startswith(expected)
 
 

@@ -15,6 +15,7 @@ from uproar.duration import duration
 from uproar.models.training.batches import SharedInputs
 from uproar.plan.job import ALL
 from uproar.plan.plan import Plan
+from uproar.plan.repeats import repeats_of
 from uproar.protocols.ranks import Ranks
 from uproar.protocols.roar import roar
 from uproar.types import Skipped
@@ -147,6 +148,6 @@ def _answer_bytes(plan: Plan, examples: int) -> float:
     """Return the bytes of the answers, one bit for each test example and model scored."""
     points = len(plan.names) * len(plan.inner)
     scored = sum(
-        len(p.curves) * (plan.repeats_of(p) or plan.spec.base_models) for p in plan.protocols
+        len(p.curves) * (repeats_of(plan.spec, p) or plan.spec.base_models) for p in plan.protocols
     )
     return points * examples / 8 * scored

@@ -56,6 +56,11 @@ class Job:
         return Cell("slot", fields, self.cell.label)
 
 
+def of_base(explainer: str, base: int | None) -> str:
+    """Return what labels call an explainer; the first base model goes without saying."""
+    return f"{explainer}, base model {base}" if base else explainer
+
+
 Digests = Mapping[tuple[int, str], str]  # (base model, explainer) -> digest of its ranking
 
 

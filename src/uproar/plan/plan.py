@@ -17,7 +17,8 @@ from uproar.explain.explainer import Explainer
 from uproar.explain.names import ExplainerName, parse
 from uproar.models import MODELS
 from uproar.plan.effort import Sizes
-from uproar.plan.job import ALL, ENDS, Digests, Job
+from uproar.plan.job import ALL, ENDS, Digests, Job, of_base
+from uproar.plan.repeats import bases_of, numbers_of, repeats_of
 from uproar.plan.spec import Spec
 from uproar.protocols import compared, find_protocol, trained_once
 from uproar.protocols.protocol import Protocol
@@ -74,15 +75,12 @@ class Plan:
     def seeds(self, base: int, repeats: int | None = None) -> tuple[int, ...]:
         """Return one seed for each repeat of a base model, shared by all that is measured of it.
 
-        Base models take turns: of three, the second has the repeats 1, 4, 7, … None has the luck
-        of another.
-
         :param repeats: of all base models together; those of the spec if not given.
         """
         repeats = self.spec.repeats if repeats is None else repeats
         return tuple(
             seed_of("repeat", self._data, self._model, self.spec.seed, repeat)
-            for repeat in range(base, repeats, self.spec.base_models)
+            for repeat in numbers_of(self.spec, base, repeats)
         )
 
     @property
@@ -172,7 +170,7 @@ class Plan:
             "version": 5,
         }
         return Job(
-            Cell("explain", fields, f"explain: {_of_base(family, base.base)}"),
+            Cell("explain", fields, f"explain: {of_base(family, base.base)}"),
             weight=0.2 + self._epochs(members),
             base=base.base,
             family=family,
@@ -200,7 +198,7 @@ class Plan:
             "epochs": self.spec.retrain_once_epochs,
             "version": protocol.version,
         }
-        label = f"{_of_base(f'{protocol.name}: train', base)} ({removal})"
+        label = f"{of_base(f'{protocol.name}: train', base)} ({removal})"
         return Job(
             Cell(protocol.models, fields, label),
             weight=len(fields["seeds"]) * self.spec.retrain_once_epochs,
@@ -225,7 +223,7 @@ class Plan:
         for protocol in self.protocols:
             for removal in self._removals_of(protocol):
                 for (base, explainer), digest in digests.items():
-                    if base in self.bases_of(protocol):
+                    if base in bases_of(self.spec, protocol):
                         yield self._curve_job(
                             protocol, explainer, base, removal, digest, self.inner
                         )
@@ -242,14 +240,6 @@ class Plan:
         """Return the removals that a protocol depends on; the shape of the mask on none of them."""
         return self.spec.removals if protocol.removals == "each" else ("",)
 
-    def repeats_of(self, protocol: Protocol) -> int:
-        """Return the retrainings of every arm, of all base models together; 0 without any."""
-        return 0 if protocol.asks == "base model" else int(getattr(self.spec, protocol.repeats))
-
-    def bases_of(self, protocol: Protocol) -> range:
-        """Return the base models that are measured: where repeats are fewer, as many."""
-        return self.bases[: self.repeats_of(protocol) or len(self.bases)]
-
     def _curve_job(
         self,
         protocol: Protocol,
@@ -263,7 +253,7 @@ class Plan:
         seeds = fields.get("seeds", ())
         fields |= {"ranking": ranking, "fractions": fractions, "version": protocol.version}
         trainings = len(seeds) * len(fractions)
-        label = f"{protocol.name}: {_of_base(explainer, base)}"
+        label = f"{protocol.name}: {of_base(explainer, base)}"
         label += f" ({removal})" if removal else ""
         return Job(
             Cell(protocol.name, fields, label),
@@ -285,7 +275,7 @@ class Plan:
         under = {"removal": self._removal(removal)} if removal else {}
         if protocol.asks == "base model":
             return {"base": self.base_jobs[base].cell.key, **under}
-        seeds = self.seeds(base, self.repeats_of(protocol))
+        seeds = self.seeds(base, repeats_of(self.spec, protocol))
         return {**self._trained_on(base), "seeds": seeds, **under}
 
     def _removal(self, name: str) -> dict[str, Any]:
@@ -299,11 +289,6 @@ class Plan:
         if explainer != ALL:
             parts.append(self.entries[explainer])
         return " ".join(f"{part.name}={part.version}" for part in parts)
-
-
-def _of_base(explainer: str, base: int | None) -> str:
-    """Return what labels call an explainer; the first base model goes without saying."""
-    return f"{explainer}, base model {base}" if base else explainer
 
 
 def _entry(name: ExplainerName, known: Sequence[str]) -> Explainer:

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import tomlkit
 from pydantic import (
-    AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     ModelWrapValidatorHandler,
-    TypeAdapter,
     ValidationError,
     ValidationInfo,
     model_validator,
@@ -35,6 +30,8 @@ from uproar.plan.refusals import (
     check_registered,
     refusal,
 )
+from uproar.plan.repeats import base_models_of, evenly_shared
+from uproar.plan.values import Names, Share, checked_table
 from uproar.protocols import known
 from uproar.registry import find, is_registered
 from uproar.types import Recipe, Source, UproarError, options
@@ -42,29 +39,7 @@ from uproar.types import Recipe, Source, UproarError, options
 DEFAULT_FRACTIONS = (0.1, 0.3, 0.5, 0.7, 0.9)
 DEFAULT_PROTOCOLS = tuple(protocol.name for protocol in known())
 REFERENCE = "random"
-
-
-def _listed(value: Any) -> Any:
-    """Take ``"a,b"`` as the command line writes it for ``["a", "b"]``."""
-    if isinstance(value, str):
-        return tuple(part.strip() for part in value.split(",") if part.strip())
-    return tuple(value) if isinstance(value, Sequence) else value
-
-
-def _share(value: float) -> float:
-    if not 0 <= value <= 1:
-        raise ValueError("lie in [0, 1]")
-    return value
-
-
-_CHOSEN_BY_DATA = {"model", "known_answers", "removals", "explainers"}
-_TABLES: Mapping[str, TypeAdapter[Any]] = {
-    "source": TypeAdapter(Source),
-    "recipe": TypeAdapter(Recipe),
-}
-
-Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
-Share = Annotated[float, AfterValidator(_share)]
+CHOSEN_BY_DATA = {"model", "known_answers", "removals", "explainers"}
 
 
 class Spec(BaseModel):
@@ -224,21 +199,9 @@ class Spec(BaseModel):
                 "explainers": tuple(names),
                 "fractions": tuple(sorted(self.fractions)),
                 "protocols": tuple(order),
-                **self._shared_repeats(),
+                **evenly_shared(self),
             }
         )
-
-    def _shared_repeats(self) -> dict[str, int]:
-        """Return numbers of repeats that base models can share: as many for each.
-
-        Of mask-only the first base models may have one each, but every fold has to have one.
-        """
-        bases, masks = self.base_models, self.mask_only_repeats
-        masks = max(masks, bases) if self.source.folds > 1 else masks
-        return {
-            "repeats": bases * math.ceil(self.repeats / bases),
-            "mask_only_repeats": masks if masks < bases else bases * math.ceil(masks / bases),
-        }
 
     def to_toml(self) -> str:
         """Return the complete spec as TOML."""
@@ -278,11 +241,11 @@ class Spec(BaseModel):
     def from_mapping(cls, values: Mapping[str, Any], *, source: str = "spec") -> Spec:
         """Make a spec from plain values; missing ones take the :func:`defaults` of the data."""
         given = dict(values)
-        recipe = _table(given.pop("recipe", {}), "recipe", source)
-        origin = Source(**_table(given.pop("source", {}), "source", source))
+        recipe = checked_table(given.pop("recipe", {}), "recipe", source, _keys())
+        origin = Source(**checked_table(given.pop("source", {}), "source", source, _keys()))
         chosen = {**given, "source": origin, "recipe": recipe}
         named = all(isinstance(given.get(key, ""), str) for key in ("data", "model"))
-        complete = set(given) >= _CHOSEN_BY_DATA and set(recipe) >= set(_keys()["recipe"])
+        complete = set(given) >= CHOSEN_BY_DATA and set(recipe) >= set(_keys()["recipe"])
         if named and not complete:
             # A complete spec is read wherever its data are by now.
             default = defaults(given.get("data", "digits"), origin, given.get("model", ""))
@@ -295,8 +258,9 @@ class Spec(BaseModel):
                 "recipe": {**default.recipe, **recipe},
             }
         chosen.setdefault("retrain_once_epochs", once_epochs(chosen["recipe"]))
-        repeats = chosen.get("repeats", cls.model_fields["repeats"].default)
-        chosen.setdefault("base_models", origin.folds if origin.folds > 1 else repeats)
+        repeats = cls.model_fields["repeats"].default
+        bases = base_models_of(chosen, folds=origin.folds, repeats=repeats)
+        chosen.setdefault("base_models", bases)
         return cls.model_validate(chosen, context={"where": source})
 
 
@@ -307,15 +271,3 @@ def _keys() -> dict[str, tuple[str, ...]]:
         "source": tuple(field.name for field in options(Source)),
         "recipe": tuple(field.name for field in options(Recipe)),
     }
-
-
-def _table(values: Any, table: str, where: str) -> dict[str, Any]:
-    """Return what is said in a table of a spec, checked."""
-    said = asdict(values) if isinstance(values, Recipe | Source) else values
-    if isinstance(said, Mapping) and "drop" in said:
-        said = {**said, "drop": _listed(said["drop"])}
-    try:
-        checked = _TABLES[table].validate_python(said)
-    except ValidationError as error:
-        raise refusal(error, where, _keys(), table=table) from error
-    return {key: getattr(checked, key) for key in said}

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from uproar.dataset import PARTS
 from uproar.plan.spec import REFERENCE, Spec
 from uproar.protocols import best_first, compared, leak_control
 from uproar.protocols.protocol import Curve, Protocol
@@ -122,6 +123,12 @@ def conclude(
             if np.isfinite(c.smallest_detectable)
         },
     )
+
+
+def tested_share(spec: Spec, facts: Mapping[str, Any]) -> float | None:
+    """Return the share of the examples that is tested, where they could be split into folds."""
+    sizes = [int(facts[part]) for part in PARTS]
+    return sizes[-1] / sum(sizes) if spec.foldable else None
 
 
 def _clean_score(found: Evidence, removal: str) -> float | None:

@@ -12,6 +12,7 @@ import pandas as pd
 
 from uproar.plan.job import ALL, ENDS, Job
 from uproar.plan.plan import Plan
+from uproar.plan.repeats import bases_of, numbers_of
 from uproar.protocols import find_protocol, known
 from uproar.protocols.protocol import Protocol
 from uproar.run.cell import Outcome
@@ -112,8 +113,7 @@ def _rows(plan: Plan, curve: MeasuredCurve, variance: float) -> Iterator[tuple[o
     job = curve.job
     versions = plan.versions(job.explainer, job.protocol, job.removal)
     about = (plan.spec.data_name, plan.spec.model, job.base, job.explainer, curve.name, job.removal)
-    # Base models take turns: the first repeat of the second one is repeat 1.
-    repeats = range(job.base, plan.spec.repeats, plan.spec.base_models)
+    repeats = numbers_of(plan.spec, job.base, plan.spec.repeats)
     if find_protocol(job.protocol).asks == "base model":
         repeats = range(1)
     for fraction, by_repeat in zip(curve.fractions, curve.scores, strict=True):
@@ -148,7 +148,7 @@ def evidence(plan: Plan, outcomes: Mapping[Job, Outcome]) -> Evidence:
     for curve in curves(outcomes):
         key = curve.name, curve.job.removal
         parts[key][curve.job.explainer][curve.job.base] = curve.scores
-    bases = {curve.name: plan.bases_of(p) for p in known() for curve in p.curves}
+    bases = {curve.name: bases_of(plan.spec, p) for p in known() for curve in p.curves}
     folds = plan.spec.source.folds > 1
     endless = {curve.name for p in known() if not p.compared for curve in p.curves}
     ends: dict[tuple[str, str], Scores] = {

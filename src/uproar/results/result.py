@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from uproar.dataset import PARTS
 from uproar.plan.job import Job, digests_of, read_all, read_explained
 from uproar.plan.plan import Plan
 from uproar.plan.spec import REFERENCE, Spec
 from uproar.results.cautions import cautions_of, next_step_of
-from uproar.results.conclusions import VERSION, Conclusions, conclude
+from uproar.results.conclusions import VERSION, Conclusions, conclude, tested_share
 from uproar.results.curves import evidence, joined, tidy
 from uproar.results.function import Measured, feature_names, function_table, measured, over_bases
 from uproar.results.leaderboard import explainers_of, leaderboard
@@ -126,17 +125,11 @@ class Result:
             majority=np.concatenate([of_fold.arrays["majority"] for of_fold in facts]),
             base_scores=correct,
             tied_reference=self.tied.get(REFERENCE, 0.0) > MANY,
-            tested=self._tested,
+            tested=tested_share(self.spec, facts[0].values),
         )
         values = {"tables": found.to_json(), "base_accuracy": [accuracy, low, high]}
         self.store.write(cell, Outcome(values))
         return found, (accuracy, low, high)
-
-    @property
-    def _tested(self) -> float | None:
-        """The share of the examples that is tested, where they could be split into folds."""
-        sizes = [int(self.data_facts.values[part]) for part in PARTS]
-        return sizes[-1] / sum(sizes) if self.spec.foldable else None
 
     def leaderboard(self, removal: str | None = None) -> pd.DataFrame:
         """Return one row per explainer, best first: by retrain-once, else ROAR, KAR, no-retrain.
@@ -188,13 +181,7 @@ class Result:
     @cached_property
     def tied(self) -> dict[str, float]:
         """In which share of the test examples a fraction cuts between equal features."""
-        facts = self.data_facts.values
-        return tied_shares(
-            self.explained,
-            self.plan.inner,
-            features=int(facts["features"]),
-            lengths=[facts.arrays.get("lengths") for facts in self._facts],
-        )
+        return tied_shares(self.explained, self.plan.inner, self._facts)
 
     @cached_property
     def scopes(self) -> dict[str, str]:

@@ -17,11 +17,7 @@ MANY = 0.05  # share of the examples above which people are warned
 
 
 def tied_shares(
-    explained: Mapping[Job, Outcome],
-    fractions: Sequence[float],
-    *,
-    features: int,
-    lengths: Sequence[Int[np.ndarray, "examples"] | None] = (None,),
+    explained: Mapping[Job, Outcome], fractions: Sequence[float], facts: Sequence[Outcome]
 ) -> dict[str, float]:
     """Return the share of test examples that some fraction cuts between equal features.
 
@@ -29,15 +25,17 @@ def tied_shares(
     models, by explainer.
 
     :param fractions: of the run, but 0 and 1.
-    :param lengths: number of features of every test example, where they differ: of all base
-        models, or of the fold of each.
+    :param facts: of the data: number of features, and of every test example where these differ;
+        one for all base models, or of the fold of each.
     """
+
+    features = int(facts[0].values["features"])
 
     def share(job: Job, outcome: Outcome, member: str) -> float:
         packed = outcome.arrays[f"{TIES}{member}"]
         ties = np.unpackbits(packed, axis=1, count=max(features - 1, 0)).astype(bool)
-        known = lengths[job.base if len(lengths) > 1 else 0]
-        own = np.full(len(ties), features) if known is None else known
+        own = facts[job.base if len(facts) > 1 else 0].arrays.get("lengths")
+        own = np.full(len(ties), features) if own is None else own
         return float(tied(ties, fractions, own).mean())
 
     return over_bases(explained, share)

@@ -118,6 +118,7 @@ def resolve(dotted: str) -> Any:
 SMALL = {
     "fractions": [0.25, 0.5],
     "repeats": 1,
+    "base_models": 1,
     "mask_only_repeats": 1,
     "retrain_once_epochs": 5,
     "bootstrap_draws": 400,

@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from jaxtyping import TypeCheckError
+from scipy.stats import chisquare
 
 from tests.support import oracles
-from uproar.ranking import count, rank, removed_mask
+from uproar.ranking import count, drawn_lots, rank, removed_mask, ties
 
 SHAPES = hnp.array_shapes(min_dims=2, max_dims=3, min_side=1, max_side=7)
 # Few different values, so that there are many ties.
@@ -38,6 +39,62 @@ def test_ranks_are_those_of_the_loop(importance: np.ndarray) -> None:
     assert ranks.shape == importance.shape
     for one, expected in zip(ranks, importance, strict=True):
         assert one.ravel().tolist() == oracles.ranks(expected.ravel().tolist())
+
+
+@given(IMPORTANCE, st.integers(0, 2**64 - 1))
+def test_ranks_by_lot_are_those_of_the_loop(importance: np.ndarray, seed: int) -> None:
+    lots = drawn_lots(seed, slice(0, len(importance)), importance.shape[1:])
+    ranks = rank(importance, lots)
+    assert ranks.dtype == rank(importance).dtype
+    for one, values, drawn in zip(ranks, importance, lots, strict=True):
+        expected = oracles.ranks(values.ravel().tolist(), drawn.ravel().tolist())
+        assert one.ravel().tolist() == expected
+
+
+@given(IMPORTANCE)
+def test_cuts_between_equal_features_are_those_of_the_loop(importance: np.ndarray) -> None:
+    lots = drawn_lots(3, slice(0, len(importance)), importance.shape[1:])
+    expected = [oracles.ties(values.ravel().tolist()) for values in importance]
+    for ranks in (rank(importance), rank(importance, lots)):
+        found = ties(importance, ranks)
+        assert found.dtype == bool
+        assert found.tolist() == expected
+
+
+def test_an_example_has_its_lots_in_whatever_block_it_is() -> None:
+    whole = drawn_lots(7, slice(0, 90), (2, 3))
+    assert whole.shape == (90, 2, 3)
+    assert len(np.unique(whole)) == whole.size
+    blocks = [drawn_lots(7, slice(start, start + 9), (2, 3)) for start in range(0, 90, 9)]
+    assert np.array_equal(np.concatenate(blocks), whole)
+    assert not (drawn_lots(8, slice(0, 90), (2, 3)) == whole).any()
+
+
+def test_lots_decide_between_equal_features_alone_and_alike_for_all_explainers() -> None:
+    random = np.random.default_rng(0)
+    lots = drawn_lots(1, slice(0, 200), (6,))
+    one, other = random.normal(size=(2, 200, 6))
+    one[:, :3] = other[:, :3] = 9.0
+    found = [rank(values, lots) for values in (one, other)]
+    assert np.array_equal(found[0][:, :3], found[1][:, :3])
+    assert np.array_equal(found[0][:, 3:], rank(one)[:, 3:])
+    different = random.normal(size=(200, 6))
+    assert np.array_equal(rank(different, lots), rank(different))
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2**64 - 1])
+def test_equal_features_come_first_equally_often(seed: int) -> None:
+    examples, features = 6000, 5
+    lots = drawn_lots(seed, slice(0, examples), (features,))
+    ranks = rank(np.zeros((examples, features)), lots)
+    for place in range(features):
+        counts = np.bincount(ranks[:, place], minlength=features)
+        assert chisquare(counts).pvalue > 1e-4
+    # Also in pairs of features, and in an example and the one that follows.
+    pairs = ranks[:, 0] * features + ranks[:, 1]
+    assert chisquare(np.bincount(pairs)[np.bincount(pairs) > 0]).pvalue > 1e-4
+    following = np.bincount(ranks[:-1, 0] * features + ranks[1:, 0])
+    assert chisquare(following).pvalue > 1e-4
 
 
 @given(IMPORTANCE)
@@ -102,8 +159,11 @@ def test_masks_grow_with_the_fraction(importance: np.ndarray, one: float, other:
 @given(IMPORTANCE)
 def test_inputs_are_not_changed(importance: np.ndarray) -> None:
     before = importance.copy()
-    rank(importance)
+    lots = drawn_lots(0, slice(0, len(importance)), importance.shape[1:])
+    drawn = lots.copy()
+    ties(importance, rank(importance, lots))
     assert (importance == before).all()
+    assert (lots == drawn).all()
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,7 @@ def test_the_majority_class_is_that_of_train_and_its_rate_that_of_test() -> None
     test = Split(inputs, np.array([0, 0, 0, 0, 0, 0, 0, 1, 1, 2]))
     data = replace(small("table"), train=train, test=test)
     assert data.majority_rate == pytest.approx(0.2)
+    assert data.majority_scores.tolist() == [False] * 7 + [True] * 2 + [False]
 
 
 def test_equal_majorities_are_settled_by_the_smaller_label() -> None:

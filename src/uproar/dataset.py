@@ -125,12 +125,17 @@ class Data:
 
         The accuracy of the most frequent class, or the R² of the mean.
         """
+        return float(self.majority_scores.mean(dtype=np.float64))
+
+    @property
+    def majority_scores(self) -> NDArray[np.bool_] | NDArray[np.float64]:
+        """Every test example's part of :attr:`majority_rate`."""
         test = self.test.labels
         if self.task == "classification":
             majority = np.bincount(self.train.labels, minlength=len(self.class_names)).argmax()
-            return float((test == majority).mean())
+            return np.asarray(test == majority)
         errors = np.square(test.astype(np.float64) - self.train.labels.mean(dtype=np.float64))
-        return float(1 - errors.mean() / test.var(dtype=np.float64))
+        return np.asarray(1 - errors / test.var(dtype=np.float64))
 
     def digest(self) -> str:
         """Hash of all values, so that results of other data are never mistaken for these."""

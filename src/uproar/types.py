@@ -7,7 +7,7 @@ Shares of features are called ``fraction`` and lie in [0, 1].
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import Field, dataclass, field, fields
 from typing import Any, Literal, TypeVar
 
 _T = TypeVar("_T")
@@ -96,6 +96,15 @@ class Recipe:
     )
 
 
+def options(kind: type[Source | Recipe]) -> tuple[Field[Any], ...]:
+    """Return the fields that people can set, each with its description in the metadata.
+
+    >>> "fold" in {option.name for option in options(Source)}
+    False
+    """
+    return tuple(one for one in fields(kind) if one.metadata)
+
+
 @dataclass(frozen=True)
 class Source:
     """How a data set that is not registered is read: what the flags and the spec file say of it.
@@ -115,7 +124,11 @@ class Source:
     test: str = _option("", "File or folder of the test examples; else split off.")
     validation: str = _option("", "File or folder of the validation examples.")
     examples: int = _option(0, "Use at most as many examples, drawn by seed.", at_least=0)
+    folds: int = _option(
+        1, "Test every example once, in as many folds; 1 for a single split.", at_least=1
+    )
     patch: int = _option(1, "Images: side of the squares that are one feature.", at_least=1)
     size: int = _option(0, "Images: side that all are scaled to.", at_least=0)
     length: int = _option(0, "Text: most tokens of an example.", at_least=0)
     encoding: str = _option("utf-8", "Of CSV and TSV files, as in latin-1.")
+    fold: int = 0  # which of the folds is read; no option, as a run reads them all

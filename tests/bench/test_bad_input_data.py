@@ -17,7 +17,7 @@ from uproar.results.result import Result
 ROWS = 240
 SHORT = (
     *("--explainers", "input-magnitude", "--protocols", "no-retrain", "--fractions", "0.5"),
-    *("--repeats", "1", "--epochs", "3", "--learning-rate", "0.1"),
+    *("--repeats", "1", "--base-models", "1", "--epochs", "3", "--learning-rate", "0.1"),
 )
 
 CODE = """

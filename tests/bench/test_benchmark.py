@@ -23,14 +23,16 @@ from uproar.data import DATA, load
 from uproar.data.known import planted
 from uproar.plan.job import KEPT, ranking_cell
 from uproar.protocols import PROTOCOLS
-from uproar.ranking import rank
+from uproar.ranking import drawn_lots, rank
 from uproar.remove import REMOVALS
 from uproar.results.content import content_of
 from uproar.results.result import Result
+from uproar.seeding import seed_of
 
 TINY = {
     "fractions": [0.5],
     "repeats": 1,
+    "base_models": 1,
     "explainers": "random,grad",
     "protocols": "roar,mask-only",
     "mask_only_repeats": 1,
@@ -151,7 +153,14 @@ def test_every_protocol_alone(protocol, tmp_path, capsys, monkeypatch):
     else:
         assert "reference" in set(board["verdict"])
     uncontrolled = protocol in {"roar", "kar"}
-    note = "mask-only was not run: verdicts of ROAR and KAR are without leak control"
+    if uncontrolled:
+        found = board.set_index("explainer")[["verdict", "reason"]].agg(tuple, axis=1).to_dict()
+        assert found == {
+            "random": ("reference", ""),
+            "grad": ("untested", "no leak control"),
+            "abs-grad": ("untested", "no leak control"),
+        }
+    note = "mask-only was not run: ROAR and KAR have no verdicts without it"
     assert (note in ended.output) == uncontrolled
     assert (note in (out / "report.html").read_text()) == uncontrolled
     assert note not in (finished("tumours") / "report.html").read_text()
@@ -220,10 +229,13 @@ def test_importance_of_test_examples_stays_in_the_store_and_is_what_was_ranked()
         outcome = result.store.read(job.cell)
         kept = outcome.values["kept"]
         assert len(set(kept)) == len(kept) == 256
+        seed = seed_of(job.cell.fields["lots"], "test")
+        lots = drawn_lots(seed, slice(0, int(result.table["n"].max())), (8, 8))
         for member in job.members:
             importance = outcome.arrays[f"{KEPT}{member}"]
             ranks = result.store.read(ranking_cell(outcome.values["digests"][member]))
-            np.testing.assert_array_equal(rank(importance), ranks.arrays["test"][kept])
+            expected = rank(importance, lots[kept])
+            np.testing.assert_array_equal(expected, ranks.arrays["test"][kept])
             np.testing.assert_array_equal(gallery.importance[member], importance[:10])
 
 

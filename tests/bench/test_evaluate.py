@@ -19,8 +19,8 @@ from uproar.data import load
 RECIPE = Recipe(epochs=5, batch_size=64, learning_rate=2e-2)
 
 
-def table(columns: int = 6):
-    inputs = np.random.default_rng(0).standard_normal((700, columns)).astype(np.float32)
+def table(columns: int = 6, test: int = 200):
+    inputs = np.random.default_rng(0).standard_normal((500 + test, columns)).astype(np.float32)
     labels = (inputs[:, 0] + inputs[:, 1] > 0).astype(int)
     return (inputs[:500], labels[:500]), (inputs[500:], labels[500:])
 
@@ -75,6 +75,7 @@ def small(out, data, factory=None, **options) -> Result:
     values = {
         "fractions": [0.34],
         "repeats": 2,
+        "base_models": 1,
         "recipe": RECIPE,
         "retrain_once_epochs": 5,
         "spec": {"bootstrap_draws": 400, "mask_only_repeats": 1},
@@ -89,10 +90,15 @@ def small(out, data, factory=None, **options) -> Result:
 
 @pytest.mark.slow
 def test_tables_and_callables(tmp_path):
-    result = small(tmp_path, table(), explainers={"truth": first_column, "grad": None})
+    # As many test examples as it takes to prove that one mask for all of them tells nothing.
+    data, explainers = table(test=1000), {"truth": first_column, "grad": None}
+    result = small(tmp_path, data, explainers=explainers, repeats=3)
     board = result.leaderboard().set_index("explainer")
     assert board.index[0] == "truth"
-    assert board.loc["truth", "verdict"] == "better"
+    assert board["verdict"].to_dict() == {
+        "truth": "better", "grad": "withheld", "random": "reference",
+    }  # fmt: skip
+    assert board.loc["grad", "reason"] == "leaks"  # its sign is that of the predicted class
     assert set(board.index) == {"truth", "grad", "random"}
     assert set(result.table["data"]) == {"python:mine"}
     assert result.failed == ()
@@ -183,8 +189,10 @@ def test_the_same_call_again_only_reads(tmp_path):
 
     assert any("training: dense" in line for line in call())
     before = stamps(tmp_path)
-    lines = call()
-    assert lines == [f"already finished: {tmp_path}"]
+    assert call() == [
+        f"already finished: {tmp_path}",
+        "two repeats: their spread is hardly known, which makes intervals wide",
+    ]
     assert stamps(tmp_path) == before
 
 
@@ -222,7 +230,10 @@ def test_a_trained_model_is_explained_as_it_is_and_its_result_read_back(kind, tm
     assert Result.read(tmp_path).spec == result.spec
     lines.clear()
     small(tmp_path, table(), given, **options, log=lines.append)
-    assert lines == [f"already finished: {tmp_path}"]
+    # Nothing was retrained, so that nothing is said of repeats or of the leak control.
+    (caution,) = result.cautions
+    assert caution.startswith("a cut falls between features of equal importance")
+    assert lines == [f"already finished: {tmp_path}", caution]
     # The model is the caller's, and left as it was.
     assert module.training
     assert all(value.requires_grad for value in module.parameters())

@@ -47,6 +47,7 @@ def explained(data: Data, *names: str, module=None, kept=(0, 3), **explainers) -
         targets=targets(data),
         explainers=explainers,
         seed=7,
+        lots=3,
         kept=list(kept),
     )
 
@@ -211,10 +212,36 @@ def test_what_explainers_know_of_the_data():
 def test_digests_go_by_the_ranks_alone():
     ranks = np.arange(6, dtype=np.uint8).reshape(2, 3)
     kept = np.zeros((1, 3), np.float32)
-    first = RankedExplanation(ranks, ranks, kept, 1.0)
-    assert first.digest() == RankedExplanation(ranks.copy(), ranks, kept + 1, 2.0).digest()
-    assert first.digest() != RankedExplanation(ranks[::-1], ranks, kept).digest()
-    assert first.digest() != RankedExplanation(ranks, ranks[::-1], kept).digest()
+    cuts = np.zeros((2, 2), bool)
+    first = RankedExplanation(ranks, ranks, kept, cuts, 1.0)
+    assert first.digest() == RankedExplanation(ranks.copy(), ranks, kept + 1, ~cuts, 2.0).digest()
+    assert first.digest() != RankedExplanation(ranks[::-1], ranks, kept, cuts).digest()
+    assert first.digest() != RankedExplanation(ranks, ranks[::-1], kept, cuts).digest()
+
+
+def flat(model, inputs, targets, generator):
+    """Give all features of an example the same importance."""
+    return torch.ones_like(inputs)
+
+
+def test_equal_features_are_ranked_by_lot_alike_for_all_explainers_and_told(monkeypatch):
+    data = small("grey")
+    found = explained(data, "flat", flat=flat)["flat"]
+    assert found.ties.all()
+    assert found.ties.shape == (40, data.features - 1)
+    firsts = {example.argmin() for example in found.test}
+    assert len(firsts) > data.features / 2
+    again = explained(data, "other", other=lambda *given: -flat(*given))["other"]
+    np.testing.assert_array_equal(found.test, again.test)
+    np.testing.assert_array_equal(found.train, again.train)
+    assert not (found.train[:40] == found.test).all()
+    # Whatever block an example is explained in.
+    monkeypatch.setattr("uproar.bench.explaining.BLOCKS", 1)
+    monkeypatch.setattr("uproar.bench.explaining.rows_per_pass", lambda _: 16)
+    parts = explained(data, "flat", flat=flat)["flat"]
+    np.testing.assert_array_equal(parts.test, found.test)
+    np.testing.assert_array_equal(parts.ties, found.ties)
+    assert not explained(data, "random")["random"].ties.any()
 
 
 def test_the_gallery_takes_classes_in_turn_and_values_evenly():

@@ -101,6 +101,7 @@ def test_failing_explainers_are_recorded_and_the_others_finish(tmp_path):
             explainers={**dict(zip(expected, explainers, strict=True)), "input-x-grad": None},
             fractions=[0.5],
             repeats=2,
+            base_models=1,
             protocols=["roar", "mask-only"],
             recipe=Recipe(epochs=20),
             out=tmp_path / "run",

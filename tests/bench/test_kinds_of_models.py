@@ -37,7 +37,7 @@ from uproar.stats.verdicts import BETTER
 
 PROTOCOLS = ("roar", "kar", "mask-only", "retrain-once", "no-retrain")
 # For models that are trained in the way of another: where they are trained anew, and as they are.
-TWO = ("roar", "no-retrain")
+FEWER = ("roar", "mask-only", "no-retrain")
 
 
 def dense(outputs: int, *end: nn.Module) -> nn.Sequential:
@@ -123,24 +123,24 @@ TORCH = {
     "dropout": Case(dropout, logged=STACKED),
     "batch norm": Case(batch_norm, logged=STACKED),
     "convolution of series": Case(
-        *(convolution_of_series, series, ONE_BY_ONE), fraction=0.1, protocols=TWO
+        *(convolution_of_series, series, ONE_BY_ONE), fraction=0.1, protocols=FEWER
     ),
     "convolution of images": Case(
         *(convolution_of_images, images, ONE_BY_ONE, WITH_GRADIENT), fraction=0.11, patch=2
     ),
-    "attention": Case(Attending, series, STACKED, WITH_GRADIENT, fraction=0.1, protocols=TWO),
+    "attention": Case(Attending, series, STACKED, WITH_GRADIENT, fraction=0.1, protocols=FEWER),
     "lstm": Case(
         *(Recurrent, series, "training: sequential (cannot be stacked: "),
         explainers=WITH_GRADIENT,
         fraction=0.1,
     ),
     "single logit": Case(
-        partial(dense, 1), logged="the model answers with single logit", protocols=TWO
+        partial(dense, 1), logged="the model answers with single logit", protocols=FEWER
     ),
     "sigmoid": Case(
         partial(dense, 1, nn.Sigmoid()),
         logged="the model answers with single probability",
-        protocols=TWO,
+        protocols=FEWER,
     ),
     "softmax": Case(
         partial(dense, 2, nn.Softmax(dim=1)),
@@ -153,25 +153,25 @@ TORCH = {
         values,
         "the model answers with value:",
         explainers=WITH_GRADIENT,
-        protocols=TWO,
+        protocols=FEWER,
     ),
 }
 ESTIMATORS = {
-    "logistic regression": Case(LogisticRegression(), explainers=WITH_GRADIENT, protocols=TWO),
+    "logistic regression": Case(LogisticRegression(), explainers=WITH_GRADIENT, protocols=FEWER),
     "pipeline": Case(
         make_pipeline(StandardScaler(), SVC()), logged="Pipeline has no predict_proba: its decision"
     ),
     "forest": Case(RandomForestClassifier(n_estimators=20), explainers=WITH_GRADIENT),
-    "boosting": Case(HistGradientBoostingClassifier(max_iter=15), protocols=TWO),
+    "boosting": Case(HistGradientBoostingClassifier(max_iter=15), protocols=FEWER),
     "ridge": Case(Ridge(), values, explainers=WITH_GRADIENT),
-    "boosted values": Case(HistGradientBoostingRegressor(max_iter=15), values, protocols=TWO),
+    "boosted values": Case(HistGradientBoostingRegressor(max_iter=15), values, protocols=FEWER),
     "xgboost": Case(XGBClassifier(n_estimators=15), explainers=WITH_TREES),
     "xgboost values": Case(
-        XGBRegressor(n_estimators=15), values, explainers=WITH_TREES, protocols=TWO
+        XGBRegressor(n_estimators=15), values, explainers=WITH_TREES, protocols=FEWER
     ),
-    "lightgbm": Case(LGBMClassifier(n_estimators=15), explainers=WITH_TREES, protocols=TWO),
+    "lightgbm": Case(LGBMClassifier(n_estimators=15), explainers=WITH_TREES, protocols=FEWER),
     "lightgbm values": Case(
-        LGBMRegressor(n_estimators=15), values, explainers=WITH_TREES, protocols=TWO
+        LGBMRegressor(n_estimators=15), values, explainers=WITH_TREES, protocols=FEWER
     ),
 }
 MODELS = {**TORCH, **ESTIMATORS}
@@ -223,7 +223,7 @@ def test_every_kind_of_model(name: str, finished: Finished) -> None:
 def assert_resumed(case: Case, result: Result) -> None:
     before = stamps(result.out)
     again, lines = call(case, result.out)
-    assert lines == [f"already finished: {result.out}"]
+    assert lines == [f"already finished: {result.out}", *result.cautions]
     assert again.table.equals(result.table)
     assert stamps(result.out) == before
 
@@ -272,7 +272,7 @@ def test_a_trained_module_is_judged_by_what_needs_no_training_from_scratch(tmp_p
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "cannot be trained from scratch" in page
     again = measured(module.eval(), (train, test), tmp_path, **options)
-    assert lines[-1] == f"already finished: {tmp_path}"
+    assert lines[-1 - len(again.cautions)] == f"already finished: {tmp_path}"
     assert again.table.equals(result.table)
 
 
@@ -298,7 +298,7 @@ def test_a_function_is_judged_without_any_training(tmp_path: Path) -> None:
     assert "the run is not finished" not in (tmp_path / "report.html").read_text(encoding="utf-8")
     lines: list[str] = []
     again = measured(predict, (train, test), tmp_path, explainers=WITH_GRADIENT, log=lines.append)
-    assert lines[-1] == f"already finished: {tmp_path}"
+    assert lines[-1 - len(again.cautions)] == f"already finished: {tmp_path}"
     assert again.table.equals(result.table)
 
 

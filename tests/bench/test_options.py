@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import pytest
@@ -12,12 +13,14 @@ from tests.support.small_runs import silent
 from uproar.bench import evaluate as evaluation
 from uproar.cli.flags import DESCRIPTIONS, FLAGS, NO_FLAGS, spec_of
 from uproar.plan.spec import Spec
-from uproar.types import Recipe, Source, UproarError
+from uproar.types import Recipe, Source, UproarError, options
 
 TYPES: dict[str, dict[str, Any]] = {
     "spec": {name: field.annotation for name, field in Spec.model_fields.items()},
-    "source": get_type_hints(Source),
-    "recipe": get_type_hints(Recipe),
+    **{
+        table: {option.name: get_type_hints(kind)[option.name] for option in options(kind)}
+        for table, kind in (("source", Source), ("recipe", Recipe))
+    },
 }
 OPTIONS = [(table, name) for table, types in TYPES.items() for name in types]
 FOUND_BY_THE_RUN = {"data_digest", "model_digest", "callables", "known_answers"}
@@ -97,8 +100,8 @@ def asked(monkeypatch):
             assert len(rest) == 6
             specs.append(spec)
 
-        def run(self) -> None:
-            return None
+        def run(self) -> SimpleNamespace:
+            return SimpleNamespace(cautions=())
 
     monkeypatch.setattr(evaluation, "Benchmark", Recorder)
 
@@ -129,8 +132,8 @@ def test_whatever_there_is_to_say_can_be_said_in_python(table: str, name: str, a
     if name == "data" or (name in keywords and name not in {"test", "validation"}):
         said.append({name: value})
     assert said
-    for options in said:
-        assert of(asked(**options), table, name) == value
+    for given in said:
+        assert of(asked(**given), table, name) == value
 
 
 def test_no_default_is_repeated_in_python() -> None:
@@ -174,13 +177,13 @@ def test_a_spec_that_is_refused(spec: dict, expected: str, asked) -> None:
 
 
 def test_what_is_wrong_is_said_before_data_are_looked_at(asked) -> None:
-    for options, expected in (
+    for given, expected in (
         ({"kind": "picture"}, "spec: kind is 'picture'; input should be 'auto', 'image'"),
         ({"source": Source(size=-1)}, "size must be at least 0, got -1"),
         ({"repeats": 0}, "repeats must be at least 1, got 0"),
     ):
         with pytest.raises(UproarError) as error:
-            asked(object(), **options)
+            asked(object(), **given)
         assert str(error.value).startswith(expected)
 
 

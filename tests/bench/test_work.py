@@ -69,7 +69,7 @@ def test_objects_travel_as_they_are(tmp_path):
     data = load("hooker-toy", seed=0)
     mine = {"data": "python:mine", "model": "python:two_layers", "explainers": "random,grad"}
     values = {**TOY, **mine}
-    work = work_of(values, tmp_path, Objects(data, two_layers))
+    work = work_of(values, tmp_path, Objects((data,), two_layers))
     size = len(pickle.dumps(work))
     assert size < len(pickle.dumps(data)) + 10_000
     there = pickle.loads(pickle.dumps(work))
@@ -118,7 +118,7 @@ def test_data_that_changed_on_the_way_are_refused(tmp_path):
     assert pickle.loads(pickle.dumps(work)).opened().plan.spec == work.spec
     table(path, seed=1)
     with pytest.raises(UproarError) as raised:
-        replace(work, _open=[]).opened()
+        replace(work, _open={}).opened()
     assert str(raised.value).startswith(
         f"data {str(path)!r} is not what the run was planned with: expected the digest {digest}, "
     )
@@ -127,7 +127,7 @@ def test_data_that_changed_on_the_way_are_refused(tmp_path):
 
 def test_the_display_stays_at_home(tmp_path):
     work = work_of(TOY, tmp_path)
-    job = work.opened().plan.data_job()
+    job = work.opened().plan.data_jobs[0]
     with Progress({job.slot: 1.0}, quiet=True) as progress:
         watched = _Watched(work, progress)
         there = pickle.loads(pickle.dumps(watched))

@@ -19,7 +19,7 @@ from uproar.registry import Entry
 from uproar.remove import REMOVALS
 from uproar.results.result import Result
 
-SHORT = ("--protocols", "roar", "--fractions", "0.5", "--repeats", "1")
+SHORT = ("--protocols", "roar", "--fractions", "0.5", "--repeats", "1", "--base-models", "1")
 FAST = (*SHORT, "--explainers", "grad", "--learning-rate", "0.02", "--epochs", "8")
 
 
@@ -112,7 +112,7 @@ def test_a_table_of_values_is_a_regression(uproar):
 
 @pytest.mark.slow
 def test_texts(uproar):
-    flags = ("--text", "sentence", "--target", "label")
+    flags = ("--text", "sentence", "--target", "label", "--epochs", "20")
     result = finished(uproar("run", reviews(), *flags, *FAST), "runs/reviews")
     assert (result.spec.model, result.spec.removals) == ("transformer", ("mask-token",))
     assert result.data_facts.values["kind"] == "text"
@@ -136,7 +136,8 @@ def test_an_archive_of_series(uproar):
 @pytest.mark.slow
 def test_a_spec_where_data_stand_and_the_same_again(uproar):
     Path("mine.toml").write_text(
-        f'data = "{table()}"\nprotocols = ["roar"]\nfractions = [0.5]\nrepeats = 1\n'
+        f'data = "{table()}"\nprotocols = ["roar"]\nfractions = [0.5]\n'
+        "repeats = 1\nbase_models = 1\n"
         'explainers = ["grad"]\n[source]\ntarget = "y"\n[recipe]\nlearning_rate = 0.02\n'
     )
     finished(uproar("run", "mine.toml"), "runs/table")
@@ -176,10 +177,11 @@ def test_other_code_of_the_model_is_noticed(uproar, monkeypatch):
     source = Path("own_model.py")
     source.write_text(code.format("data.features"))
     flags = (table(), "--target", "y", "--drop", "price,town", "--model", "own_model:factory")
+    trained = ("--explainers", "grad", "--learning-rate", "0.1", "--epochs", "20")
 
     def run():
         monkeypatch.delitem(sys.modules, "own_model", raising=False)
-        return uproar("run", *flags, *FAST)
+        return uproar("run", *flags, *SHORT, *trained)
 
     first = finished(run(), "runs/table")
     assert first.spec.model_digest
@@ -227,7 +229,7 @@ def test_the_help_of_run_has_its_flags_in_panels_and_examples_of_each_kind(uproa
     own = shown[shown.index("Data of your own") : shown.index("─ Training")]
     assert set(re.findall(r"--[a-z-]+", own)) == {
         *("--target", "--text", "--drop", "--kind", "--task", "--test", "--validation"),
-        *("--examples", "--patch", "--size", "--length", "--encoding"),
+        *("--examples", "--folds", "--patch", "--size", "--length", "--encoding"),
     }
     for example in (
         "uproar run table.csv --target price",

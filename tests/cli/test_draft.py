@@ -167,7 +167,18 @@ def test_the_command_writes_the_file_once(table, capsys, monkeypatch):
 @pytest.mark.slow
 def test_the_draft_of_a_table_runs(table, capsys, monkeypatch):
     command(capsys, monkeypatch, ("init", table))
-    flags = ("--explainers", "grad", "--protocols", "roar", "--fractions", "0.5", "--repeats", "1")
+    flags = (
+        "--explainers",
+        "grad",
+        "--protocols",
+        "roar",
+        "--fractions",
+        "0.5",
+        "--repeats",
+        "1",
+        "--base-models",
+        "1",
+    )
     ended = command(capsys, monkeypatch, ("run", "spec.toml", *flags, "--quiet"))
     assert (ended.code, ended.errors) == (0, "")
     assert Result.read(Path("runs/people")).complete

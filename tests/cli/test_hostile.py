@@ -65,6 +65,7 @@ def hostile(tmp_path_factory) -> Result:
         name=f"../{SCRIPT} {BRACES}",
         fractions=[0.5],
         repeats=1,
+        base_models=1,
         recipe=Recipe(epochs=15),
         out=tmp_path_factory.mktemp("hostile") / "ü <b>out</b> 'q' \"d\" {{ x }}",
         log=silent,

@@ -148,6 +148,18 @@ def test_an_unknown_data_set_lists_close_names() -> None:
         load("digit", seed=0)
 
 
+def test_splits_and_draws_depend_on_labels_and_seed_and_not_on_the_name() -> None:
+    labels = np.arange(60) % 3
+    settings = {"shares": (0.1, 0.2)}
+    one, other = (split(labels, name=name, seed=0, **settings) for name in ("a", "b"))
+    for part, same in zip(one, other, strict=True):
+        assert np.array_equal(part, same)
+    assert not np.array_equal(one[2], split(labels, name="a", seed=1, **settings)[2])
+    assert not np.array_equal(one[2], split(labels[::-1], name="a", seed=0, **settings)[2])
+    few = [draw(labels, examples=30, name=name, part="train", seed=0) for name in ("a", "b")]
+    assert np.array_equal(*few)
+
+
 def test_a_class_with_too_few_examples_cannot_be_split() -> None:
     with pytest.raises(UproarError, match="'mine' cannot be split with every class in every part"):
         split(np.array([0] * 30 + [1]), name="mine", seed=0, shares=(0.1, 0.2))

@@ -25,7 +25,7 @@ from uproar.models.architectures.small import mlp
 from uproar.models.trained import TrainedModel
 from uproar.models.view import view_of
 from uproar.ranking import rank
-from uproar.types import Skipped
+from uproar.types import Recipe, Skipped
 
 CPU = torch.device("cpu")
 
@@ -88,6 +88,7 @@ def explained(layout: str, *names: str) -> dict[str, RankedExplanation]:
         targets=zeros,
         explainers={},
         seed=7,
+        lots=0,
         kept=[0, 2],
     )
 
@@ -141,7 +142,10 @@ def test_global_of_noisy_members_is_of_the_same_passes() -> None:
 @pytest.mark.slow
 def test_untrained_global_explains_a_model_that_has_learned_nothing(tmp_path: Path) -> None:
     names = ["global-grad", "global-abs-grad", "untrained-global-grad"]
-    result = measured("linear", table(), tmp_path, protocols=["no-retrain"], explainers=names)
+    recipe = Recipe(epochs=30, learning_rate=5e-2)
+    result = measured(
+        "linear", table(), tmp_path, protocols=["no-retrain"], explainers=names, recipe=recipe
+    )
     found = result.function().pivot_table(index="explainer", columns="feature", values="importance")
     assert (found > 0).all(axis=None)
     informative = found[["x0", "x1", "x2"]].sum(axis=1) / found.sum(axis=1)
@@ -157,7 +161,14 @@ def test_global_needs_held_out_examples() -> None:
     module = mlp(data).eval().requires_grad_(requires_grad=False)
     seen = view_of(replace(data, validation=empty), module, CPU)
     with pytest.raises(Skipped, match="an explanation of the function needs held-out examples"):
-        explain(*(seen, data, [parse("global-grad")]), targets={}, explainers={}, seed=0, kept=[0])
+        explain(
+            *(seen, data, [parse("global-grad")]),
+            targets={},
+            explainers={},
+            seed=0,
+            lots=0,
+            kept=[0],
+        )
 
 
 def test_explainers_are_skipped_where_they_are_for_other_data() -> None:

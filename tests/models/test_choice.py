@@ -488,7 +488,7 @@ def test_reading_never_imports_the_users_code(module, tmp_path, capsys, monkeypa
     (tmp_path / "rows.csv").write_text(f"a,b,y\n{rows}")
     (tmp_path / "spec.toml").write_text(
         f'data = "rows.csv"\nmodel = "{name}:factory"\nprotocols = ["roar"]\n'
-        'explainers = ["random", "grad"]\nfractions = [0.5]\nrepeats = 1\n'
+        'explainers = ["random", "grad"]\nfractions = [0.5]\nrepeats = 1\nbase_models = 1\n'
         '[source]\ntarget = "y"\n[recipe]\nlearning_rate = 0.1\n'
     )
 

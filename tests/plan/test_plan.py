@@ -22,6 +22,7 @@ SMALL = {
     "explainers": "grad,random",
     "fractions": [0.5],
     "repeats": 2,
+    "base_models": 1,
     "training": "dense",
     "recipe": asdict(Recipe("adam", 1e-2, "cosine", 15, 128, 0.0)),
 }
@@ -44,24 +45,24 @@ def keys(subject: Plan) -> dict[tuple, str]:
 def test_keys_stay_what_they_were_in_stored_results() -> None:
     shown = [(job.cell.label, job.cell.key[:8]) for job in plan().prospective_jobs()]
     assert shown == [
-        ("data: digits", "2da4f016"),
-        ("base model 0", "28898510"),
-        ("explain: grad", "d6307c7b"),
-        ("explain: random", "9cbd4507"),
-        ("retrain-once: train (mean)", "cbba31a2"),
-        ("roar: all (mean)", "c66c5e4a"),
-        ("retrain-once: all (mean)", "dffc4b28"),
-        ("no-retrain: all (mean)", "5397de4f"),
-        ("roar: grad (mean)", "c601a744"),
-        ("roar: random (mean)", "2df4c84f"),
-        ("kar: grad (mean)", "235f2240"),
-        ("kar: random (mean)", "7db94987"),
-        ("mask-only: grad", "ea87a228"),
-        ("mask-only: random", "7cc0d615"),
-        ("retrain-once: grad (mean)", "5fb69f5a"),
-        ("retrain-once: random (mean)", "f5ffd711"),
-        ("no-retrain: grad (mean)", "57351ab8"),
-        ("no-retrain: random (mean)", "ea1d8751"),
+        ("data: digits", "8f98fe09"),
+        ("base model 0", "69da9f53"),
+        ("explain: grad", "7cab415b"),
+        ("explain: random", "3927df25"),
+        ("retrain-once: train (mean)", "8db69282"),
+        ("roar: all (mean)", "578cc550"),
+        ("retrain-once: all (mean)", "803a1835"),
+        ("no-retrain: all (mean)", "f263cba5"),
+        ("roar: grad (mean)", "d24a4b5a"),
+        ("roar: random (mean)", "52b17e41"),
+        ("kar: grad (mean)", "d709d9b4"),
+        ("kar: random (mean)", "0c3e1ccf"),
+        ("mask-only: grad", "b7fd2381"),
+        ("mask-only: random", "d181bea6"),
+        ("retrain-once: grad (mean)", "36c8eec8"),
+        ("retrain-once: random (mean)", "0028fe96"),
+        ("no-retrain: grad (mean)", "6e188772"),
+        ("no-retrain: random (mean)", "c491a4f4"),
     ]
 
 
@@ -98,7 +99,7 @@ def changed(before: Plan, after: Plan) -> set[str]:
         ({"gallery_examples": 3}, {"data", "explain"}),
         ({"kept_examples": 20}, {"explain"}),
         ({"explainers": "grad,abs-grad,random"}, {"explain"}),
-        ({"base_models": 2}, set()),
+        ({"base_models": 2}, {*RETRAINED, *ONCE, "mask-only"}),
         ({"protocols": "roar"}, set()),
         ({"bootstrap_draws": 9}, set()),
         ({"device": "cpu"}, set()),
@@ -179,27 +180,68 @@ def test_explainers_that_rank_alike_share_their_cells() -> None:
     )
 
 
-def test_base_models_share_retraining_where_they_rank_alike_but_not_what_asks_the_model() -> None:
-    subject = plan(base_models=2)
+def test_base_models_share_no_retraining_even_where_they_rank_alike() -> None:
+    subject = plan(base_models=2, repeats=2)
     jobs = list(subject.curve_jobs({(0, "random"): "same", (1, "random"): "same"}))
     cells = {
         protocol: {job.cell for job in jobs if job.protocol == protocol}
         for protocol in subject.spec.protocols
     }
     assert {protocol: len(found) for protocol, found in cells.items()} == {
-        "roar": 1,
-        "kar": 1,
-        "mask-only": 1,
-        "retrain-once": 1,
+        "roar": 2,
+        "kar": 2,
+        "mask-only": 2,
+        "retrain-once": 2,
         "no-retrain": 2,
     }
 
 
-def test_the_default_run_trains_1336_models() -> None:
+def test_the_default_run_trains_1340_models() -> None:
     jobs = Plan(Spec().checked()).prospective_jobs()
-    # 1 base, 5 retrain-once, 10 shared ends; 22 explainers x 5 fractions x (5 + 5 + 2) repeats.
-    assert sum(job.trainings for job in jobs) == 1336 == 1 + 5 + 10 + 22 * 5 * 12
-    assert len(jobs) == len({job.cell for job in jobs}) == 123
+    # 5 base, 5 retrain-once, 10 shared ends; 22 explainers x 5 fractions x (5 + 5 + 2) repeats.
+    assert sum(job.trainings for job in jobs) == 1340 == 5 + 5 + 10 + 22 * 5 * 12
+    assert len(jobs) == len({job.cell for job in jobs})
+
+
+def test_repeats_are_shared_by_the_base_models() -> None:
+    """Each base model has some of its own, and of mask-only the first ones have one."""
+    subject = plan(repeats=4, base_models=2, mask_only_repeats=1)
+    together = plan(repeats=4).seeds(0)
+    assert (subject.seeds(0), subject.seeds(1)) == (together[::2], together[1::2])
+    asked = {(job.protocol, job.base): job.trainings for job in subject.prospective_jobs()}
+    assert asked["roar", 0] == asked["roar", 1] == asked["kar", 1] == 2
+    assert asked["mask-only", 0] == 1
+    assert ("mask-only", 1) not in asked
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ({"repeats": 3}, (3, 2, 3)),
+        ({"repeats": 1}, (1, 2, 1)),
+        ({"base_models": 1}, (5, 2, 1)),
+        ({"base_models": 2}, (6, 2, 2)),
+        ({"base_models": 3, "repeats": 1}, (3, 2, 3)),
+        ({"base_models": 2, "mask_only_repeats": 5}, (6, 6, 2)),
+        ({"source": {"folds": 3}}, (6, 3, 3)),
+        ({"source": {"folds": 3}, "repeats": 3}, (3, 3, 3)),
+    ],
+    ids=str,
+)
+def test_base_models_have_equally_many_repeats(asked: dict, found: tuple) -> None:
+    spec = Spec.from_mapping({"data": "digits", **asked}).checked()
+    assert (spec.repeats, spec.mask_only_repeats, spec.base_models) == found
+    assert spec.checked() == spec
+
+
+def test_folds_share_nothing_but_the_plan() -> None:
+    folded = plan(source={"folds": 3}, repeats=3, base_models=3)
+    whole = plan(base_models=3, repeats=3, mask_only_repeats=3)
+    assert len(folded.prospective_jobs()) == len(whole.prospective_jobs()) + 2  # facts of the data
+    alike = {job.cell.key for job in folded.prospective_jobs()} & set(keys(whole).values())
+    assert not alike
+    of_folds = [job.cell.fields["data"] for job in folded.base_jobs]
+    assert [(data["fold"], data["folds"]) for data in of_folds] == [(0, 3), (1, 3), (2, 3)]
 
 
 def test_seeds_are_shared_by_explainers_protocols_and_fractions() -> None:
@@ -209,16 +251,17 @@ def test_seeds_are_shared_by_explainers_protocols_and_fractions() -> None:
         for job in subject.prospective_jobs()
         if "seeds" in job.cell.fields
     }
-    assert len(set(subject.seeds)) == 3
+    ours = subject.seeds(0)
+    assert len(set(ours)) == 3
     assert seeds == {
-        "roar": subject.seeds,
-        "kar": subject.seeds,
-        "retrain-once-model": subject.seeds,
-        "mask-only": subject.seeds[:2],
+        "roar": ours,
+        "kar": ours,
+        "retrain-once-model": ours,
+        "mask-only": ours[:2],
     }
     # More repeats add to those that are there.
-    assert plan(repeats=5).seeds[:3] == subject.seeds
-    assert not set(plan(seed=1).seeds) & set(subject.seeds)
+    assert plan(repeats=5).seeds(0)[:3] == ours
+    assert not set(plan(seed=1).seeds(0)) & set(ours)
 
 
 def test_fractions_0_and_1_are_measured_once_for_all() -> None:

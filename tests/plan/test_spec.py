@@ -33,7 +33,7 @@ def test_the_default_spec() -> None:
     assert len(spec.explainers) == 22
     assert spec.protocols == ALL_PROTOCOLS
     assert spec.fractions == DEFAULT_FRACTIONS == (0.1, 0.3, 0.5, 0.7, 0.9)
-    assert (spec.repeats, spec.mask_only_repeats, spec.base_models, spec.seed) == (5, 2, 1, 0)
+    assert (spec.repeats, spec.mask_only_repeats, spec.base_models, spec.seed) == (5, 2, 5, 0)
     assert spec.recipe == Recipe()
     assert Spec.from_mapping({}).checked() == spec
 

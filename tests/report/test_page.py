@@ -63,9 +63,8 @@ def empty_content() -> ReportContent:
     none = pd.DataFrame()
     return dataclasses.replace(
         make_content(),
-        **dict.fromkeys(
-            ("leaderboard", "gains", "curves", "leaks", "pairs", "agreement", "explainers"), none
-        ),
+        **dict.fromkeys(("leaderboard", "gains", "curves", "leaks"), none),
+        **dict.fromkeys(("pairs", "agreement", "error", "explainers"), none),
         timings=none,
         detectable={},
         gallery=None,
@@ -250,6 +249,7 @@ def renamed_protocols(content: ReportContent, names: dict[str, str]) -> ReportCo
         curves=content.curves.replace({"protocol": curves}),
         pairs=content.pairs.replace({"protocol": names}),
         agreement=content.agreement.replace(agreement),
+        error=content.error.replace({"protocol": names}),
         detectable={names[name]: gain for name, gain in content.detectable.items()},
     )
 

@@ -18,6 +18,9 @@ def sentence(content: ReportContent) -> str:
     return quote(report_of(content)).replace("\N{NO-BREAK SPACE}", " ")
 
 
+REASON_OF = {"withheld": "leaks", "untested": "one repeat"}
+
+
 def with_verdicts(protocol: str, verdicts: list[str]) -> ReportContent:
     """Return a content of one protocol whose explainers got these verdicts."""
     names = [f"e{number}" for number in range(len(verdicts))]
@@ -31,6 +34,7 @@ def with_verdicts(protocol: str, verdicts: list[str]) -> ReportContent:
                 "low": 0.29 - place / 10,
                 "high": 0.31 - place / 10,
                 "verdict": verdict,
+                "reason": REASON_OF.get(verdict, ""),
             }
             for place, (name, verdict) in enumerate(zip(names, verdicts, strict=True))
         ]
@@ -41,11 +45,12 @@ def with_verdicts(protocol: str, verdicts: list[str]) -> ReportContent:
 
 def test_the_whole_sentence() -> None:
     assert sentence(make_content()) == (
-        "On digits (mlp, 97.1 % accurate), 0 of 21 explainers were shown better than random by "
-        "ROAR, 0 indistinguishable, 1 worse; for 20 ROAR cannot say, because the shape of the "
-        "mask alone predicts the label. Under retrain-once, which leaks far less, 18 of 21 beat "
-        "random; ig is best (gain 0.27, 95 % interval 0.26 to 0.28, 5 repeats), though 2 others "
-        "cannot be told from it."
+        "On digits (mlp, 97.1 % accurate; split seed 0, 1 base model, 5 repeats, removal by "
+        "mean), 0 of 21 explainers were shown better than random by ROAR, 0 indistinguishable, 1 "
+        "worse; for 20 ROAR cannot say, because the shape of the mask alone predicts the label, or "
+        "is not proven not to. Under retrain-once, which leaks far less, 18 of 21 beat random; ig "
+        "is best (gain 0.27, 95 % interval for this model 0.26 to 0.28), though 2 others cannot be "
+        "told from it."
     )
 
 
@@ -77,20 +82,76 @@ def test_without_withheld_verdicts_nothing_is_said_of_leaks() -> None:
     assert "cannot say" not in sentence(with_verdicts("roar", ["better"]))
 
 
+def test_what_was_not_tested_is_told_with_its_reasons() -> None:
+    content = with_verdicts("roar", ["better", "untested", "untested", "withheld"])
+    said = sentence(content)
+    assert "; 2 not tested (one repeat)." in said
+    content.gains.loc[2, "reason"] = "no leak control"
+    assert "; 2 not tested (one repeat, no leak control)." in sentence(content)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "verdicts", "end"),
+    [
+        (
+            *("retrain-once", ["untested"] * 2),
+            "no explainer has a verdict under retrain-once: 2 not tested (one repeat).",
+        ),
+        (
+            *("kar", ["withheld", "untested"]),
+            "no explainer has a verdict under KAR: 1 withheld (mask leaks), "
+            "1 not tested (one repeat).",
+        ),
+        (
+            *("retrain-once", ["better", "untested"]),
+            "1 of 2 beats random under retrain-once; e0 is best (gain 0.30, 95 % interval for this "
+            "model 0.29 to 0.31); 1 not tested (one repeat).",
+        ),
+        (
+            *("no-retrain", ["untested"]),
+            "no explainer has a verdict without retraining: 1 not tested (one repeat).",
+        ),
+    ],
+)
+def test_what_has_no_verdict_does_not_count_as_random(
+    protocol: str, verdicts: list[str], end: str
+) -> None:
+    assert sentence(with_verdicts(protocol, verdicts)).endswith(f", removal by mean), {end}")
+
+
+def test_nothing_is_best_where_the_second_sentence_has_no_verdict() -> None:
+    content = make_content()
+    second = content.gains["protocol"] == "retrain-once"
+    content.gains.loc[second, ["verdict", "reason"]] = ["untested", "one repeat"]
+    assert sentence(content).endswith(
+        ". Under retrain-once, which leaks far less, no explainer has a verdict: 21 not tested "
+        "(one repeat)."
+    )
+
+
+def test_several_base_models_are_told_and_intervals_are_about_more_than_one() -> None:
+    content = make_content()
+    several = dataclasses.replace(content, model={**content.model, "base_models": 3})
+    assert "split seed 0, 3 base models, 5 repeats" in sentence(several)
+    assert "95 % interval 0.26 to 0.28" in sentence(several)
+
+
 def test_without_protocols_there_is_no_verdict() -> None:
     assert "there is no verdict" in sentence(make_content(protocols=()))
 
 
 def test_without_retraining_the_evidence_is_called_weak() -> None:
     assert sentence(make_content(protocols=("no-retrain",))) == (
-        "On digits (mlp, 97.1 % accurate), 16 of 21 beat random without retraining; ig is best "
-        "(gain 0.11, 95 % interval 0.10 to 0.12), though 4 others cannot be told from it. The "
-        "model was not made for inputs without some features, so that this is weak evidence."
+        "On digits (mlp, 97.1 % accurate; split seed 0, 1 base model, removal by mean), 16 of 21 "
+        "beat random without retraining; ig is best (gain 0.11, 95 % interval for this model 0.10 "
+        "to 0.12), though 4 others cannot be told from it. The model was not made for inputs "
+        "without some features, so that this is weak evidence."
     )
 
 
 def test_regression_speaks_of_r_squared() -> None:
-    assert sentence(make_content(task="regression")).startswith("On digits (mlp, R² 0.81), 0 of 21")
+    said = sentence(make_content(task="regression"))
+    assert said.startswith("On digits (mlp, R² 0.81; split seed 0, ")
 
 
 def test_kar_alone_has_its_say() -> None:
@@ -100,7 +161,7 @@ def test_kar_alone_has_its_say() -> None:
 
 def test_several_removals_are_named() -> None:
     content = make_content(explainers=EXPLAINERS[:4], removals=("mean", "blur"))
-    assert "with removal by mean" in sentence(content)
+    assert "5 repeats, removal by mean)" in sentence(content)
 
 
 def test_outline_of_a_ring_has_two_borders() -> None:

@@ -111,7 +111,10 @@ def test_a_section_with_nothing_to_say_is_left_out(echo: Section) -> None:
     [
         ({"curves": pd.DataFrame()}, {"curves"}),
         ({"leaks": pd.DataFrame()}, {"leaks"}),
-        ({"pairs": pd.DataFrame(), "agreement": pd.DataFrame(), "detectable": {}}, {"agreement"}),
+        (
+            {name: pd.DataFrame() for name in ("pairs", "agreement", "error")} | {"detectable": {}},
+            {"agreement"},
+        ),
         ({"leaderboard": pd.DataFrame()}, {"cost"}),
         ({"gallery": None}, {"gallery"}),
     ],
@@ -167,7 +170,8 @@ def test_a_protocol_that_was_run_alone_is_what_the_page_speaks_of() -> None:
 def test_a_judge_that_sees_no_masks_needs_no_word_on_leaks() -> None:
     content = alone({**KEEP_LEAST, "reads_own_masks": False})
     assert sentence(content).startswith(
-        "On digits (mlp, 97.1 % accurate), 18 of 21 beat random under keep-least; ig is best ("
+        "On digits (mlp, 97.1 % accurate; split seed 0, 1 base model, 5 repeats, removal by "
+        "mean), 18 of 21 beat random under keep-least; ig is best ("
     )
     page = render(content)
     assert "verdict is withheld" not in page
@@ -191,7 +195,7 @@ def test_texts_of_protocols_speak_of_what_models_are_judged_by() -> None:
     assert "{score}" not in page
 
 
-@pytest.mark.parametrize("table", ["gains", "curves", "pairs", "agreement", "detectable"])
+@pytest.mark.parametrize("table", ["gains", "curves", "pairs", "agreement", "error", "detectable"])
 def test_a_protocol_that_the_table_lacks_is_refused(table: str) -> None:
     content = make_content(explainers=EXPLAINERS[:3])
     column = {"agreement": "second"}.get(table, "protocol")
@@ -208,7 +212,10 @@ def test_verdicts_are_known_by_their_keys() -> None:
         "better than random",
         "indistinguishable from random",
         "worse than random",
-        "withheld: mask leaks",
+        "withheld",
+        "not tested",
     ]
+    assert verdict_called("withheld", "unclear").phrase == "withheld: mask unclear"
+    assert verdict_called("untested", "no leak control").phrase == "not tested: no leak control"
     assert verdict_called("reference").phrase == "reference"
     assert verdict_called(float("nan")) is NOT_RUN

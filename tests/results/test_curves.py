@@ -22,7 +22,8 @@ def plan(**values: object) -> Plan:
     given = {
         "explainers": "grad,random",
         "fractions": [0.5, 0.25],
-        "repeats": 2,
+        "repeats": 4,
+        "mask_only_repeats": 4,
         "base_models": 2,
         "removals": "zero,mean",
         "training": "dense",
@@ -50,15 +51,15 @@ def test_one_row_per_measurement_in_the_order_of_the_spec() -> None:
     subject = plan()
     table = tidy(subject, outcomes(subject))
     assert tuple(table.columns) == COLUMNS
-    # Per removal: the shared ends (2 fractions x 2 repeats), and 2 explainers x 2 base models x 2
-    # fractions x 2 repeats. No retraining has one repeat, and its ends belong to a base model.
+    # Per removal and base model: the shared ends (2 fractions x 2 repeats), and 2 explainers x 2
+    # fractions x 2 repeats. No retraining has one repeat.
     rows = table.groupby(["protocol", "removal"], sort=False).size().to_dict()
     assert rows == {
-        **{("roar", removal): 20 for removal in ("zero", "mean")},
-        **{("kar", removal): 20 for removal in ("zero", "mean")},
+        **{("roar", removal): 24 for removal in ("zero", "mean")},
+        **{("kar", removal): 24 for removal in ("zero", "mean")},
         ("mask-only", ""): 16,
-        **{("retrain-once-removed", removal): 20 for removal in ("zero", "mean")},
-        **{("retrain-once-kept", removal): 20 for removal in ("zero", "mean")},
+        **{("retrain-once-removed", removal): 24 for removal in ("zero", "mean")},
+        **{("retrain-once-kept", removal): 24 for removal in ("zero", "mean")},
         **{("no-retrain", removal): 12 for removal in ("zero", "mean")},
     }
     assert list(rows)[:3] == [("roar", "zero"), ("roar", "mean"), ("kar", "zero")]
@@ -75,16 +76,20 @@ def test_rows_of_one_curve_are_those_that_were_measured() -> None:
     shown = table.query("protocol == 'roar' and removal == 'mean'")
     columns = ["explainer", "base_model", "fraction", "repeat", "value"]
     assert shown[columns].astype(object).where(shown[columns].notna(), None).values.tolist()[
-        :8
+        :12
     ] == [
-        ["all", None, 0.0, 0, 0.0],
-        ["all", None, 0.0, 1, 0.25],
-        ["all", None, 1.0, 0, 0.25],
-        ["all", None, 1.0, 1, 0.5],
+        ["all", 0, 0.0, 0, 0.0],
+        ["all", 0, 0.0, 2, 0.25],
+        ["all", 0, 1.0, 0, 0.25],
+        ["all", 0, 1.0, 2, 0.5],
+        ["all", 1, 0.0, 1, 0.0],
+        ["all", 1, 0.0, 3, 0.25],
+        ["all", 1, 1.0, 1, 0.25],
+        ["all", 1, 1.0, 3, 0.5],
         ["grad", 0, 0.25, 0, 0.0],
-        ["grad", 0, 0.25, 1, 0.25],
+        ["grad", 0, 0.25, 2, 0.25],
         ["grad", 0, 0.5, 0, 0.25],
-        ["grad", 0, 0.5, 1, 0.5],
+        ["grad", 0, 0.5, 2, 0.5],
     ]
     assert set(shown["versions"]) == {
         "roar=1 mean=1",
@@ -96,7 +101,7 @@ def test_rows_of_one_curve_are_those_that_were_measured() -> None:
 def test_accuracies_have_no_squared_error() -> None:
     subject = plan()
     facts = {"task": "classification", "score": "accuracy", "label_variance": None}
-    for said in ({}, {subject.data_job(): Outcome(facts)}, {subject.data_job(): Outcome({})}):
+    for said in ({}, {subject.data_jobs[0]: Outcome(facts)}, {subject.data_jobs[0]: Outcome({})}):
         table = tidy(subject, outcomes(subject) | said)
         assert set(table["score"]) == {"accuracy"}
         assert table["mse"].dtype == np.float64
@@ -106,11 +111,12 @@ def test_accuracies_have_no_squared_error() -> None:
 def test_real_scores_are_r2_and_come_with_the_squared_error_in_units_of_the_label() -> None:
     subject = plan(protocols="roar,mask-only")
     facts = {"task": "regression", "score": "R²", "label_variance": 80.0}
-    found = outcomes(subject, dtype=np.float32) | {subject.data_job(): Outcome(facts)}
+    found = outcomes(subject, dtype=np.float32) | {subject.data_jobs[0]: Outcome(facts)}
     table = tidy(subject, found)
     assert set(table["score"]) == {"r2"}
     shown = table.query("explainer == 'all' and removal == 'mean'")
-    assert shown[["value", "mse"]].values.tolist() == [[0, 80], [0.25, 60], [0.25, 60], [0.5, 40]]
+    of_one = [[0, 80], [0.25, 60], [0.25, 60], [0.5, 40]]
+    assert shown[["value", "mse"]].values.tolist() == of_one * 2
     assert set(table.query("protocol == 'mask-only'")["mse"]) == {80.0, 60.0, 40.0}
     # Nobody has said the variance: R² stands, the squared error does not exist.
     table = tidy(subject, outcomes(subject, dtype=np.float32))
@@ -136,7 +142,7 @@ def test_the_order_does_not_depend_on_the_order_of_the_outcomes() -> None:
 
 def test_the_ends_of_kar_are_those_of_roar_the_other_way_round() -> None:
     subject = plan(protocols="kar")
-    (end,) = (
+    end, _ = (
         c
         for c in curves(outcomes(subject))
         if c.job.removal == "mean" and c.name == "kar" and c.job.explainer == ALL
@@ -170,8 +176,8 @@ def test_evidence_stacks_base_models() -> None:
     assert found.scores["roar", "mean"]["grad"].shape == (2, 2, 2, EXAMPLES)
     assert found.scores["no-retrain", "zero"]["grad"].shape == (2, 2, 1, EXAMPLES)
     assert found.scores["mask-only", ""]["grad"].shape == (2, 2, 2, EXAMPLES)
-    assert found.ends["roar", "mean"].shape == (1, 2, 2, EXAMPLES)
-    assert found.ends["kar", "mean"].sum(-1).tolist() == [[[1, 2], [0, 1]]]
+    assert found.ends["roar", "mean"].shape == (2, 2, 2, EXAMPLES)
+    assert found.ends["kar", "mean"].sum(-1).tolist() == [[[1, 2], [0, 1]]] * 2
     assert found.ends["no-retrain", "mean"].shape == (2, 2, 1, EXAMPLES)
     assert ("mask-only", "") not in found.ends
 

@@ -56,7 +56,9 @@ def test_what_was_measured_is_found_by_explainer_and_base_model() -> None:
 
 def test_numbers_that_explanations_tell_are_averaged_over_base_models() -> None:
     told = {job(0, "a", "b"): outcome(a=[[1.0]], b=[[5.0]]), job(1, "a"): outcome(a=[[4.0]])}
-    means = over_bases(told, lambda found, member: float(found.arrays[f"function/{member}"][0, 0]))
+    means = over_bases(
+        told, lambda _, found, member: float(found.arrays[f"function/{member}"][0, 0])
+    )
     assert means == {"a": 2.5, "b": 5.0}
 
 

@@ -34,7 +34,7 @@ def test_latex_is_a_table_with_one_row_per_explainer(result):
     row = result.leaderboard().set_index("explainer").loc["ig"]
     assert f"${row.roar_gain:+.3f}$ [${row.roar_low:+.3f}$, ${row.roar_high:+.3f}$]" in ig
     assert "withheld: mask leaks" in ig
-    assert "2 repeats, 1 base model;" in text
+    assert "2 repeats, 1 base model, split seed 0; 95\\,\\% intervals for this model," in text
     header = text.split(r"\toprule")[1].split(r"\\")[0].strip()
     columns = "explainer & ROAR & KAR & retrain-once & no-retrain & mask only & verdict"
     assert header == columns

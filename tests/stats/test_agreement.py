@@ -33,23 +33,24 @@ def some_gains(means, shape=(1, 5, 60), seed: int = 0, size: float = 0.2) -> dic
 # Pairs
 
 
-def test_pairs_follow_student_s_t_and_holm() -> None:
+@pytest.mark.slow
+def test_pairs_follow_the_integral_and_holm() -> None:
     gains = some_gains({"a": 0.3, "b": 0.0, "c": 0.02}, (2, 5, 30))
     table = distinguishable_pairs(gains)
     order = sorted("abc", key=lambda name: -gains[name].mean())
     expected = []
     for first, second in [(order[0], order[1]), (order[0], order[2]), (order[1], order[2])]:
         difference = gains[first] - gains[second]
-        error, degrees = oracles.error_and_degrees(difference)
-        expected.append(2 * scipy.stats.t.sf(difference.mean() / error, degrees))
+        levels = oracles.level_errors(difference)
+        expected.append(oracles.behrens_fisher(float(difference.mean()), levels))
     assert table["first"].tolist() == [order[0], order[0], order[1]]
     assert table["second"].tolist() == [order[1], order[2], order[2]]
-    assert table["p_holm"].tolist() == pytest.approx(oracles.holm(expected))
+    assert table["p_holm"].tolist() == pytest.approx(oracles.holm(expected), rel=1e-3)
     assert (table["difference"] >= 0).all()
     assert table["distinguishable"].tolist() == (table["p_holm"] <= 0.05).tolist()
 
 
-def test_pairs_agree_with_the_bootstrap() -> None:
+def test_pairs_agree_with_the_draws() -> None:
     gains = some_gains({"a": 0.05, "b": 0.0}, (1, 5, 60), seed=3)
     (p_value,) = distinguishable_pairs(gains)["p_holm"]
     difference = (gains["a"] - gains["b"])[None]

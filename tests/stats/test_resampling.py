@@ -1,4 +1,4 @@
-"""The bootstrap and the closed form: against loops, against each other, and in simulations."""
+"""Draws, and what is said without them: against each other, and in simulations."""
 
 from __future__ import annotations
 
@@ -9,15 +9,8 @@ from hypothesis import strategies as st
 
 from tests.support import oracles
 from uproar.stats import resampling
-from uproar.stats.resampling import (
-    error_of_differences,
-    error_of_gains,
-    gain_draws,
-    holm,
-    level_means,
-    smallest_detectable,
-    standard_error,
-)
+from uproar.stats.levels import half_width, level_means, two_sided, variances
+from uproar.stats.resampling import deviations, gain_draws, holm, smallest_detectable
 
 SHAPES = [(1, 1, 12), (1, 5, 12), (3, 1, 12), (2, 5, 12)]
 
@@ -45,72 +38,32 @@ def simulated(
     )
 
 
-def p_values(gains: np.ndarray, draws: int = 200, groups: int = 12) -> np.ndarray:
-    """Two-sided p-values, with fresh draws for each group of worlds.
-
-    Of true nulls, p-values are below 0.05 and 0.01 as often with 200 draws as with many: ten and
-    two of the 201 places that the observed gain can take among them.
-    """
-    found = []
-    for seed, group in enumerate(np.array_split(gains, groups)):
-        again = gain_draws(group, generator=generator(seed), draws=draws)
-        sides = np.minimum((again <= 0).sum(axis=0), (again >= 0).sum(axis=0))
-        found.append(np.minimum(2 * (1 + sides) / (draws + 1), 1.0))
-    return np.concatenate(found)
-
-
-# Standard errors
-
-
-@pytest.mark.parametrize("shape", SHAPES)
-def test_error_and_degrees_follow_the_definition(shape) -> None:
-    gains = generator(1).normal(size=(3, *shape))
-    error, degrees = error_of_gains(gains)
-    for index in range(3):
-        expected = oracles.error_and_degrees(gains[index])
-        assert (error[index], degrees[index]) == pytest.approx(expected)
-
-
-@pytest.mark.parametrize("shape", SHAPES)
-def test_errors_of_differences_are_errors_of_the_subtracted_gains(shape) -> None:
-    gains = generator(2).normal(size=(3, *shape))
-    error, degrees = error_of_differences(gains)
-    for first, second in [(0, 1), (0, 2), (1, 2)]:
-        expected = oracles.error_and_degrees(gains[first] - gains[second])
-        assert (error[first, second], degrees[first, second]) == pytest.approx(expected)
-        assert error[second, first] == pytest.approx(error[first, second])
-    assert np.diag(error) == pytest.approx(0, abs=1e-7)
-
-
-def test_degrees_lie_between_the_fewest_and_all() -> None:
-    _, degrees = error_of_gains(generator(3).normal(size=(50, 2, 5, 30)))
-    assert (degrees >= 1).all()
-    assert (degrees <= 1 + 4 + 29).all()
-
-
-def test_no_spread_has_no_error() -> None:
-    error, degrees = standard_error(np.zeros((2, 3)), [5, 9])
-    assert error.tolist() == [0, 0, 0]
-    assert degrees.tolist() == [1, 1, 1]
-
-
-def test_levels_of_one_unit_are_left_out() -> None:
-    assert list(level_means(np.zeros((1, 1, 5, 9)))) == ["repeats", "examples"]
-    assert list(level_means(np.zeros((1, 2, 1, 9)))) == ["base models", "examples"]
+def p_values(gains: np.ndarray) -> np.ndarray:
+    means = list(level_means(gains).values())
+    units = [values.shape[1] for values in means]
+    return two_sided(gains.mean(axis=(1, 2, 3)), variances(means), units)
 
 
 # Draws
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_draws_are_spread_as_those_of_the_loop(shape) -> None:
-    gains = generator(4).normal(size=shape) + 0.5
-    ours = gain_draws(gains[None], generator=generator(5), draws=10_000)[:, 0]
-    theirs = oracles.student_bootstrap(gains, generator(6), 1500)
-    size = theirs.std() if theirs.std() < 10 else 1.0
-    # Quartiles and the 10th and 90th percentile: each within four standard errors of the loop.
-    at = [0.1, 0.25, 0.5, 0.75, 0.9]
-    assert np.quantile(ours, at) == pytest.approx(np.quantile(theirs, at), abs=0.2 * size)
+def test_draws_have_the_law_of_the_interval(shape) -> None:
+    gains = generator(4).normal(size=(1, *shape)) + 0.5
+    again = gain_draws(gains, generator=generator(5), draws=20_000)[:, 0] - gains.mean()
+    means = list(level_means(gains).values())
+    units = [values.shape[1] for values in means]
+    for level in (0.5, 0.2, 0.05, 0.01):
+        half = half_width(variances(means), units, level=level)
+        for beyond in (again > half, again < -half):
+            sure = 4 * np.sqrt(level / 2 / 20_000)
+            assert beyond.mean() == pytest.approx(level / 2, abs=sure)
+
+
+def test_draws_of_two_explainers_vary_together_as_their_means_do() -> None:
+    means = generator(6).normal(size=(2, 40)) + generator(7).normal(size=40)
+    again = deviations(means, generator=generator(8), draws=40_000)
+    assert np.cov(again.T) == pytest.approx(np.cov(means) / 40, rel=0.05)
 
 
 def test_one_repeat_draws_examples_only() -> None:
@@ -137,14 +90,14 @@ def test_equal_explainers_tie_in_every_draw_and_equal_seeds_give_equal_draws() -
     assert not np.array_equal(again, gain_draws(gains, generator=generator(3), draws=300))
 
 
-def test_protocols_with_and_without_repeats_resample_the_same_examples() -> None:
+def test_protocols_with_and_without_repeats_draw_the_same_of_examples() -> None:
     example = generator(11).normal(size=(1, 1, 1, 40))
     once = gain_draws(example, generator=generator(4), draws=300)
     often = gain_draws(np.repeat(example, 5, axis=2), generator=generator(4), draws=300)
     assert often == pytest.approx(once)
 
 
-# Error rates: noise of repeats, of examples, of both; and what the plain bootstrap would do
+# Error rates: noise of repeats, of examples, of both; and what a plain bootstrap would do
 
 
 @pytest.mark.slow
@@ -159,7 +112,7 @@ def test_protocols_with_and_without_repeats_resample_the_same_examples() -> None
     ],
 )
 def test_false_positives_stay_near_the_level(repeats, noise) -> None:
-    found = p_values(simulated(800, (1, repeats, 50), **noise))
+    found = p_values(simulated(1200, (1, repeats, 50), **noise))
     assert (found <= 0.05).mean() <= 0.07
     assert (found <= 0.01).mean() <= 0.02
 
@@ -167,8 +120,8 @@ def test_false_positives_stay_near_the_level(repeats, noise) -> None:
 @pytest.mark.slow
 def test_false_positives_with_base_models() -> None:
     random = generator(12)
-    gains = simulated(800, (3, 3, 40), repeat=0.2, example=1.0, both=0.5)
-    gains += 0.3 * random.normal(size=(800, 3, 1, 1))
+    gains = simulated(1200, (3, 3, 40), repeat=0.2, example=1.0, both=0.5)
+    gains += 0.3 * random.normal(size=(1200, 3, 1, 1))
     assert (p_values(gains) <= 0.05).mean() <= 0.07
 
 
@@ -199,8 +152,8 @@ def test_plain_bootstrap_errs_more_often() -> None:
 @pytest.mark.slow
 def test_smallest_detectable_gain_is_found_in_four_of_five_runs() -> None:
     noise = {"repeat": 0.1, "example": 1.0, "both": 0.1}
-    gains = simulated(800, (1, 5, 60), **noise)
-    size = float(np.median([smallest_detectable(gains[i : i + 1]) for i in range(200)]))
+    gains = simulated(1200, (1, 5, 60), **noise)
+    size = float(np.median([smallest_detectable(gains[i : i + 1]) for i in range(50)]))
     assert (p_values(gains + size) <= 0.05).mean() == pytest.approx(0.8, abs=0.05)
 
 
@@ -211,6 +164,15 @@ def test_smallest_detectable_gain_grows_with_tests_power_and_certainty() -> None
     assert smallest_detectable(gains, power=0.95) > least
     assert smallest_detectable(gains, level=0.01) > least
     assert np.isnan(smallest_detectable(gains[:0]))
+
+
+def test_smallest_detectable_gain_is_the_bar_of_holm_and_what_power_asks() -> None:
+    gains = generator(16).normal(size=(3, 1, 5, 60))
+    found = []
+    for each in gains:
+        levels = oracles.level_errors(each)
+        found.append(oracles.half_width(levels, 0.05 / 3) + oracles.half_width(levels, 0.4))
+    assert smallest_detectable(gains) == pytest.approx(np.median(found), rel=1e-3)
 
 
 # Holm

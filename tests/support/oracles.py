@@ -150,6 +150,30 @@ def permutation_importance(
     return np.array(falls)
 
 
+def rises(
+    loss: Callable[[np.ndarray, int], float],
+    inputs: np.ndarray,
+    stand_in: Callable[[int, int, int], np.ndarray],
+    orders: Sequence[Sequence[int]],
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What examples lose and give when j stands in for i: (feature, example) twice, variance.
+
+    ``stand_in(feature, i, j)`` is example i with that feature of j.
+    """
+    features, examples = inputs.shape[1], len(inputs)
+    receiving, giving = np.zeros((features, examples)), np.zeros((features, examples))
+    variance = np.zeros(features)
+    for feature in range(features):
+        found = []
+        for order in orders:
+            for i, j in enumerate(order):
+                found.append(loss(stand_in(feature, i, j), i) - loss(inputs[i], i))
+                receiving[feature, i] += found[-1] / len(orders)
+                giving[feature, j] += found[-1] / len(orders)
+        variance[feature] = statistics.pvariance(found)
+    return receiving, giving, variance
+
+
 def tree_answer(node: dict, x: np.ndarray, known: set[int]) -> float:
     """Answer of a tree that knows some values; at other splits both sides, by their cover."""
     if "leaf" in node:
@@ -207,35 +231,56 @@ def holm(p_values: list[float]) -> list[float]:
     return [max(c for c, q in zip(corrected, ordered, strict=True) if q <= p) for p in p_values]
 
 
-def error_and_degrees(gains: np.ndarray) -> tuple[float, float]:
-    """Sum the squared standard errors of one explainer's level means, as Welch does."""
-    squares, weighted = 0.0, 0.0
+def level_errors(gains: np.ndarray) -> list[tuple[float, int]]:
+    """Return the standard error of the means, and how many there are, at levels of two or more."""
+    found = []
     for axis in range(3):
         units = gains.shape[axis]
-        if units == 1:
-            continue
-        means = [float(np.take(gains, unit, axis=axis).mean()) for unit in range(units)]
-        square = statistics.variance(means) / units
-        squares += square
-        weighted += square**2 / (units - 1)
-    return math.sqrt(squares), squares**2 / weighted
+        if units > 1:
+            means = [float(np.take(gains, unit, axis=axis).mean()) for unit in range(units)]
+            found.append((statistics.stdev(means) / math.sqrt(units), units))
+    return found
 
 
-def student_bootstrap(gains: np.ndarray, generator: np.random.Generator, draws: int) -> np.ndarray:
-    """Redraw one explainer's gain: every level by itself, then stretched to Student's t."""
-    _, degrees = error_and_degrees(gains)
-    result = np.zeros(draws)
-    for draw in range(draws):
-        deviation = 0.0
-        for axis in range(3):
-            units = gains.shape[axis]
-            if units == 1:
-                continue
-            picked = [int(generator.integers(units)) for _ in range(units)]
-            resampled = np.mean([np.take(gains, unit, axis=axis).mean() for unit in picked])
-            deviation += math.sqrt(units / (units - 1)) * (resampled - gains.mean())
-        result[draw] = gains.mean() + deviation * math.sqrt(degrees / generator.chisquare(degrees))
-    return result
+def student_density(x: float, freedom: int) -> float:
+    """Density of Student's t."""
+    half = (freedom + 1) / 2
+    size = math.exp(math.lgamma(half) - math.lgamma(freedom / 2)) / math.sqrt(math.pi * freedom)
+    return size * (1 + x * x / freedom) ** -half
+
+
+def behrens_fisher(difference: float, levels: Sequence[tuple[float, int]]) -> float:
+    """Probability that a sum of Student's t's, each times its error, is as far from zero."""
+    from scipy.integrate import quad
+    from scipy.special import stdtr
+
+    def above(bound: float, rest: Sequence[tuple[float, int]]) -> float:
+        (error, units), *others = rest
+        if not others:
+            return float(stdtr(units - 1, -bound / error))
+
+        def both(angle: float) -> float:  # of x = tan(angle), so that the range is finite
+            x = math.tan(angle)
+            density = student_density(x, units - 1) / math.cos(angle) ** 2
+            return density * above(bound - error * x, others)
+
+        # No peak is overlooked: one factor has it at 0, the other one rises at the bound.
+        width = 10 * math.hypot(*(other for other, _ in others)) / error
+        ends = [-10.0, 0.0, 10.0, *(bound / error + side * width for side in (-1, 0, 1))]
+        pieces = itertools.pairwise([-math.pi / 2, *sorted(map(math.atan, ends)), math.pi / 2])
+        return sum(quad(both, *piece, limit=200)[0] for piece in pieces)
+
+    return 2 * above(abs(difference), sorted(level for level in levels if level[0] > 0))
+
+
+def half_width(levels: Sequence[tuple[float, int]], level: float) -> float:
+    """Search for the difference that is as unlikely as the level."""
+    from scipy.optimize import brentq
+
+    most = sum(error for error, _ in levels)
+    while behrens_fisher(most, levels) > level:
+        most *= 2
+    return float(brentq(lambda far: behrens_fisher(far, levels) - level, 0, most))
 
 
 def accuracy_interval(correct: np.ndarray, level: float) -> tuple[float, float, float]:
@@ -244,46 +289,50 @@ def accuracy_interval(correct: np.ndarray, level: float) -> tuple[float, float, 
 
     mean = float(correct.mean())
     examples = correct.shape[1]
-    answers, degrees = float(examples), float(examples - 1)
+    square = float(t.ppf(1 - level / 2, examples - 1)) ** 2
+    ratio = square / examples
     if 0 < mean < 1:
-        error, degrees = error_and_degrees(correct[None].astype(float))
-        answers = min(max(mean * (1 - mean) / error**2, 1.0), correct.size)
-    square = float(t.ppf(1 - level / 2, degrees)) ** 2 / answers
-    low, high = sorted(np.roots([1 + square, -(2 * mean + square), mean**2]).real)
+        half = half_width(level_errors(correct[None].astype(float)), level)
+        ratio = max(half**2 / (mean * (1 - mean)), square / correct.size)
+    low, high = sorted(np.roots([1 + ratio, -(2 * mean + ratio), mean**2]).real)
     return mean, float(low), float(high)
 
 
 def real_interval(scores: np.ndarray, level: float) -> tuple[float, float, float]:
-    """Student's interval of the mean of scores (repeats, examples) that never exceed 1."""
-    from scipy.stats import t  # takes a second, which tests of ranking need not wait for
-
+    """Interval of the mean of scores (repeats, examples) that never exceed 1."""
     mean = statistics.mean(float(score) for score in scores.ravel())
-    error, degrees = error_and_degrees(scores[None].astype(float))
-    half = float(t.ppf(1 - level / 2, degrees)) * error
+    half = half_width(level_errors(scores[None].astype(float)), level)
     return mean, mean - half, min(mean + half, 1.0)
 
 
-def leaks(
+def mask(
     ours: np.ndarray,
     theirs: np.ndarray,
     *,
-    majority_rate: float,
+    majority: Sequence[float],
     clean_score: float,
-    margin: float,
+    bar: float,
     level: float,
-) -> bool:
-    """Whether real scores (repeats, examples) surpass both bars, each by its whole interval."""
+) -> str:
+    """Say what is proven of one mask by its scores (repeats, examples) and those of random's."""
+    from scipy.stats import t  # takes a second, which tests of ranking need not wait for
 
-    def bar(known: float) -> float:
-        return known + margin * (clean_score - known) if clean_score > known else known
-
-    mine = np.array([[statistics.mean(map(float, answers)) for answers in ours.T]])
-    random = np.array([[statistics.mean(map(float, answers)) for answers in theirs.T]])
-    _, low, _ = real_interval(mine, level)
-    # The interval of x - bar(r), where bar(r) is taken of every example.
-    share = margin if clean_score > random.mean() else 0.0
-    _, beyond, _ = real_interval(mine - (random + share * (clean_score - random)), level)
-    return low > bar(majority_rate) and beyond > 0
+    mine, random = (
+        [statistics.mean(map(float, column)) for column in arm.T] for arm in (ours, theirs)
+    )
+    known = random if statistics.mean(random) > statistics.mean(majority) else list(majority)
+    left = clean_score - statistics.mean(known)
+    if left <= 0:
+        return "unclear"
+    differences = [x - m for x, m in zip(mine, known, strict=True)]
+    share = statistics.mean(differences)
+    if ours.dtype == bool:
+        differences += [1.0, -1.0]
+    count, centre = len(differences), statistics.mean(differences)
+    half = float(t.ppf(1 - level / 2, count - 1)) * statistics.stdev(differences) / math.sqrt(count)
+    if max(centre + half, share) / left < bar:
+        return "clear"
+    return "leaks" if min(centre - half, share) / left > bar else "unclear"
 
 
 def example_scores(outputs: np.ndarray, labels: np.ndarray) -> list[list[float | bool]]:
@@ -338,13 +387,22 @@ def split_half(scores: np.ndarray, generator: np.random.Generator, splits: int) 
 # --- protocols ------------------------------------------------------------------------------------
 
 
-def ranks(importance: Sequence[float]) -> list[int]:
-    """Count what comes before each feature: all larger ones, and equal ones to its left."""
+def ranks(importance: Sequence[float], lots: Sequence[int] | None = None) -> list[int]:
+    """Count what comes before each feature: larger ones, and equal ones of a smaller lot.
+
+    Without lots, of equal features those to its left come before.
+    """
+    drawn = range(len(importance)) if lots is None else lots
+    features = list(zip(importance, drawn, strict=True))
     return [
-        sum(other > mine for other in importance)
-        + sum(other == mine for other in importance[:position])
-        for position, mine in enumerate(importance)
+        sum(other > mine or (other == mine and theirs < own) for other, theirs in features)
+        for mine, own in features
     ]
+
+
+def ties(importance: Sequence[float]) -> list[bool]:
+    """Whether each cut of the features in descending order is between two that are equal."""
+    return [one == other for one, other in itertools.pairwise(sorted(importance, reverse=True))]
 
 
 def top(importance: Sequence[float], fraction: float) -> set[int]:

@@ -56,6 +56,7 @@ def make_content(
         command="uproar run digits --model mlp --repeats 5",
         data={
             "name": "digits",
+            "seed": 0,
             "kind": kind,
             "task": task,
             "score": "R²" if regression else "accuracy",
@@ -93,6 +94,7 @@ def make_content(
         leaks=_leaks(explainers, removals),
         pairs=_pairs(explainers, judged),
         agreement=_agreement(judged, len(explainers)),
+        error=_error(judged),
         detectable={name: 0.011 + 0.004 * place for place, name in enumerate(judged)},
         explainers=_described(explainers),
         gallery=make_gallery(explainers, kind, answers, side=side, patch=patch),
@@ -171,6 +173,7 @@ def _gains(
                     "p_value": 0.001,
                     "p_holm": 0.02,
                     "verdict": _verdict(name, protocol),
+                    "reason": "leaks" if _verdict(name, protocol) == "withheld" else "",
                     "rank": rank,
                     "rank_low": max(rank - 1, 1),
                     "rank_high": min(rank + 1, len(others)),
@@ -240,7 +243,10 @@ def _leaks(explainers: Sequence[str], removals: Sequence[str]) -> pd.DataFrame:
                         "accuracy": level,
                         "low": level - 0.02,
                         "high": level + 0.02,
-                        "leaks": leaks(name),
+                        "share": (level - 0.1) / 0.87,
+                        "share_low": (level - 0.14) / 0.87,
+                        "share_high": (level - 0.06) / 0.87,
+                        "mask": "leaks" if leaks(name) else "clear",
                     }
                 )
     return pd.DataFrame(rows)
@@ -265,6 +271,12 @@ def _agreement(judged: Sequence[str], amount: int) -> pd.DataFrame:
         if first in judged and second in judged
     ]
     return pd.DataFrame(rows, columns=["first", "second", "spearman", "low", "high", "explainers"])
+
+
+def _error(judged: Sequence[str]) -> pd.DataFrame:
+    parts = (("base models", 1, None, None), ("repeats", 5, 0.2, 0.1), ("examples", 360, 0.8, 0.5))
+    rows = [(name, *part) for name in judged for part in parts]
+    return pd.DataFrame(rows, columns=["protocol", "level", "units", "share", "narrows"])
 
 
 def _kind(name: str) -> str:

@@ -29,7 +29,12 @@ FILES = (
     "timings.csv",
 )
 
-SHORT = {"recipe": {"epochs": 5}, "retrain_once_epochs": 5, "bootstrap_draws": 400}
+SHORT = {
+    "recipe": {"epochs": 5},
+    "retrain_once_epochs": 5,
+    "bootstrap_draws": 400,
+    "base_models": 1,
+}
 DIGITS: dict[str, Any] = {
     **SHORT,
     "data": "digits",
@@ -57,6 +62,7 @@ TOY: dict[str, Any] = {
     "explainers": "random,true-ranking,inverted-ranking,shuffled-ranking",
     "fractions": [0.125, 0.25],
     "repeats": 2,
+    "base_models": 1,
     "bootstrap_draws": 400,
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -40,7 +40,7 @@ class Benchmark:
 
     :param spec: what to measure.
     :param out: folder for the store, the tables and the report; ``runs/DATA`` if not given.
-    :param data: a data set, when ``spec.data`` is no registered name.
+    :param data: a data set, when ``spec.data`` is no registered name; of folds, one for each.
     :param model: a factory of untrained modules, an estimator, or a trained model, when
         ``spec.model`` is ``python:name``.
     :param explainers: callables by the names that ``spec.callables`` lists.
@@ -52,7 +52,7 @@ class Benchmark:
 
     spec: Spec
     out: Path = DEFAULT_OUT
-    data: Data | None = None
+    data: Data | Sequence[Data] | None = None
     model: Any = None
     explainers: Mapping[str, Any] = field(default_factory=dict)
     log: Log = print
@@ -126,7 +126,9 @@ class Benchmark:
         named = {"data": is_registered(spec.data, DATA), "model": is_registered(spec.model, MODELS)}
         anew = {f"{what}_digest": "" for what, registered in named.items() if not registered}
         work = Work(
-            spec.model_copy(update=anew), self.out, Objects(self.data, self.model, self.explainers)
+            spec.model_copy(update=anew),
+            self.out,
+            Objects(self._folds, self.model, self.explainers),
         )
         work.opened(quiet=self.quiet)
         return work.settled()
@@ -135,8 +137,18 @@ class Benchmark:
         for note in work.opened().notes:
             self.log(note)
 
+    @property
+    def _folds(self) -> tuple[Data, ...]:
+        if self.data is None or isinstance(self.data, Data):
+            return () if self.data is None else (self.data,)
+        return tuple(self.data)
+
     def _check_objects(self, spec: Spec) -> None:
         """Refuse a spec that speaks of objects which nobody handed over."""
+        if self._folds and len(self._folds) != spec.source.folds:
+            raise UproarError(
+                f"folds={spec.source.folds}: expected the data of each, got {len(self._folds)}"
+            )
         given: dict[str, tuple[str, Any]]
         given = {"data": (spec.data, self.data), "model": (spec.model, self.model)}
         given |= {f"explainer {n}": (f"python:{n}", self.explainers.get(n)) for n in spec.callables}
@@ -151,7 +163,7 @@ class Benchmark:
         """Run the cells in the order in which they become ready, the longest first."""
         worker, run = work.opened(), partial(_run, self.executor, work=work, progress=progress)
         plan = worker.plan
-        bases = run([plan.data_job(), *plan.base_jobs])
+        bases = run([*plan.data_jobs, *plan.base_jobs])
         stop_if_failed(plan, worker.store, bases)
         check_learned(plan, bases, worker.data)
         forget_incomplete(plan, worker.store)

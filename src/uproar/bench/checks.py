@@ -56,7 +56,7 @@ def forget_incomplete(plan: Plan, store: Store) -> None:
 
 def stop_if_failed(plan: Plan, store: Store, outcomes: Mapping[Job, Outcome]) -> None:
     """Raise the first failure of what everything else rests on."""
-    missing = {job.cell for job in (plan.data_job(), *plan.base_jobs) if job not in outcomes}
+    missing = {job.cell for job in (*plan.data_jobs, *plan.base_jobs) if job not in outcomes}
     for cell, failure in store.failures():
         if cell in missing:
             raise UproarError(f"{cell.label or cell.kind} failed: {failure.error}")

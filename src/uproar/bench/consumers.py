@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from uproar.dataset import Data, Split
 from uproar.explain.family import Explanation
 from uproar.explain.importance import Importance
-from uproar.ranking import rank
+from uproar.ranking import drawn_lots, rank, ties
+from uproar.seeding import seed_of
 
 Part = Literal["train", "test"]
 EXPLAINED: tuple[Part, ...] = ("train", "test")
@@ -30,14 +31,16 @@ class Consumer(Protocol):
 class RankedExplanation:
     """What one explainer says of all examples: ranks, what is kept of its importance, its cost.
 
-    ``kept`` is the importance of the examples that were asked for. ``passes`` is how many times an
-    example went through the model: a training or test example, or of an explanation of the
-    function a held-out one, whose ``function`` is what was measured.
+    ``kept`` is the importance of the examples that were asked for, ``ties`` where test examples
+    could only be cut between equal features (see :func:`uproar.ranking.ties`). ``passes`` is how
+    many times an example went through the model: a training or test example, or of an explanation
+    of the function a held-out one, whose ``function`` is what was measured.
     """
 
     train: NDArray[np.unsignedinteger]
     test: NDArray[np.unsignedinteger]
     kept: NDArray[np.float32]
+    ties: NDArray[np.bool_]
     seconds: float = 0.0
     passes: float = 0.0
     function: Importance | None = None
@@ -52,18 +55,21 @@ class RankedExplanation:
 class Ranker:
     """Ranks the features of every example: all that retraining needs of an explanation."""
 
-    def __init__(self, data: Data) -> None:
-        self._data = data
+    def __init__(self, data: Data, lots: int) -> None:
+        self._data, self._lots = data, lots
         smallest = np.min_scalar_type(max(data.features - 1, 0))
         self.ranks: dict[Part, NDArray[np.unsignedinteger]] = {
             part: np.empty((len(getattr(data, part)), *data.feature_shape), smallest)
             for part in EXPLAINED
         }
+        self.ties = np.zeros((len(data.test), max(data.features - 1, 0)), bool)
 
     def take(self, part: Part, block: slice, explanation: Explanation) -> None:
         """Rank a block."""
-        split: Split = getattr(self._data, part)
-        self.ranks[part][block] = ranked(explanation.importance, self._data, split, block)
+        ranks = ranked(explanation.importance, self._data, part, self._lots, block)
+        self.ranks[part][block] = ranks
+        if part == "test":
+            self.ties[block] = ties(explanation.importance, ranks)
 
 
 class Keeper:
@@ -95,8 +101,18 @@ class Meter:
 
 
 def ranked(
-    importance: NDArray[np.float32], data: Data, split: Split, block: slice = slice(None)
+    importance: NDArray[np.float32],
+    data: Data,
+    part: Part,
+    lots: int,
+    block: slice | None = None,
 ) -> NDArray[np.unsignedinteger]:
-    """Rank the features of a block; those that an example lacks come behind all others."""
+    """Rank the features of a block; those that an example lacks come behind all others.
+
+    :param lots: the seed by which ties are broken, alike for all explainers.
+    """
+    split: Split = getattr(data, part)
+    block = slice(0, len(split)) if block is None else block
     present = data.present(Split(split.inputs[block], split.labels[block]))
-    return rank(importance if present is None else np.where(present, importance, -np.inf))
+    own = importance if present is None else np.where(present, importance, -np.inf)
+    return rank(own, drawn_lots(seed_of(lots, part), block, data.feature_shape))

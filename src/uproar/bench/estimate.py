@@ -15,6 +15,7 @@ from uproar.duration import duration
 from uproar.models.training.batches import SharedInputs
 from uproar.plan.job import ALL
 from uproar.plan.plan import Plan
+from uproar.plan.repeats import repeats_of
 from uproar.protocols.ranks import Ranks
 from uproar.protocols.roar import roar
 from uproar.types import Skipped
@@ -71,8 +72,8 @@ def estimate(benchmark: Benchmark) -> Cost:
     >>> spec = Spec.from_mapping({"data": "digits", "explainers": "random,grad", "repeats": 2})
     >>> with tempfile.TemporaryDirectory() as out:
     ...     cost = estimate(Benchmark(spec, Path(out), log=lambda line: None, quiet=True))
-    >>> cost.trainings  # 1 base, 2 retrain-once, 4 shared ends, 2 × (10 + 10 + 10)
-    67
+    >>> cost.trainings  # 2 base, 2 retrain-once, 4 shared ends, 2 × (10 + 10 + 10)
+    68
     """
     worker = benchmark.prepare().opened()
     plan = worker.plan
@@ -145,6 +146,8 @@ def _part_of(shared: SharedInputs, part: slice) -> SharedInputs:
 
 def _answer_bytes(plan: Plan, examples: int) -> float:
     """Return the bytes of the answers, one bit for each test example and model scored."""
-    points = len(plan.names) * plan.spec.base_models * len(plan.inner)
-    scored = sum(len(p.curves) * max(len(plan.seeds_of(p)), 1) for p in plan.protocols)
+    points = len(plan.names) * len(plan.inner)
+    scored = sum(
+        len(p.curves) * (repeats_of(plan.spec, p) or plan.spec.base_models) for p in plan.protocols
+    )
     return points * examples / 8 * scored

@@ -39,6 +39,7 @@ def evaluate(
     kind: GivenKind | None = None,
     task: Literal["auto", Task] | None = None,
     patch: int | None = None,
+    folds: int | None = None,
     source: Source | None = None,
     features: Literal["step", "channel-step"] = "step",
     explainers: Sequence[str] | Mapping[str, Any] | None = None,
@@ -83,6 +84,8 @@ def evaluate(
     :param kind: of the data, where the shape does not say it.
     :param task: whether labels are classes or values, where they do not say it.
     :param patch: of images, the side of the squares of pixels that are one feature.
+    :param folds: test every example once, in as many folds with a base model each; in place of
+        ``test`` and ``base_models``.
     :param source: what else there is to say of the data, as by the flags of the command line:
         ``size``, ``length``, ``encoding``, ``examples``.
     :param features: of series, whether a step of all channels or of one is a feature.
@@ -102,7 +105,8 @@ def evaluate(
     :param class_names: one per class; numbers by default. :param feature_names: of table columns.
     :param value_range: smallest and largest value of images; that of train by default.
     :param name: what tables call the data. :param out: folder of the run, ``runs/NAME`` by default.
-    :param log: told in one line of every choice made. :param quiet: show no progress.
+    :param log: told in one line of every choice made, and of what weakens the verdicts.
+    :param quiet: show no progress.
     :returns: tables, leaderboard, figures and report; running again continues or rereads.
     :raises UproarError: in one line, before anything is trained, when something does not fit.
 
@@ -120,7 +124,7 @@ def evaluate(
     ...                                     torch.nn.Linear(16, 2)),
     ...         (inputs[:400], labels[:400]), (inputs[400:], labels[400:]),
     ...         explainers={"largest-weight": largest_weight}, fractions=[0.25],
-    ...         protocols=['roar'], out=out, log=lambda line: None, quiet=True)
+    ...         protocols=['retrain-once'], out=out, log=lambda line: None, quiet=True)
     ...     verdicts = result.leaderboard().set_index("explainer")["verdict"]
     >>> verdicts["largest-weight"]
     'better'
@@ -128,7 +132,7 @@ def evaluate(
     from uproar.data.python.arrays import from_parts
 
     columns = {"target": target, "text": text, "drop": None if drop is None else tuple(drop)}
-    of_data = {**columns, "kind": kind, "task": task, "patch": patch}
+    of_data = {**columns, "kind": kind, "task": task, "patch": patch, "folds": folds}
     origin = replace(source or Source(), **_said(of_data), **_paths(train, test, validation))
     of_run = {
         "protocols": protocols,
@@ -143,22 +147,25 @@ def evaluate(
     }
     values = {**_rest(spec), **_said(of_run), "source": origin}
     checked = Spec(**values)  # what is wrong is said before data are looked at
-    data: Data | None = None
+    of_folds: list[Data] = []
     if isinstance(train, Data):
-        data = check(train)
+        of_folds = [train]
     elif not isinstance(train, str | Path):
-        parts = from_parts(
-            *(train, test, validation),
-            name=name or "mine",
-            seed=checked.seed,
-            source=checked.source,
-            class_names=class_names,
-            feature_names=feature_names,
-            value_range=value_range,
-            features=features,
-            standardise_labels=not _predicts_own_units(model),
-        )
-        data = check(parts)
+        of_folds = [
+            from_parts(
+                *(train, test, validation),
+                name=name or "mine",
+                seed=checked.seed,
+                source=replace(origin, fold=fold),
+                class_names=class_names,
+                feature_names=feature_names,
+                value_range=value_range,
+                features=features,
+                standardise_labels=not _predicts_own_units(model),
+            )
+            for fold in range(origin.folds)
+        ]
+    data = next(map(check, of_folds), None)
     called = str(train) if data is None else f"python:{name or data.name}"
     given = None if explainers is None else _explainers(explainers)
     by_kind = {} if data is None else {"removals": (KINDS[data.kind].removal,)}
@@ -167,7 +174,10 @@ def evaluate(
     folder = Path(out or Path("runs") / (name or asked.folder_name))
     callables = {key: value for key, value in (given or {}).items() if value is not None}
     thing = None if isinstance(model, str) else model
-    return Benchmark(asked, folder, data, thing, callables, log, quiet).run()
+    result = Benchmark(asked, folder, of_folds or None, thing, callables, log, quiet).run()
+    for caution in result.cautions:  # also of a run that is only read again
+        log(caution)
+    return result
 
 
 def _said(values: Mapping[str, Any]) -> dict[str, Any]:

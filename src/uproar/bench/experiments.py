@@ -37,7 +37,7 @@ class Experiments:
         settings: dict[str, Experiment] = {}
         for name in dict.fromkeys((*self.spec.removals, self._plain)):
             removal = find(name, REMOVALS, "removal").load()(self.data)
-            generator = generator_of("removal", name, self.data.name, self.spec.seed)
+            generator = generator_of("removal", name, self.data.digest(), self.spec.seed)
             first = next(iter(settings.values()), None)
             settings[name] = (
                 refilled(first, self.data, removal, generator=generator)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ from uproar.explain.family import ExplainerOfDecisions, Explanation, explain_fam
 from uproar.explain.importance import ExplainerOfFunction, Importance, mean_absolute
 from uproar.explain.names import ExplainerName
 from uproar.models.trained import TrainedModel
-from uproar.ranking import rank
+from uproar.ranking import ties
 from uproar.seeding import seed_of
 from uproar.types import KINDS, Skipped
 
@@ -42,6 +43,7 @@ def explain(
     targets: Mapping[str, NDArray[np.int64]],
     explainers: Mapping[str, ExplainerOfDecisions],
     seed: int,
+    lots: int,
     kept: Sequence[int],
 ) -> dict[str, RankedExplanation]:
     """Explain train and test with one family and return the rankings by name.
@@ -57,12 +59,12 @@ def explain(
     """
     known = data.known_importance.get(names[0].base)
     if known is not None:
-        return {name.name: _known(data, known, kept) for name in names}
+        return {name.name: _ranked(data, known, lots, kept) for name in names}
     _require_kind(names[0], data)
     base = explainers.get(names[0].base) or names[0].load()
     if names[0].of_function or isinstance(base, ExplainerOfFunction):
-        return _of_function(model, data, names, base, seed, kept)
-    makers = {name.name: (Ranker(data), Keeper(data, kept), Meter(data)) for name in names}
+        return _of_function(model, data, names, base, seed, lots, kept)
+    makers = {name.name: (Ranker(data, lots), Keeper(data, kept), Meter(data)) for name in names}
     generators = _Generators(seed)
     for part in EXPLAINED:
         split: Split = getattr(data, part)
@@ -72,7 +74,7 @@ def explain(
                 consumer.take(part, block, one)
     return {
         name: RankedExplanation(
-            *(ranker.ranks["train"], ranker.ranks["test"], keeper.kept),
+            *(ranker.ranks["train"], ranker.ranks["test"], keeper.kept, ranker.ties),
             seconds=meter.seconds,
             passes=meter.passes,
         )
@@ -113,6 +115,7 @@ def _of_function(
     names: Sequence[ExplainerName],
     base: Any,
     seed: int,
+    lots: int,
     kept: Sequence[int],
 ) -> dict[str, RankedExplanation]:
     """Explain the function, and rank the features of all examples alike."""
@@ -123,15 +126,13 @@ def _of_function(
     found = {}
     for name, (importance, seconds, passes) in measured.items():
         values = importance.values.reshape(1, *data.feature_shape).astype(np.float32)
-        ranks = []
-        for split in (data.train, data.test):
-            alike = np.broadcast_to(values, (len(split), *data.feature_shape))
-            if data.present(split) is None:
-                ranks.append(np.broadcast_to(rank(values), alike.shape))
-            else:
-                ranks.append(ranked(alike, data, split))
-        repeated = np.repeat(values, len(kept), axis=0)
-        found[name] = RankedExplanation(ranks[0], ranks[1], repeated, seconds, passes, importance)
+        train, test = (np.repeat(values, len(part), axis=0) for part in (data.train, data.test))
+        found[name] = replace(
+            _ranked(data, (train, test), lots, kept),
+            seconds=seconds,
+            passes=passes,
+            function=importance,
+        )
     return found
 
 
@@ -196,10 +197,15 @@ class _Generators:
         return self._known[label]
 
 
-def _known(
-    data: Data, known: tuple[NDArray[np.float32], NDArray[np.float32]], kept: Sequence[int]
+def _ranked(
+    data: Data,
+    importance: tuple[NDArray[np.float32], NDArray[np.float32]],
+    lots: int,
+    kept: Sequence[int],
 ) -> RankedExplanation:
-    """Rank the known answer of the data."""
-    splits = zip((data.train, data.test), known, strict=True)
-    ranks = [ranked(importance, data, split) for split, importance in splits]
-    return RankedExplanation(ranks[0], ranks[1], np.asarray(known[1][list(kept)], dtype=np.float32))
+    """Rank importance that is there as a whole, for train and for test."""
+    train, test = (
+        ranked(values, data, part, lots) for part, values in zip(EXPLAINED, importance, strict=True)
+    )
+    chosen = np.asarray(importance[1][list(kept)], dtype=np.float32)
+    return RankedExplanation(train, test, chosen, ties(importance[1], test))

@@ -36,7 +36,7 @@ _ARRIVED: dict[str, Work] = {}
 class Objects:
     """What users hand over in Python, in the place of names: they travel as they are."""
 
-    data: Data | None = None
+    data: tuple[Data, ...] = ()  # one for each fold, or one
     model: Any = None
     explainers: Mapping[str, Any] = field(default_factory=dict)
 
@@ -60,7 +60,7 @@ class Work:
     ...     work = Work(spec, Path(out)).settled()
     ...     sent = pickle.dumps(work)
     ...     there = pickle.loads(sent)  # as in another process
-    ...     outcome = there(work.opened().plan.data_job())
+    ...     outcome = there(work.opened().plan.data_jobs[0])
     >>> len(sent) < 10_000, there.spec == work.spec, outcome.values["features"]
     (True, True, 16)
     """
@@ -69,7 +69,7 @@ class Work:
     out: Path
     objects: Objects = field(default_factory=Objects)
     origin: str = field(default_factory=lambda: secrets.token_hex(8))
-    _open: list[Worker] = field(default_factory=list, repr=False)
+    _open: dict[int, Worker] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         # A model factory of the user may change the working folder in the middle of a run.
@@ -77,19 +77,22 @@ class Work:
 
     def __call__(self, job: Job) -> Outcome:
         """Return the outcome of one job."""
-        return self.opened()(job)
+        return self.opened(job.base if self.spec.source.folds > 1 else 0)(job)
 
-    def opened(self, *, quiet: bool = True) -> Worker:
+    def opened(self, fold: int = 0, *, quiet: bool = True) -> Worker:
         """Return what does the work in this process, the same whenever it is asked for.
 
+        :param fold: on which fold of the data; the first stands for all.
         :param quiet: show no bar while data are read.
         :raises UproarError: when the data or the model do not fit, or are not those of the spec.
         """
-        if not self._open:
+        if fold not in self._open:
             with _LOCK:
-                if not self._open:  # while this thread waited, another may have opened it
-                    self._open.append(_worker(self.spec, self.out, self.objects, quiet=quiet))
-        return self._open[0]
+                if fold not in self._open:  # while this thread waited, another may have opened it
+                    # The digest is that of the first fold: only there it is seen if data changed.
+                    spec = self.opened(quiet=quiet).plan.spec if fold else self.spec
+                    self._open[fold] = _worker(spec, self.out, self.objects, fold, quiet=quiet)
+        return self._open[fold]
 
     def settled(self) -> Work:
         """Return the work with all that opening it has found out of data and model.
@@ -113,13 +116,13 @@ def _arrived(spec: Spec, out: Path, objects: Objects, origin: str) -> Work:
         return known
 
 
-def _worker(spec: Spec, out: Path, objects: Objects, *, quiet: bool) -> Worker:
+def _worker(spec: Spec, out: Path, objects: Objects, fold: int, *, quiet: bool) -> Worker:
     """Load the data, choose the learner, and make the store."""
     from uproar.bench.worker import Worker
     from uproar.data.checks import check
     from uproar.models.choice import choose
 
-    data = check(_load(spec, quiet=quiet) if objects.data is None else objects.data)
+    data = check(objects.data[fold] if objects.data else _load(spec, fold, quiet=quiet))
     check_removals(spec, data.kind)
     device = device_of(spec.device)
     chosen = choose(
@@ -131,8 +134,15 @@ def _worker(spec: Spec, out: Path, objects: Objects, *, quiet: bool) -> Worker:
         recipe=spec.recipe,
         device=device,
     )
-    found = {"training": chosen.learner.training}
-    if not is_registered(spec.data, DATA):
+    if chosen.given is not None and spec.source.folds > 1:
+        raise UproarError(
+            f"folds={spec.source.folds}: each fold is tested by a model that was trained without "
+            "it, but this model is trained already; give what makes an untrained one, or no folds"
+        )
+    found: dict[str, Any] = {"training": chosen.learner.training}
+    if chosen.given is not None:
+        found["base_models"] = 1  # the model that is there
+    if not is_registered(spec.data, DATA) and not fold:
         found["data_digest"] = _same(spec.data_digest, data.digest(), f"data {spec.data!r}")
     if not is_registered(spec.model, MODELS):
         found["model_digest"] = _same(spec.model_digest, chosen.digest, f"model {spec.model!r}")
@@ -144,7 +154,7 @@ def _worker(spec: Spec, out: Path, objects: Objects, *, quiet: bool) -> Worker:
     )
 
 
-def _load(spec: Spec, *, quiet: bool) -> Data:
+def _load(spec: Spec, fold: int, *, quiet: bool) -> Data:
     """Read the data, with a bar where that takes long."""
     from uproar.data import load
 
@@ -157,7 +167,7 @@ def _load(spec: Spec, *, quiet: bool) -> Data:
         return load(
             spec.data,
             seed=spec.seed,
-            source=spec.source,
+            source=replace(spec.source, fold=fold),
             progress=progress,
             tokenizer=tokenizer,
         )

@@ -24,7 +24,7 @@ from uproar.dataset import PARTS, Data
 from uproar.models.learner import Fitted, Learner
 from uproar.models.trained import TrainedModel
 from uproar.models.view import HELD_OUT, view_of
-from uproar.plan.job import ALL, KEPT, Job, ranking_cell
+from uproar.plan.job import ALL, KEPT, TIES, Job, ranking_cell
 from uproar.plan.plan import Plan
 from uproar.protocols import find_protocol, trained_once
 from uproar.protocols.experiment import Experiment, arms
@@ -131,10 +131,14 @@ class Worker:
 
     def _data(self, job: Job) -> Outcome:  # noqa: ARG002 - there is one data set
         shown = gallery_examples(self.data, self.plan.spec.gallery_examples)
-        arrays: dict[str, NDArray[Any]] = {"inputs": self.data.test.inputs[shown]}
+        arrays: dict[str, NDArray[Any]] = {
+            "inputs": self.data.test.inputs[shown],
+            "majority": self.data.majority_scores,
+        }
         present = self.data.present(self.data.test)
         if present is not None:
             arrays["present"] = present[shown]
+            arrays["lengths"] = present.reshape(len(present), -1).sum(1)
         return Outcome(facts_of(self.data, shown), arrays)
 
     def _base_model(self, job: Job) -> Outcome:
@@ -157,7 +161,6 @@ class Worker:
         return Outcome(values, arrays | {f"{STATE}{name}": array for name, array in state.items()})
 
     def _explain(self, job: Job) -> Outcome:
-        assert job.base is not None
         base = self.store.read(self.plan.base_jobs[job.base].cell)
         assert base is not None, "base models are finished before anything is explained"
         spec = self.plan.spec
@@ -170,6 +173,7 @@ class Worker:
             targets={part: base.arrays[f"targets/{part}"] for part in ("train", "test")},
             explainers=self.explainers,
             seed=job.cell.fields["seed"],
+            lots=job.cell.fields["lots"],
             kept=kept,
         )
         digests = {}
@@ -179,7 +183,10 @@ class Worker:
             if not self.store.has(cell):
                 ranks = {"train": rankings.train, "test": rankings.test}
                 self.store.write(cell, Outcome({}, ranks))
-        arrays = {f"{KEPT}{name}": rankings.kept for name, rankings in found.items()}
+        arrays: dict[str, NDArray[Any]] = {}
+        for name, rankings in found.items():
+            arrays[f"{KEPT}{name}"] = rankings.kept
+            arrays[f"{TIES}{name}"] = np.packbits(rankings.ties, axis=1)
         for name, rankings in found.items():
             if rankings.function is not None:
                 arrays |= {f"{FUNCTION}{name}": np.stack(astuple(rankings.function))}
@@ -189,7 +196,6 @@ class Worker:
 
     def _seen(self, job: Job, *, untrained: bool) -> TrainedModel:
         """Return a base model as explainers see it, or one of its kind that has learned nothing."""
-        assert job.base is not None
         experiment, ranking = self.experiment(""), self.ranking(ALL)
         if untrained:
             predictor = self.learner.untrained(
@@ -240,7 +246,6 @@ class Worker:
     def _asked(self, job: Job) -> tuple[Experiment, Fitted]:
         """Return the models that a protocol asks, and the experiment that they are asked in."""
         if not job.asked:
-            assert job.base is not None
             return self.experiment(job.removal), self._base(job.base)
         (trained,) = (once for once in self.plan.once_jobs() if once.cell.key == job.asked)
         fitted = self._fitted(trained.cell, self.once, lambda: self._fit_once(trained))

@@ -96,14 +96,18 @@ def run(flags: dict[str, Any]) -> None:
 def plan(flags: dict[str, Any]) -> None:
     """Say what a run would cost, without running it: cells, trainings, time, disk and memory.
 
-    The time comes from a calibration of a few seconds on this machine.
+    The time comes from a calibration of a few seconds on this machine. Where the folder has a
+    finished run already, it says what its errors are made of, and what would narrow them.
     """
     from uproar.bench.estimate import estimate
+    from uproar.cli.show import show_errors
 
+    benchmark, console = _benchmark(flags), Console()
     table = Table(title="Cost of the run", show_header=False, title_justify="left")
-    for what, value in estimate(_benchmark(flags)).rows():
+    for what, value in estimate(benchmark).rows():
         table.add_row(what, value)
-    Console().print(table)
+    console.print(table)
+    show_errors(benchmark.out, console)
 
 
 @app.command(

@@ -5,14 +5,13 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterable
-from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 import typer
 
 from uproar.plan.spec import Spec
-from uproar.types import Recipe, Source, UproarError
+from uproar.types import Recipe, Source, UproarError, options
 
 # What a run finds out by itself, and what only Python or a spec file can say.
 NO_FLAGS = {
@@ -24,7 +23,7 @@ DATA, TRAINING = "Data of your own", "Training"
 OF_SPEC = Spec.model_fields
 DESCRIPTIONS: dict[str, str] = {
     **{name: str(field.description) for name, field in OF_SPEC.items()},
-    **{one.name: one.metadata["description"] for one in (*fields(Source), *fields(Recipe))},
+    **{one.name: one.metadata["description"] for one in (*options(Source), *options(Recipe))},
 }
 TYPES: dict[str, Any] = {
     **{name: field.annotation for name, field in OF_SPEC.items()},
@@ -59,8 +58,8 @@ FLAGS: dict[str, Any] = {
         typer.Option("--config", "-c", help="TOML file with a spec; flags override what it says."),
     ],
     **_options(_MEASURED),
-    **_options((one.name for one in fields(Source)), DATA),
-    **_options((*(one.name for one in fields(Recipe)), *OF_TRAINING), TRAINING),
+    **_options((one.name for one in options(Source)), DATA),
+    **_options((*(one.name for one in options(Recipe)), *OF_TRAINING), TRAINING),
     "out": Annotated[Path | None, typer.Option(help="Folder of the run.  [default: runs/DATA]")],
     "quiet": Annotated[bool, typer.Option("--quiet", "-q", help="Nothing but errors.")],
 }
@@ -97,7 +96,7 @@ def spec_of(flags: dict[str, Any]) -> Spec:
     if "fractions" in given:
         given["fractions"] = _numbers(given["fractions"])
     for table, kind in (("source", Source), ("recipe", Recipe)):
-        inner = {one.name: given.pop(one.name) for one in fields(kind) if one.name in given}
+        inner = {one.name: given.pop(one.name) for one in options(kind) if one.name in given}
         if inner:
             given[table] = inner
     return Spec.from_mapping(given) if config is None else Spec.from_toml(config, given)

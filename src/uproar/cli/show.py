@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
@@ -17,10 +18,11 @@ from uproar.protocols.protocol import Protocol
 from uproar.report.sections.outcomes import grouped
 from uproar.report.verdicts import verdict_called
 from uproar.results.result import Result
-from uproar.stats.verdicts import ALIKE, BETTER, WITHHELD, WORSE
+from uproar.stats.verdicts import ALIKE, BETTER, UNTESTED, WITHHELD, WORSE
 
-STYLES = {BETTER: "green", WORSE: "red", WITHHELD: "yellow"}
-SYMBOLS = {BETTER: "▲", WORSE: "▼", WITHHELD: "?", ALIKE: "="}  # that every terminal has
+STYLES = {BETTER: "green", WORSE: "red", WITHHELD: "yellow", UNTESTED: "yellow"}
+# That every terminal has.
+SYMBOLS = {BETTER: "▲", WORSE: "▼", WITHHELD: "?", ALIKE: "=", UNTESTED: "-"}
 
 STATES = ("finished", "failed", "skipped", "missing")
 SHOWN_DAMAGE = 5
@@ -43,6 +45,8 @@ def show(result: Result, console: Console) -> None:
     for what, error, _ in result.failed:
         console.print(Text(f"failed {what}: {error}"), soft_wrap=True)
     console.print(Text(result.quote()))
+    if result.next_step:
+        console.print(Text(result.next_step))
     console.print(Text(f"report: {result.out / 'report.html'}"), soft_wrap=True)
 
 
@@ -113,7 +117,7 @@ def _table(
         cells = [_gain(row, protocol.column, interval=detail == "full") for protocol in columns]
         if masks:
             cells.append(_number(row["mask_only_accuracy"]))
-        verdict = _verdict(row["verdict"], whole=detail == "full")
+        verdict = _verdict(row["verdict"], row["reason"], whole=detail == "full")
         table.add_row(Text(str(row["explainer"])), *cells, verdict)
     return table
 
@@ -126,15 +130,17 @@ def _title(result: Result, removal: str, detail: Detail) -> Text:
 
 def _caption(result: Result, detail: Detail, *, leaks: bool) -> str:
     spec = result.spec
+    trained = _counted(spec.base_models, "base model" if spec.source.folds == 1 else "fold")
     sentences = [
-        f"{_counted(spec.repeats, 'repeat')}, {_counted(len(spec.fractions), 'fraction')}.",
+        f"{trained}, {_counted(spec.repeats, 'repeat')}, "
+        f"{_counted(len(spec.fractions), 'fraction')}.",
         f"Gains are in {result.score} × fraction.",
     ]
     if detail == "least":
         shortened = [p for p in result.plan.protocols if p.narrow != p.short]
         sentences += [f"{protocol.narrow} is {protocol.short}." for protocol in shortened]
     if leaks:
-        sentences.append(f"Where the mask alone tells the label, {can_leak()} cannot judge.")
+        sentences.append(f"{can_leak()} judge where the mask is proven to tell nothing.")
     if detail != "full":
         sentences.append("Intervals are in leaderboard.csv, and here on a wider terminal.")
     return " ".join(sentences)
@@ -144,8 +150,8 @@ def _counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def _verdict(key: Any, *, whole: bool) -> Text:
-    phrase = verdict_called(key).phrase
+def _verdict(key: Any, reason: Any, *, whole: bool) -> Text:
+    phrase = verdict_called(key, reason).phrase
     text = phrase if whole else phrase.removesuffix(" than random").removesuffix(" from random")
     return Text(f"{SYMBOLS.get(key, ' ')} {text}", style=STYLES.get(key, ""))
 
@@ -159,6 +165,15 @@ def _gain(row: pd.Series, column: str, *, interval: bool) -> str:
     if pd.isna(gain):
         return ""
     return f"{gain:+.3f} ({low:+.3f}, {high:+.3f})" if interval else f"{gain:+.3f}"
+
+
+def show_errors(out: Path, console: Console) -> None:
+    """Print what the errors of the run in a folder are made of, if there is a finished one."""
+    if not (out / "report.html").is_file():
+        return
+    told = Result.read(out).next_step
+    if told:
+        console.print(Text(f"{out}, as it was run: {told}"), soft_wrap=True)
 
 
 def show_status(result: Result, console: Console) -> None:

@@ -17,12 +17,14 @@ class DataSet(Entry):
 
     ``model`` is that of its kind when empty, ``recipe`` holds the fields in which its models are
     trained otherwise than by default, and ``known_answers`` the keys of its ``known_importance``.
+    ``folds`` says that its examples are split, rather than drawn anew, so that folds can be too.
     """
 
     kind: Kind = "table"
     model: str = ""
     recipe: Pairs = ()
     known_answers: tuple[str, ...] = ()
+    folds: bool = False
 
 
 LEAST_SQUARES = (("optimiser", "least-squares"),)
@@ -37,6 +39,8 @@ DATA = (
         paper="Alpaydin and Kaynak 1998, UCI Optical Recognition of Handwritten Digits",
         kind="image",
         model="mlp",
+        folds=True,
+        version=2,
     ),
     DataSet(
         name="breast-cancer",
@@ -45,6 +49,8 @@ DATA = (
         paper="Street, Wolberg and Mangasarian 1993, UCI Breast Cancer Wisconsin (Diagnostic)",
         kind="table",
         model="mlp",
+        folds=True,
+        version=2,
     ),
     DataSet(
         name="hooker-toy",

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from uproar.dataset import Data
 from uproar.registry import find, is_registered
-from uproar.types import Kind, Source, UproarError
+from uproar.types import Kind, Source, UproarError, options
 
 if TYPE_CHECKING:
     from uproar.data import DataSet
@@ -33,8 +32,10 @@ def load(
     :raises UproarError: when the name stands for nothing, or what it stands for cannot be read.
     """
     if is_registered(name, registry):
-        _check_plain(name, source)
-        data: Data = find(name, registry, "data").load()(seed=seed)
+        entry = find(name, registry, "data")
+        _check_plain(entry, source)
+        which = {"fold": source.fold, "folds": source.folds} if entry.folds else {}
+        data: Data = entry.load()(seed=seed, **which)
         return data
     if name.startswith(OPENML):
         from uproar.data.table.openml import from_openml
@@ -133,13 +134,13 @@ def _check_kind(path: Path, source: Source, kind: Kind) -> None:
         )
 
 
-def _check_plain(name: str, source: Source) -> None:
+def _check_plain(entry: DataSet, source: Source) -> None:
     """Refuse what a registered data set would not heed."""
-    for field in fields(source):
-        if getattr(source, field.name) != field.default:
+    for field in options(Source):
+        value = getattr(source, field.name)
+        if value != field.default and not (field.name == "folds" and entry.folds):
             raise UproarError(
-                f"data {name!r} is ready as it is, and takes no {field.name} "
-                f"({getattr(source, field.name)!r})"
+                f"data {entry.name!r} is ready as it is, and takes no {field.name} ({value!r})"
             )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import hashlib
+import itertools
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -13,7 +15,7 @@ from uproar.data.columns import spelled
 from uproar.data.labels import check_enough
 from uproar.dataset import PARTS
 from uproar.seeding import seed_of
-from uproar.types import Task, UproarError
+from uproar.types import Source, Task, UproarError
 
 TEST_SHARE = 0.2
 VALIDATION_SHARE = 0.1
@@ -24,7 +26,7 @@ Proportions = pd.Categorical | NDArray[np.int64] | NDArray[np.float64]
 
 
 def divided(
-    labels: Mapping[str, Proportions], *, examples: int, what: str, name: str, seed: int
+    labels: Mapping[str, Proportions], *, source: Source, what: str, name: str, seed: int
 ) -> dict[str, tuple[str, Places]]:
     """Return of which given part, and of which examples there, every part is made.
 
@@ -32,25 +34,26 @@ def divided(
     are missing are split off train.
 
     :param labels: of each part, train among them, as :func:`in_proportion` returns them.
-    :param examples: how many to keep; 0 for all.
+    :param source: how many ``examples`` to keep, and which of how many ``folds`` is tested.
     :param what: what messages call the labels, such as ``label 'price'``.
     :raises UproarError: when a class has too few examples to be in every part.
 
-    >>> parts = divided({"train": np.arange(40) % 2}, examples=20, what="label", name="a", seed=0)
+    >>> labels, source = {"train": np.arange(40) % 2}, Source(examples=20)
+    >>> parts = divided(labels, source=source, what="label", name="a", seed=0)
     >>> {part: (of, len(places)) for part, (of, places) in parts.items()}
     {'train': ('train', 14), 'validation': ('train', 2), 'test': ('train', 4)}
     """
-    wanted = allotted({part: len(values) for part, values in labels.items()}, examples)
+    wanted = allotted({part: len(values) for part, values in labels.items()}, source.examples)
     drawn = {
         part: draw(_codes(values), examples=wanted[part], name=name, part=part, seed=seed)
         for part, values in labels.items()
     }
     train = labels["train"][drawn["train"]]
-    shares = shares_of(validation="validation" in labels, test="test" in labels)
+    shares = shares_of(labels, folds=source.folds)
     if not np.issubdtype(_codes(train).dtype, np.floating):
         needed = 1 + sum(share > 0 for share in shares)
         check_enough(pd.Series(train), needed=needed, what=what)
-    places = split(_codes(train), name=name, seed=seed, shares=shares)
+    places = split(_codes(train), name=name, seed=seed, shares=shares, **folds_of(source))
     apart = {
         part: ("train", drawn["train"][rows]) for part, rows in zip(PARTS, places, strict=True)
     }
@@ -72,27 +75,31 @@ def split(
     name: str,
     seed: int,
     shares: tuple[float, float],
+    fold: int = 0,
+    folds: int = 1,
 ) -> tuple[Places, Places, Places]:
     """Return the indices of train, validation and test, each with the classes in proportion.
 
     :param labels: class of every example; of floating labels, the values of a regression, none are
         in proportion.
     :param shares: shares of all examples that go to validation and to test; 0 for none.
+    :param fold: number of the fold that is test, where there are several ``folds``: every example
+        is in one of them.
     :raises UproarError: when a class has too few examples to be in every split.
 
     >>> train, validation, test = split(np.arange(40) % 2, name="mine", seed=0, shares=(0.1, 0.2))
     >>> len(train), len(validation), len(test)
     (28, 4, 8)
     """
-    rest, parts = np.arange(len(labels)), []
-    for part, share in zip(("test", "validation"), shares[::-1], strict=True):
-        wanted = round(share * len(labels))
-        if not wanted:
-            parts.append(np.array([], dtype=np.int64))
-            continue
-        rest, taken = _apart(rest, labels, wanted, f"data {name!r}", ("split", name, part, seed))
-        parts.append(np.sort(taken))
-    return np.sort(rest), parts[1], parts[0]
+    rest, what = np.arange(len(labels)), f"data {name!r}"
+    validation, test = (round(share * len(labels)) for share in shares)
+    if folds > 1:
+        rest, tested = _fold_apart(labels, fold, folds, what, seed)
+    else:
+        rest, tested = _taken(rest, labels, test, what, ("split", "test", seed))
+    of_fold = (fold, folds) if folds > 1 else ()
+    rest, checked = _taken(rest, labels, validation, what, ("split", "validation", seed, *of_fold))
+    return np.sort(rest), np.sort(checked), np.sort(tested)
 
 
 def draw(
@@ -116,7 +123,7 @@ def draw(
     if not examples or examples >= len(labels):
         return everything
     what = f"data {name!r}, cut to {examples} examples of {part},"
-    return np.sort(_apart(everything, labels, examples, what, ("examples", name, part, seed))[1])
+    return np.sort(_apart(everything, labels, examples, what, ("examples", part, seed))[1])
 
 
 def apportioned(sizes: Sequence[int], total: int) -> list[int]:
@@ -148,21 +155,68 @@ def allotted(sizes: Mapping[str, int], examples: int) -> dict[str, int]:
     return dict(zip(sizes, shares, strict=True))
 
 
-def shares_of(*, validation: bool, test: bool) -> tuple[float, float]:
-    """Return the shares to split off, by whether validation and test come with the data.
+def folds_of(source: Source) -> dict[str, int]:
+    """Return which of how many folds is read, as :func:`split` asks for it.
 
-    >>> shares_of(validation=False, test=False), shares_of(validation=False, test=True)
+    >>> folds_of(Source(folds=5, fold=2))
+    {'fold': 2, 'folds': 5}
+    """
+    return {"fold": source.fold, "folds": source.folds}
+
+
+def shares_of(parts: Collection[str], *, folds: int = 1) -> tuple[float, float]:
+    """Return the shares of validation and test to split off, by the parts that the data have.
+
+    :raises UproarError: when there are folds, and test examples too.
+
+    >>> shares_of(["train"]), shares_of(["train", "test"])
     ((0.1, 0.2), (0.125, 0.0))
     """
-    if validation:
+    test = "test" in parts
+    if folds > 1 and test:
+        raise UproarError(
+            f"folds={folds}: every example is tested once, but there are test examples of their "
+            "own; leave them out, or do without folds"
+        )
+    if "validation" in parts:
         return 0.0, 0.0 if test else TEST_SHARE
     return (VALIDATION_SHARE_OF_TRAIN, 0.0) if test else (VALIDATION_SHARE, TEST_SHARE)
+
+
+def _taken(
+    rest: Places, labels: NDArray[np.generic], wanted: int, what: str, parts: tuple[str | int, ...]
+) -> tuple[Places, Places]:
+    """Return what is left and what is taken, which may be nothing."""
+    if not wanted:
+        return rest, np.array([], dtype=np.int64)
+    return _apart(rest, labels, wanted, what, parts)
+
+
+def _fold_apart(
+    labels: NDArray[np.generic], fold: int, folds: int, what: str, seed: int
+) -> tuple[Places, Places]:
+    """Return the examples of the other folds, and those of this one."""
+    from sklearn.model_selection import KFold, StratifiedKFold
+
+    regression = np.issubdtype(labels.dtype, np.floating)
+    fewest = len(labels) if regression else np.unique(labels, return_counts=True)[1].min()
+    if fewest < folds:
+        things = "examples in all" if regression else "examples of one class"
+        raise UproarError(f"{what} has {fewest} {things}, too few to be in each of {folds} folds")
+    kind = KFold if regression else StratifiedKFold
+    state = seed_of("folds", folds, seed, _fingerprint(labels)) % 2**32
+    parts = kind(folds, shuffle=True, random_state=state).split(labels, labels)
+    others, ours = next(itertools.islice(parts, fold, None))
+    return others, ours
 
 
 def _apart(
     rest: Places, labels: NDArray[np.generic], wanted: int, what: str, parts: tuple[str | int, ...]
 ) -> tuple[Places, Places]:
-    """Return what is left, and the ``wanted`` examples that are taken."""
+    """Return what is left, and the ``wanted`` examples that are taken.
+
+    :param parts: of the seed, beside the labels: data of another name are split alike.
+    """
     from sklearn.model_selection import train_test_split
 
     regression = np.issubdtype(labels.dtype, np.floating)
@@ -171,10 +225,14 @@ def _apart(
             rest,
             test_size=wanted,
             stratify=None if regression else labels[rest],
-            random_state=seed_of(*parts) % 2**32,
+            random_state=seed_of(*parts, _fingerprint(labels)) % 2**32,
         )
     except ValueError as error:
         raise UproarError(
             f"{what} cannot be split with every class in every part: {error}"
         ) from error
     return left, taken
+
+
+def _fingerprint(labels: NDArray[np.generic]) -> str:
+    return hashlib.sha256(np.ascontiguousarray(labels).tobytes()).hexdigest()

@@ -66,7 +66,7 @@ def _view_of(data: Data, predictor: Predictor, device: torch.device) -> TrainedM
     train = torch.from_numpy(data.train.inputs)
     low, high = train.amin(0), train.amax(0)
     if data.value_range is not None:
-        low, high = (torch.full(data.input_shape, value) for value in data.value_range)
+        low, high = (torch.full(data.input_shape, float(value)) for value in data.value_range)
     return TrainedModel(
         module=predictor,
         # Where there is no black, zero is the training mean, once standardised.

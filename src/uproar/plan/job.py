@@ -10,13 +10,16 @@ from uproar.run.store import Store
 
 ALL = "all"  # the explainer of what all explainers share: the points where nothing or all is gone
 ENDS = (0.0, 1.0)
-KEPT = "kept/"  # arrays of an explanation, by explainer: importance of the examples that are kept
+# Arrays of an explanation, by explainer: importance of the examples that are kept, and where test
+# examples could only be cut between equal features, packed into bits.
+KEPT, TIES = "kept/", "ties/"
 
 
 @dataclass(frozen=True)
 class Job:
     """A cell, and what it is about. ``weight`` counts epochs of training, for time estimates.
 
+    ``base`` is the number of the base model; where there are folds, it is that of its fold.
     ``asked`` is the key of the cell of the models that it asks, where a protocol has them trained
     once for all explainers.
     """
@@ -24,7 +27,7 @@ class Job:
     cell: Cell
     weight: float
     trainings: int = 0
-    base: int | None = None
+    base: int = 0
     explainer: str = ALL
     family: str = ""
     base_explainer: str = ""
@@ -53,6 +56,11 @@ class Job:
         return Cell("slot", fields, self.cell.label)
 
 
+def of_base(explainer: str, base: int | None) -> str:
+    """Return what labels call an explainer; the first base model goes without saying."""
+    return f"{explainer}, base model {base}" if base else explainer
+
+
 Digests = Mapping[tuple[int, str], str]  # (base model, explainer) -> digest of its ranking
 
 
@@ -61,7 +69,6 @@ def digests_of(outcomes: Mapping[Job, Outcome]) -> dict[tuple[int, str], str]:
     return {
         (job.base, member): outcome.values["digests"][member]
         for job, outcome in outcomes.items()
-        if job.base is not None
         for member in job.members
     }
 

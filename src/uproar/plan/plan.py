@@ -17,7 +17,8 @@ from uproar.explain.explainer import Explainer
 from uproar.explain.names import ExplainerName, parse
 from uproar.models import MODELS
 from uproar.plan.effort import Sizes
-from uproar.plan.job import ALL, ENDS, Digests, Job
+from uproar.plan.job import ALL, ENDS, Digests, Job, of_base
+from uproar.plan.repeats import bases_of, numbers_of, repeats_of
 from uproar.plan.spec import Spec
 from uproar.protocols import compared, find_protocol, trained_once
 from uproar.protocols.protocol import Protocol
@@ -66,12 +67,20 @@ class Plan:
         """The protocols of the run, in the order of the spec."""
         return [find_protocol(name) for name in self.spec.protocols]
 
-    @cached_property
-    def seeds(self) -> tuple[int, ...]:
-        """One seed per repeat, shared by all explainers, fractions and protocols."""
+    @property
+    def bases(self) -> range:
+        """Numbers of the base models."""
+        return range(self.spec.base_models)
+
+    def seeds(self, base: int, repeats: int | None = None) -> tuple[int, ...]:
+        """Return one seed for each repeat of a base model, shared by all that is measured of it.
+
+        :param repeats: of all base models together; those of the spec if not given.
+        """
+        repeats = self.spec.repeats if repeats is None else repeats
         return tuple(
             seed_of("repeat", self._data, self._model, self.spec.seed, repeat)
-            for repeat in range(self.spec.repeats)
+            for repeat in numbers_of(self.spec, base, repeats)
         )
 
     @property
@@ -83,7 +92,7 @@ class Plan:
         return self.spec.model_digest or self.spec.model
 
     @cached_property
-    def _trained_on(self) -> dict[str, Any]:
+    def _trained_on_all(self) -> dict[str, Any]:
         """Everything that every training depends on."""
         spec = self.spec
         data: dict[str, Any] = {"digest": spec.data_digest}
@@ -95,14 +104,26 @@ class Plan:
             model = {"name": spec.model, "version": find(spec.model, MODELS, "model").version}
         return {"data": data, "model": model, "recipe": asdict(spec.recipe), "way": spec.training}
 
-    def data_job(self) -> Job:
-        """Return the job that says what the report shows of the data."""
+    def _trained_on(self, base: int) -> dict[str, Any]:
+        """Return everything that every training for a base model depends on."""
+        folds, shared = self.spec.source.folds, self._trained_on_all
+        if folds == 1:
+            return shared
+        return {**shared, "data": {**shared["data"], "fold": base, "folds": folds}}
+
+    @cached_property
+    def data_jobs(self) -> tuple[Job, ...]:
+        """What tables and the report have to know of the data; of each fold, where there are."""
+        return tuple(map(self._data_job, self.bases if self.spec.source.folds > 1 else [0]))
+
+    def _data_job(self, fold: int) -> Job:
         fields = {
-            "data": self._trained_on["data"],
+            "data": self._trained_on(fold)["data"],
             "gallery": self.spec.gallery_examples,
-            "version": 2,
+            "version": 3,
         }
-        return Job(Cell("data", fields, f"data: {self.spec.data_name}"), weight=0.2)
+        label = f"data: {self.spec.data_name}" + (f", fold {fold}" if fold else "")
+        return Job(Cell("data", fields, label), weight=0.2, base=fold)
 
     @cached_property
     def base_jobs(self) -> tuple[Job, ...]:
@@ -112,7 +133,7 @@ class Plan:
                 Cell(
                     "base-model",
                     {
-                        **self._trained_on,
+                        **self._trained_on(base),
                         "seed": seed_of(
                             "base-model", self._data, self._model, self.spec.seed, base
                         ),
@@ -124,7 +145,7 @@ class Plan:
                 trainings=1,
                 base=base,
             )
-            for base in range(self.spec.base_models)
+            for base in self.bases
         )
 
     def explain_jobs(self) -> list[Job]:
@@ -145,10 +166,11 @@ class Plan:
             "seed": seed_of("explain", base.cell.key, family, base.base),
             "gallery": self.spec.gallery_examples,  # which are the first that are kept
             "kept": self.spec.kept_examples,
-            "version": 4,
+            "lots": seed_of("lots", self._data, self.spec.seed),
+            "version": 5,
         }
         return Job(
-            Cell("explain", fields, f"explain: {_of_base(family, base.base)}"),
+            Cell("explain", fields, f"explain: {of_base(family, base.base)}"),
             weight=0.2 + self._epochs(members),
             base=base.base,
             family=family,
@@ -162,24 +184,26 @@ class Plan:
         return epochs + self.sizes.all_passes(members) / max(self.sizes.explained, 1)
 
     def once_jobs(self) -> list[Job]:
-        """Return the trainings of the explanation-agnostic models, one for each removal."""
+        """Return the trainings of the explanation-agnostic models, by removal and base model."""
         if not any(protocol.asks == "once" for protocol in self.protocols):
             return []
-        return [self._once_job(removal) for removal in self.spec.removals]
+        return [self._once_job(base, name) for name in self.spec.removals for base in self.bases]
 
-    def _once_job(self, removal: str) -> Job:
+    def _once_job(self, base: int, removal: str) -> Job:
         protocol = trained_once()
         fields = {
-            **self._trained_on,
+            **self._trained_on(base),
             "removal": self._removal(removal),
-            "seeds": self.seeds,
+            "seeds": self.seeds(base),
             "epochs": self.spec.retrain_once_epochs,
             "version": protocol.version,
         }
+        label = f"{of_base(f'{protocol.name}: train', base)} ({removal})"
         return Job(
-            Cell(protocol.models, fields, f"{protocol.name}: train ({removal})"),
-            weight=self.spec.repeats * self.spec.retrain_once_epochs,
-            trainings=self.spec.repeats,
+            Cell(protocol.models, fields, label),
+            weight=len(fields["seeds"]) * self.spec.retrain_once_epochs,
+            trainings=len(fields["seeds"]),
+            base=base,
             removal=removal,
         )
 
@@ -191,54 +215,45 @@ class Plan:
             for removal in self.spec.removals
             for protocol in compared()
             if protocol.name in serving
-            for base in self._asked_by(protocol)
+            for base in self.bases
         ]
-
-    def _asked_by(self, protocol: Protocol) -> Sequence[int | None]:
-        """Return the base models that a protocol asks; None where it asks models of its own."""
-        return range(self.spec.base_models) if protocol.asks == "base model" else (None,)
 
     def curve_jobs(self, digests: Digests) -> Iterator[Job]:
         """Yield the curves of every explainer whose ranking is known, protocol by protocol."""
         for protocol in self.protocols:
             for removal in self._removals_of(protocol):
                 for (base, explainer), digest in digests.items():
-                    yield self._curve_job(protocol, explainer, base, removal, digest, self.inner)
+                    if base in bases_of(self.spec, protocol):
+                        yield self._curve_job(
+                            protocol, explainer, base, removal, digest, self.inner
+                        )
 
     def prospective_jobs(self) -> list[Job]:
         """Return all jobs, as if no two explainers ranked alike: for estimates and displays."""
         unknown = {
-            (base, name): f"{base} {name}"
-            for base in range(self.spec.base_models)
-            for name in self.spec.explainers
+            (base, name): f"{base} {name}" for base in self.bases for name in self.spec.explainers
         }
-        first = [self.data_job(), *self.base_jobs, *self.explain_jobs()]
+        first = [*self.data_jobs, *self.base_jobs, *self.explain_jobs()]
         return [*first, *self.once_jobs(), *self.end_jobs(), *self.curve_jobs(unknown)]
 
     def _removals_of(self, protocol: Protocol) -> Sequence[str]:
         """Return the removals that a protocol depends on; the shape of the mask on none of them."""
         return self.spec.removals if protocol.removals == "each" else ("",)
 
-    def seeds_of(self, protocol: Protocol) -> tuple[int, ...]:
-        """Return one seed per repeat of a protocol; none where there is nothing to repeat."""
-        if protocol.asks == "base model":
-            return ()
-        return self.seeds[: getattr(self.spec, protocol.repeats)]
-
     def _curve_job(
         self,
         protocol: Protocol,
         explainer: str,
-        base: int | None,
+        base: int,
         removal: str,
         ranking: str,
         fractions: tuple[float, ...],
     ) -> Job:
         fields = self._asked_of(protocol, base, removal)
+        seeds = fields.get("seeds", ())
         fields |= {"ranking": ranking, "fractions": fractions, "version": protocol.version}
-        retrains = protocol.asks == "retraining"
-        trainings = len(self.seeds_of(protocol)) * len(fractions) if retrains else 0
-        label = f"{protocol.name}: {_of_base(explainer, base)}"
+        trainings = len(seeds) * len(fractions)
+        label = f"{protocol.name}: {of_base(explainer, base)}"
         label += f" ({removal})" if removal else ""
         return Job(
             Cell(protocol.name, fields, label),
@@ -253,15 +268,15 @@ class Plan:
             asked=fields["model"] if protocol.asks == "once" else "",
         )
 
-    def _asked_of(self, protocol: Protocol, base: int | None, removal: str) -> dict[str, Any]:
+    def _asked_of(self, protocol: Protocol, base: int, removal: str) -> dict[str, Any]:
         """Return what the answers of a protocol depend on, whatever the ranking."""
         if protocol.asks == "once":
-            return {"model": self._once_job(removal).cell.key}
+            return {"model": self._once_job(base, removal).cell.key}
         under = {"removal": self._removal(removal)} if removal else {}
         if protocol.asks == "base model":
-            assert base is not None
             return {"base": self.base_jobs[base].cell.key, **under}
-        return {**self._trained_on, "seeds": self.seeds_of(protocol), **under}
+        seeds = self.seeds(base, repeats_of(self.spec, protocol))
+        return {**self._trained_on(base), "seeds": seeds, **under}
 
     def _removal(self, name: str) -> dict[str, Any]:
         return {"name": name, "version": find(name, REMOVALS, "removal").version}
@@ -274,11 +289,6 @@ class Plan:
         if explainer != ALL:
             parts.append(self.entries[explainer])
         return " ".join(f"{part.name}={part.version}" for part in parts)
-
-
-def _of_base(explainer: str, base: int | None) -> str:
-    """Return what labels call an explainer; the first base model goes without saying."""
-    return f"{explainer}, base model {base}" if base else explainer
 
 
 def _entry(name: ExplainerName, known: Sequence[str]) -> Explainer:

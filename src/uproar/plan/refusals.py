@@ -110,3 +110,16 @@ def check_distinct(what: str, values: Sequence[object]) -> None:
     repeated = sorted({str(value) for value in values if list(values).count(value) > 1})
     if repeated:
         raise UproarError(f"{what} must be distinct, got {', '.join(repeated)} more than once")
+
+
+def check_folds(spec: Spec) -> None:
+    """Refuse another number of base models than there are folds.
+
+    :raises UproarError: with both.
+    """
+    folds = spec.source.folds
+    if folds not in {1, spec.base_models}:
+        raise UproarError(
+            f"each of the {folds} folds has one base model, not {spec.base_models} in all; leave "
+            "out base_models, or folds"
+        )

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import tomlkit
 from pydantic import (
-    AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     ModelWrapValidatorHandler,
-    TypeAdapter,
     ValidationError,
     ValidationInfo,
     model_validator,
@@ -26,37 +22,24 @@ from uproar.explain import DEFAULT_EXPLAINERS
 from uproar.explain.names import parse
 from uproar.models import MODELS
 from uproar.plan.defaults import defaults, once_epochs
-from uproar.plan.refusals import check_distinct, check_filled, check_kept, check_registered, refusal
+from uproar.plan.refusals import (
+    check_distinct,
+    check_filled,
+    check_folds,
+    check_kept,
+    check_registered,
+    refusal,
+)
+from uproar.plan.repeats import base_models_of, evenly_shared
+from uproar.plan.values import Names, Share, checked_table
 from uproar.protocols import known
-from uproar.registry import is_registered
-from uproar.types import Recipe, Source, UproarError
+from uproar.registry import find, is_registered
+from uproar.types import Recipe, Source, UproarError, options
 
 DEFAULT_FRACTIONS = (0.1, 0.3, 0.5, 0.7, 0.9)
 DEFAULT_PROTOCOLS = tuple(protocol.name for protocol in known())
 REFERENCE = "random"
-
-
-def _listed(value: Any) -> Any:
-    """Take ``"a,b"`` as the command line writes it for ``["a", "b"]``."""
-    if isinstance(value, str):
-        return tuple(part.strip() for part in value.split(",") if part.strip())
-    return tuple(value) if isinstance(value, Sequence) else value
-
-
-def _share(value: float) -> float:
-    if not 0 <= value <= 1:
-        raise ValueError("lie in [0, 1]")
-    return value
-
-
-_CHOSEN_BY_DATA = {"model", "known_answers", "removals", "explainers"}
-_TABLES: Mapping[str, TypeAdapter[Any]] = {
-    "source": TypeAdapter(Source),
-    "recipe": TypeAdapter(Recipe),
-}
-
-Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
-Share = Annotated[float, AfterValidator(_share)]
+CHOSEN_BY_DATA = {"model", "known_answers", "removals", "explainers"}
 
 
 class Spec(BaseModel):
@@ -104,11 +87,22 @@ class Spec(BaseModel):
         default=DEFAULT_FRACTIONS,
         description="Shares of the features, as in 0.3,0.7 (never percent).",
     )
-    repeats: int = Field(default=5, ge=1, description="Retrainings of every arm.")
-    mask_only_repeats: int = Field(
-        default=2, ge=1, description="Retrainings of every arm of mask-only."
+    repeats: int = Field(
+        default=5,
+        ge=1,
+        description="Retrainings of every arm, in equal parts for the base models.",
     )
-    base_models: int = Field(default=1, ge=1, description="Trained models that are explained.")
+    mask_only_repeats: int = Field(
+        default=2,
+        ge=1,
+        description="Retrainings of every arm of mask-only, one for each of the first base models.",
+    )
+    base_models: int = Field(
+        default=5,
+        ge=1,
+        description="Trained models that are explained; where left out, one for each repeat, or "
+        "for each fold.",
+    )
     seed: int = Field(default=0, description="Another seed, other draws everywhere.")
     device: str = Field(default="auto", description="auto, cpu, cuda, cuda:1, …")
     training: Literal["auto", "dense", "stacked", "sequential", "processes", "frozen"] = Field(
@@ -167,6 +161,17 @@ class Spec(BaseModel):
         """Whether names alone identify data and model, without looking at them."""
         return is_registered(self.data, DATA) and is_registered(self.model, MODELS)
 
+    @property
+    def foldable(self) -> bool:
+        """Whether the data can be split into folds, as far as a spec can know.
+
+        >>> Spec(data="digits").foldable, Spec(data="hooker-toy").foldable
+        (True, False)
+        """
+        if is_registered(self.data, DATA):
+            return find(self.data, DATA, "data").folds
+        return not self.data.startswith("python:") and not self.source.test
+
     def checked(self) -> Spec:
         """Return the spec with canonical names, or say in one line what is wrong with it.
 
@@ -176,6 +181,7 @@ class Spec(BaseModel):
         check_registered(self)
         check_filled(self)
         check_kept(self)
+        check_folds(self)
         names = [parse(name, extra_bases=self.extra_bases).name for name in self.explainers]
         for what, values in (
             ("explainers", names),
@@ -193,6 +199,7 @@ class Spec(BaseModel):
                 "explainers": tuple(names),
                 "fractions": tuple(sorted(self.fractions)),
                 "protocols": tuple(order),
+                **evenly_shared(self),
             }
         )
 
@@ -202,7 +209,7 @@ class Spec(BaseModel):
         document.add(
             tomlkit.comment("The complete spec of this run; `uproar run --config` repeats it.")
         )
-        values = self.model_dump(mode="json")
+        values = self.model_dump(mode="json", exclude={"source": {"fold"}})
         # Tables come last: what follows one in a TOML file belongs to it.
         for name in sorted(values, key=lambda name: isinstance(values[name], dict)):
             document.add(name, tomlkit.item(values[name]))
@@ -234,11 +241,11 @@ class Spec(BaseModel):
     def from_mapping(cls, values: Mapping[str, Any], *, source: str = "spec") -> Spec:
         """Make a spec from plain values; missing ones take the :func:`defaults` of the data."""
         given = dict(values)
-        recipe = _table(given.pop("recipe", {}), "recipe", source)
-        origin = Source(**_table(given.pop("source", {}), "source", source))
+        recipe = checked_table(given.pop("recipe", {}), "recipe", source, _keys())
+        origin = Source(**checked_table(given.pop("source", {}), "source", source, _keys()))
         chosen = {**given, "source": origin, "recipe": recipe}
         named = all(isinstance(given.get(key, ""), str) for key in ("data", "model"))
-        complete = set(given) >= _CHOSEN_BY_DATA and set(recipe) >= set(_keys()["recipe"])
+        complete = set(given) >= CHOSEN_BY_DATA and set(recipe) >= set(_keys()["recipe"])
         if named and not complete:
             # A complete spec is read wherever its data are by now.
             default = defaults(given.get("data", "digits"), origin, given.get("model", ""))
@@ -251,6 +258,9 @@ class Spec(BaseModel):
                 "recipe": {**default.recipe, **recipe},
             }
         chosen.setdefault("retrain_once_epochs", once_epochs(chosen["recipe"]))
+        repeats = cls.model_fields["repeats"].default
+        bases = base_models_of(chosen, folds=origin.folds, repeats=repeats)
+        chosen.setdefault("base_models", bases)
         return cls.model_validate(chosen, context={"where": source})
 
 
@@ -258,18 +268,6 @@ def _keys() -> dict[str, tuple[str, ...]]:
     """Return the keys of a spec, and of its tables."""
     return {
         "": tuple(Spec.model_fields),
-        "source": tuple(field.name for field in fields(Source)),
-        "recipe": tuple(field.name for field in fields(Recipe)),
+        "source": tuple(field.name for field in options(Source)),
+        "recipe": tuple(field.name for field in options(Recipe)),
     }
-
-
-def _table(values: Any, table: str, where: str) -> dict[str, Any]:
-    """Return what is said in a table of a spec, checked."""
-    said = asdict(values) if isinstance(values, Recipe | Source) else values
-    if isinstance(said, Mapping) and "drop" in said:
-        said = {**said, "drop": _listed(said["drop"])}
-    try:
-        checked = _TABLES[table].validate_python(said)
-    except ValidationError as error:
-        raise refusal(error, where, _keys(), table=table) from error
-    return {key: getattr(checked, key) for key in said}

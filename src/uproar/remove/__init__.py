@@ -35,6 +35,7 @@ REMOVALS = (
         path="uproar.remove.fill:noise",
         paper="Samek et al. 2017, arXiv 1509.06321",
         data_kinds=("image", "table", "series"),
+        version=2,
     ),
     Operator(
         name="marginal",
@@ -42,6 +43,7 @@ REMOVALS = (
         path="uproar.remove.marginal:marginal",
         paper="Lundberg and Lee 2017, arXiv 1705.07874",
         data_kinds=("table",),
+        version=2,
     ),
     Operator(
         name="conditional-mean",
@@ -66,6 +68,7 @@ REMOVALS = (
         path="uproar.remove.linear:linear",
         paper="Rong et al. 2022, arXiv 2202.00449",
         data_kinds=("image",),
+        version=2,
     ),
     Operator(
         name="interpolate",

@@ -42,9 +42,9 @@ class ReportContent:
     spec_toml: str  # the complete spec, as written to spec.toml
     command: str  # the command line that reproduces the run
     data: Mapping[str, Any]  # name kind train validation test features classes majority_rate;
-    #                          optional: task, score ("accuracy" or "R²", which is then what every
-    #                          accuracy below is), input_shape, feature_shape, patch,
-    #                          vocabulary (its size)
+    #                          optional: seed (of the split), task, score ("accuracy" or "R²",
+    #                          which is then what every accuracy below is), input_shape,
+    #                          feature_shape, patch, vocabulary (its size)
     model: Mapping[str, Any]  # name parameters accuracy low high base_models training;
     #                           optional: mse, in the units of the labels
     protocols: pd.DataFrame  # one row per curve of the protocols, in the order of the page:
@@ -56,12 +56,14 @@ class ReportContent:
     leaderboard: pd.DataFrame  # one row per explainer, the columns of leaderboard.csv; the page
     #                            reads explainer explain_seconds passes
     gains: pd.DataFrame  # protocol removal explainer gain low high normalised p_value p_holm
-    #                      verdict (a key of uproar.stats.verdicts) rank rank_low rank_high
+    #                      verdict reason (keys of uproar.stats.verdicts) rank rank_low rank_high
     curves: pd.DataFrame  # protocol (the name of the curve) removal explainer fraction value low
     #                       high repeats
-    leaks: pd.DataFrame  # removal explainer fraction accuracy low high leaks(bool)
+    leaks: pd.DataFrame  # removal explainer fraction accuracy low high share share_low share_high
+    #                      mask (clear, unclear or leaks)
     pairs: pd.DataFrame  # protocol first second difference p_holm distinguishable(bool)
     agreement: pd.DataFrame  # first second spearman low high explainers(count)
+    error: pd.DataFrame  # protocol level units share narrows, see uproar.stats.effort
     detectable: Mapping[str, float]  # protocol -> smallest gain that this run could detect
     explainers: pd.DataFrame  # name kind signed scope summary paper;
     #                           optional: needs parameters estimand extra data_kinds, formula (of

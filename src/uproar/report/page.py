@@ -43,8 +43,8 @@ def render(content: ReportContent, *, sections: Iterable[Section] = SECTIONS) ->
     >>> content = ReportContent(
     ...     spec_toml="", command="uproar run", data={"name": "digits"}, model={"name": "mlp"},
     ...     protocols=none, leaderboard=none, gains=none, curves=none, leaks=none, pairs=none,
-    ...     agreement=none, detectable={}, explainers=none, gallery=None, skipped=(), failed=(),
-    ...     notes=(), provenance={}, timings=none,
+    ...     agreement=none, error=none, detectable={}, explainers=none, gallery=None,
+    ...     skipped=(), failed=(), notes=(), provenance={}, timings=none,
     ... )
     >>> render(content)[:15]
     '<!doctype html>'

@@ -6,7 +6,16 @@ from uproar.report.cast import ranking_protocol, shown_protocols
 from uproar.report.protocols import Protocol
 from uproar.report.records import Record, Report, matching, removals
 from uproar.report.score import score_of
-from uproar.report.verdicts import RANDOM, WITHHELD, counted, verdict_of
+from uproar.report.verdicts import (
+    RANDOM,
+    REASONS,
+    UNTESTED,
+    WITHHELD,
+    Verdict,
+    counted,
+    has_verdict,
+    verdict_of,
+)
 from uproar.report.wording import count, interval, is_missing, number
 
 
@@ -18,7 +27,7 @@ def quote(report: Report) -> str:
     """
     operators = removals(report)
     removal = operators[0] if operators else None
-    subject = _subject(report, removal if len(operators) > 1 else None)
+    subject = _subject(report, removal)
     first = ranking_protocol(report, removal)
     if first is None:
         return f"{subject}, no explainer was compared with random, so that there is no verdict."
@@ -30,22 +39,22 @@ def quote(report: Report) -> str:
     sentences = [f"{subject}, {_with_leaks(reader, _judged(report, reader, removal))}"]
     if reader != first:
         leaks = "" if first.reads_own_masks else ", which leaks far less"
-        sentences.append(
-            f"Under {first.short}{leaks}, {_beating(leading)}; {_best(report, leading)}"
-        )
+        sentences.append(f"Under {first.short}{leaks}, {_finding(report, leading)}")
     elif counted(leading)["better"]:
-        sentences.append(f"By {first.short}, {_best(report, leading)}")
+        sentences.append(f"By {first.short}, {_best(report, leading)}.")
     return " ".join(sentences)
 
 
 def _alone(report: Report, protocol: Protocol, rows: list[Record]) -> str:
     """Return what is said where no protocol retrains on what explainers remove."""
-    best = _best(report, rows)
     if protocol.retrains:
-        return f"{_beating(rows)} under {protocol.short}; {best}"
+        return _finding(report, rows, f" under {protocol.short}")
+    finding = _finding(report, rows, " without retraining")
+    if not any(map(has_verdict, rows)):
+        return finding
     return (
-        f"{_beating(rows)} without retraining; {best} The model was not made for inputs without "
-        "some features, so that this is weak evidence."
+        f"{finding} The model was not made for inputs without some features, so that this is weak "
+        "evidence."
     )
 
 
@@ -61,8 +70,24 @@ def _subject(report: Report, removal: str | None) -> str:
     accuracy = report.content.model.get("accuracy")
     score = score_of(report.content.data)
     described = model if is_missing(accuracy) else f"{model}, {score.described(accuracy)}"
-    operator = f" with removal by {removal}" if removal else ""
-    return f"On {data} ({described}){operator}"
+    return f"On {data} ({'; '.join([described, *_drawn(report, removal)])})"
+
+
+def _drawn(report: Report, removal: str | None) -> list[str]:
+    """Return what was drawn or chosen once, and would be other numbers if it were others."""
+    seed, bases = report.content.data.get("seed"), report.content.model.get("base_models")
+    facts = [
+        "" if seed is None else f"split seed {seed}",
+        "" if bases is None else _trained(int(bases), int(report.content.data.get("folds") or 1)),
+        count(report.repeats, "repeat", "repeats") if report.repeats else "",
+        f"removal by {removal}" if removal else "",
+    ]
+    known = [fact for fact in facts if fact]
+    return [", ".join(known)] if known else []
+
+
+def _trained(bases: int, folds: int) -> str:
+    return f"{folds} folds" if folds > 1 else count(bases, "base model", "base models")
 
 
 def _with_leaks(protocol: Protocol, rows: list[Record]) -> str:
@@ -76,9 +101,27 @@ def _with_leaks(protocol: Protocol, rows: list[Record]) -> str:
     if counts["withheld"]:
         text += (
             f"; for {counts['withheld']} {protocol.short} cannot say, because the shape of the "
-            "mask alone predicts the label"
+            "mask alone predicts the label, or is not proven not to"
         )
+    if counts["untested"]:
+        text += f"; {_told(rows, UNTESTED)}"
     return text + "."
+
+
+def _finding(report: Report, rows: list[Record], under: str = "") -> str:
+    """Return how many explainers beat random, which is best, and which have no verdict and why."""
+    silent = ", ".join(_told(rows, one) for one in (WITHHELD, UNTESTED) if counted(rows)[one.key])
+    if not any(map(has_verdict, rows)):
+        return f"no explainer has a verdict{under}{silent and f': {silent}'}."
+    parts = [f"{_beating(rows)}{under}", _best(report, rows), silent]
+    return f"{'; '.join(filter(None, parts))}."
+
+
+def _told(rows: list[Record], verdict: Verdict) -> str:
+    """Return how many explainers have no verdict, and why: 2 not tested (one repeat)."""
+    alike = [row for row in rows if verdict_of(row).key == verdict.key]
+    reasons = dict.fromkeys(REASONS[row["reason"]] for row in alike)
+    return f"{len(alike)} {verdict.short} ({', '.join(reasons)})"
 
 
 def _beating(rows: list[Record]) -> str:
@@ -90,23 +133,18 @@ def _beating(rows: list[Record]) -> str:
 
 def _best(report: Report, rows: list[Record]) -> str:
     """Name the explainer with the largest gain, and how many it cannot be told from."""
-    judged = [row for row in rows if not is_missing(row["gain"])]
-    judged = [row for row in judged if verdict_of(row) is not WITHHELD]
-    if not judged:
-        return "no gain could be computed."
+    judged = [row for row in rows if has_verdict(row)]
     best = max(judged, key=lambda row: float(row["gain"]))
     facts = [f"gain {_precise(best['gain'])}"]
     if not is_missing(best.get("low")) and not is_missing(best.get("high")):
         digits = _digits(best["gain"])
-        facts.append(
-            f"95\N{NO-BREAK SPACE}% interval {interval(best['low'], best['high'], digits)}"
-        )
-    if report.repeats:
-        facts.append(count(report.repeats, "repeat", "repeats"))
+        ends = interval(best["low"], best["high"], digits)
+        alone = " for this model" if report.content.model.get("base_models") == 1 else ""
+        facts.append(f"95\N{NO-BREAK SPACE}% interval{alone} {ends}")
     rivals = _rivals(report, str(best["explainer"]))
     hedge = f", though {count(rivals, 'other', 'others')} cannot be told from it" if rivals else ""
     name = str(best["explainer"])
-    return f"{name}{_what(report, name)} is best ({', '.join(facts)}){hedge}."
+    return f"{name}{_what(report, name)} is best ({', '.join(facts)}){hedge}"
 
 
 def _what(report: Report, name: str) -> str:

@@ -29,6 +29,7 @@ class Report:
     leaks: Sequence[Record]
     pairs: Sequence[Record]
     agreement: Sequence[Record]
+    error: Sequence[Record]
     explainers: Sequence[Record]
     timings: Sequence[Record]
     function: Sequence[Record]
@@ -98,6 +99,7 @@ def report_of(content: ReportContent) -> Report:
         leaks=_records(content.leaks),
         pairs=_records(content.pairs),
         agreement=_records(content.agreement),
+        error=_records(content.error),
         explainers=_records(content.explainers),
         timings=_records(content.timings),
         function=_records(content.function),
@@ -115,6 +117,7 @@ def _check_named(content: ReportContent, protocols: Mapping[str, Protocol]) -> N
             _column(content.agreement, "first") | _column(content.agreement, "second"),
             protocols,
         ),
+        "error": (_column(content.error, "protocol"), protocols),
         "detectable": (set(content.detectable), protocols),
     }
     for table, (used, known) in named.items():

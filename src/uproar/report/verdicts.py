@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from uproar.report.records import Record
@@ -54,12 +54,28 @@ WORSE = Verdict(
 WITHHELD = Verdict(
     keys.WITHHELD,
     "⚠",
-    "withheld: leaks",
-    "withheld: mask leaks",
-    "The mask alone predicts the label, so that the retrained model may read the label from the "
-    "mask. The protocol cannot answer for this explainer.",
+    "withheld",
+    "withheld",
+    "The mask alone predicts the label, or is not proven not to, so that the retrained model may "
+    "read the label from the mask. The protocol cannot answer for this explainer.",
 )
-VERDICTS = (BETTER, ALIKE, WORSE, WITHHELD)
+UNTESTED = Verdict(
+    keys.UNTESTED,
+    "○",
+    "not tested",
+    "not tested",
+    "What a verdict needs is missing: a second repeat, a control, or a model that has learned.",
+)
+VERDICTS = (BETTER, ALIKE, WORSE, WITHHELD, UNTESTED)
+# Why there is none, in a few words.
+REASONS: dict[keys.Reason, str] = {
+    keys.LEAKS: "mask leaks",
+    keys.UNCLEAR: "mask unclear",
+    keys.NO_LEAK_CONTROL: "no leak control",
+    keys.ONE_REPEAT: "one repeat",
+    keys.LEARNED_NOTHING: "the model has learned nothing",
+    keys.TIED_REFERENCE: "random is tied",
+}
 REFERENCE = Verdict(
     keys.REFERENCE, "◇", "reference", "reference", "What the others are compared with."
 )
@@ -69,26 +85,37 @@ NOT_RUN = Verdict(
 _BY_KEY = {verdict.key: verdict for verdict in (*VERDICTS, REFERENCE)}
 
 
-def verdict_called(key: Any) -> Verdict:
+def verdict_called(key: Any, reason: Any = "") -> Verdict:
     """Return the verdict that a table holds; one that is missing says that there is none.
 
-    >>> verdict_called("withheld").phrase, verdict_called(None).phrase
+    >>> verdict_called("withheld", "leaks").phrase, verdict_called(None).phrase
     ('withheld: mask leaks', 'not measured')
     """
-    return _BY_KEY.get(key, NOT_RUN)
+    verdict = _BY_KEY.get(key, NOT_RUN)
+    why = REASONS.get(reason)
+    return verdict if why is None else replace(verdict, phrase=f"{verdict.phrase}: {why}")
 
 
 def verdict_of(row: Record | None) -> Verdict:
     """Return the verdict of one row of the gains.
 
-    >>> verdict_of({"explainer": "ig", "verdict": "withheld"}).symbol
-    '⚠'
+    >>> verdict_of({"explainer": "ig", "verdict": "untested", "reason": "one repeat"}).phrase
+    'not tested: one repeat'
     """
     if row is None:
         return NOT_RUN
     if row.get("explainer") == RANDOM:
         return REFERENCE
-    return verdict_called(row.get("verdict"))
+    return verdict_called(row.get("verdict"), row.get("reason"))
+
+
+def has_verdict(row: Record) -> bool:
+    """Whether a row of the gains has an answer, be it better, alike or worse.
+
+    >>> has_verdict({"explainer": "ig", "verdict": "withheld"})
+    False
+    """
+    return verdict_of(row).key in {verdict.key for verdict in (BETTER, ALIKE, WORSE)}
 
 
 def counted(rows: Iterable[Record]) -> dict[str, int]:

@@ -42,19 +42,18 @@ def measured(explained: Mapping[Job, Outcome]) -> Measured:
     for job, outcome in explained.items():
         for member in job.members:
             if f"{ARRAYS}{member}" in outcome.arrays:
-                assert job.base is not None
                 found.setdefault(member, {})[job.base] = outcome.arrays[f"{ARRAYS}{member}"]
     return found
 
 
 def over_bases(
-    explained: Mapping[Job, Outcome], read: Callable[[Outcome, str], float]
+    explained: Mapping[Job, Outcome], read: Callable[[Job, Outcome, str], float]
 ) -> dict[str, float]:
     """Return the mean over base models of a number that explanations tell of each explainer."""
     told: dict[str, list[float]] = {}
     for job, outcome in explained.items():
         for member in job.members:
-            told.setdefault(member, []).append(read(outcome, member))
+            told.setdefault(member, []).append(read(job, outcome, member))
     return {member: float(np.mean(values)) for member, values in told.items()}
 
 

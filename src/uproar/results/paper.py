@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from uproar.plan.spec import Spec
     from uproar.results.result import Result
 
 
@@ -28,7 +29,8 @@ def latex(result: Result, removal: str | None = None) -> str:
             table[_tex(protocol.short)] = [_interval(*row) for row in zip(*columns, strict=True)]
     if board["mask_only_accuracy"].notna().any():
         table["mask only"] = board["mask_only_accuracy"].map("{:.3f}".format)
-    table["verdict"] = [_tex(verdict_called(key).phrase) for key in board["verdict"]]
+    judged = zip(board["verdict"], board["reason"], strict=True)
+    table["verdict"] = [_tex(verdict_called(*keys).phrase) for keys in judged]
     lines = [" & ".join(row) + r" \\" for row in table.itertuples(index=False, name=None)]
     return "\n".join(
         [
@@ -53,9 +55,21 @@ def _caption(result: Result, removal: str | None) -> str:
         f"Gains over a random ranking ({_tex(result.score)} $\\times$ fraction) on "
         f"{_tex(spec.data_name)}, model {_tex(spec.model)}, "
         f"removal {_tex(removal or spec.removals[0])}, {spec.repeats} repeats, "
-        f"{spec.base_models} base model{'s' if spec.base_models > 1 else ''}; paired bootstrap "
-        "95\\,\\% intervals, verdicts after Holm's correction."
+        f"{_trained(spec)}, split seed "
+        f"{spec.seed}; 95\\,\\% intervals {_covered(spec.base_models)}, verdicts after Holm's "
+        "correction."
     )
+
+
+def _trained(spec: Spec) -> str:
+    if spec.source.folds > 1:
+        return f"{spec.source.folds} folds"
+    return f"{spec.base_models} base model{'s' if spec.base_models > 1 else ''}"
+
+
+def _covered(base_models: int) -> str:
+    """Return what intervals are about."""
+    return "for this model" if base_models == 1 else "for models trained by this recipe"
 
 
 def _interval(gain: float, low: float, high: float) -> str:

@@ -12,12 +12,13 @@ import pandas as pd
 
 from uproar.plan.job import Job, digests_of, read_all, read_explained
 from uproar.plan.plan import Plan
-from uproar.plan.spec import Spec
-from uproar.protocols import can_leak, leak_control
-from uproar.results.conclusions import VERSION, Conclusions, conclude
-from uproar.results.curves import evidence, tidy
+from uproar.plan.spec import REFERENCE, Spec
+from uproar.results.cautions import cautions_of, next_step_of
+from uproar.results.conclusions import VERSION, Conclusions, conclude, tested_share
+from uproar.results.curves import evidence, joined, tidy
 from uproar.results.function import Measured, feature_names, function_table, measured, over_bases
-from uproar.results.leaderboard import leaderboard
+from uproar.results.leaderboard import explainers_of, leaderboard
+from uproar.results.ties import MANY, tied_shares
 from uproar.run.cell import Cell, Outcome
 from uproar.run.files import write_whole
 from uproar.run.store import Store
@@ -70,7 +71,7 @@ class Result:
     def jobs(self) -> list[Job]:
         """All jobs that can be known by now: those of explainers that are not explained are not."""
         plan = self.plan
-        shared = [plan.data_job(), *plan.base_jobs, *plan.once_jobs(), *plan.end_jobs()]
+        shared = [*plan.data_jobs, *plan.base_jobs, *plan.once_jobs(), *plan.end_jobs()]
         return [*shared, *plan.explain_jobs(), *plan.curve_jobs(digests_of(self.explained))]
 
     @cached_property
@@ -113,14 +114,18 @@ class Result:
         if known is not None:
             accuracy, low, high = known.values["base_accuracy"]
             return Conclusions.from_json(known.values["tables"]), (accuracy, low, high)
-        facts = self.data_facts.values
-        correct = np.stack([outcome.arrays["scores/test"] for outcome in self.bases])
-        accuracy, low, high = (float(value[0]) for value in score_interval(correct[None]))
+        facts, seen = self._facts, evidence(self.plan, self.outcomes)
+        scores = [outcome.arrays["scores/test"] for outcome in self.bases]
+        correct = joined(scores, folds=bool(seen.design.folds))
+        ends = score_interval(correct[None, :, None], design=seen.design)
+        accuracy, low, high = (float(value[0]) for value in ends)
         found = conclude(
             self.spec,
-            evidence(self.plan, self.outcomes),
-            majority_rate=facts["majority_rate"],
-            base_accuracy=accuracy,
+            seen,
+            majority=np.concatenate([of_fold.arrays["majority"] for of_fold in facts]),
+            base_scores=correct,
+            tied_reference=self.tied.get(REFERENCE, 0.0) > MANY,
+            tested=tested_share(self.spec, facts[0].values),
         )
         values = {"tables": found.to_json(), "base_accuracy": [accuracy, low, high]}
         self.store.write(cell, Outcome(values))
@@ -131,10 +136,12 @@ class Result:
 
         ``scope`` is global of explainers of the function, whose ``estimand`` is what they estimate.
         ``verdict`` is ROAR's, or that of the first protocol that was run where ROAR was not:
-        ``better``, ``alike`` or ``worse`` than random, ``withheld`` where the mask leaks, or
-        ``reference`` for random itself.
+        ``better``, ``alike`` or ``worse`` than random, ``withheld`` where the mask is not proven
+        to tell nothing, ``untested`` where what a verdict needs is missing, or ``reference`` for
+        random itself; ``reason`` says why there is none.
         ``mask_only_accuracy`` is the largest over the fractions. ``passes`` is how many times an
-        example went through the model: see :attr:`passes`.
+        example went through the model: see :attr:`passes`. ``tied`` is the share of the test
+        examples that a fraction cuts between features of equal importance: see :attr:`tied`.
 
         :param removal: which removal; the first of the spec if not given.
         :raises UproarError: when the run has no such removal.
@@ -142,22 +149,8 @@ class Result:
         removal = self.spec.removals[0] if removal is None else removal
         if removal not in self.spec.removals:
             raise UproarError(f"removal {removal!r} was not run: {', '.join(self.spec.removals)}")
-        return leaderboard(
-            self._explainers, self.conclusions, removal=removal, judging=self.judging
-        )
-
-    @property
-    def _explainers(self) -> pd.DataFrame:
-        """What is known of each finished explainer beside its scores."""
-        entries = self.plan.entries
-        seconds = over_bases(self.explained, lambda outcome, member: outcome.seconds[member])
-        table = pd.DataFrame({"explainer": self._finished})
-        table["kind"] = [entries[name].kind for name in self._finished]
-        table["scope"] = [self.scopes[name] for name in self._finished]
-        table["explain_seconds"] = table["explainer"].map(seconds)
-        table["passes"] = table["explainer"].map(self.passes)
-        table["estimand"] = [entries[name].estimand for name in self._finished]
-        return table
+        explainers = explainers_of(self, self._finished)
+        return leaderboard(explainers, self.conclusions, removal=removal, judging=self.judging)
 
     @property
     def judging(self) -> str:
@@ -175,13 +168,20 @@ class Result:
 
         Each training and test example; of an explainer of the function each held-out example.
         """
-        return over_bases(self.explained, lambda outcome, member: outcome.values["passes"][member])
+        return over_bases(
+            self.explained, lambda _, outcome, member: outcome.values["passes"][member]
+        )
 
     @cached_property
     def measured(self) -> Measured:
         """What explainers of the function measured of each base model, as arrays."""
         found = measured(self.explained)
         return {name: found[name] for name in self.spec.explainers if name in found}
+
+    @cached_property
+    def tied(self) -> dict[str, float]:
+        """In which share of the test examples a fraction cuts between equal features."""
+        return tied_shares(self.explained, self.plan.inner, self._facts)
 
     @cached_property
     def scopes(self) -> dict[str, str]:
@@ -201,11 +201,16 @@ class Result:
 
     @property
     def data_facts(self) -> Outcome:
-        """What is known of the data, and the inputs that the gallery shows."""
-        found = self.outcomes.get(self.plan.data_job())
-        if found is None or not self.bases:
+        """What is known of the data (of the first fold), and the inputs that the gallery shows."""
+        return self._facts[0]
+
+    @property
+    def _facts(self) -> list[Outcome]:
+        """What is known of the data of every fold."""
+        known = [self.outcomes[job] for job in self.plan.data_jobs if job in self.outcomes]
+        if len(known) < len(self.plan.data_jobs) or not self.bases:
             raise UproarError(f"{self.out} has nothing to report yet; `uproar run` finishes it")
-        return found
+        return known
 
     @property
     def score(self) -> str:
@@ -225,14 +230,13 @@ class Result:
 
     @property
     def cautions(self) -> tuple[str, ...]:
-        """What weakens the conclusions."""
-        notes, control, run = [], leak_control(), self.plan.protocols
-        if control not in run and any(protocol.reads_own_masks for protocol in run):
-            without = f"verdicts of {can_leak()} are without leak control"
-            notes.append(f"{control.name} was not run: {without}")
-        if not self.complete:
-            notes.append("the run is not finished: `uproar run` continues it")
-        return tuple(notes)
+        """What weakens the conclusions, or why there are none."""
+        return cautions_of(self)
+
+    @property
+    def next_step(self) -> str:
+        """What would narrow the intervals of the protocol that is believed most, in words."""
+        return next_step_of(self.conclusions)
 
     @cached_property
     def timings(self) -> pd.DataFrame:

@@ -10,21 +10,26 @@ import pandas as pd
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-from uproar.stats.resampling import error_of_differences, holm, stack_gains
+from uproar.stats.levels import CROSSED, Design, level_means, two_sided, variances_of_differences
+from uproar.stats.resampling import holm, stack_gains
 from uproar.stats.verdicts import Comparison
 
 
 def distinguishable_pairs(
-    gains: Mapping[str, NDArray[np.float64]], *, reference: str = "random", level: float = 0.05
+    gains: Mapping[str, NDArray[np.float64]],
+    *,
+    design: Design = CROSSED,
+    reference: str = "random",
+    level: float = 0.05,
 ) -> pd.DataFrame:
     """Test all pairs of explainers for a difference in gain.
 
-    Student's t with the error and degrees of freedom of the paired differences, see
-    :func:`uproar.stats.resampling.standard_error`, adjusted by Holm over all pairs. So many tests
-    need p-values that are smaller than a bootstrap of a few thousand draws can give. The reference
-    is left out: the table of :func:`uproar.stats.verdicts.compare_with_random` tests against it.
+    The p-value is :func:`uproar.stats.levels.two_sided` of the paired differences, adjusted by
+    Holm over all pairs. The reference is left out: the table of
+    :func:`uproar.stats.verdicts.compare_with_random` tests against it.
 
     :param gains: explainer -> (base_models, repeats, examples), the reference among them.
+    :param design: whether repeats are shared by base models, and which folds there are.
     :returns: first second difference p_holm distinguishable, where ``first`` has the larger gain
         and difference is first less second, in score x fraction.
     :raises ValueError: when shapes differ, or the reference is missing or not zero.
@@ -34,19 +39,16 @@ def distinguishable_pairs(
     >>> distinguishable_pairs(gains).round(4).values.tolist()
     [['ours', 'squared', 0.118, 0.0023, True]]
     """
-    from scipy.special import stdtr
-
     names, stacked = stack_gains(gains, reference=reference)
     tested = [index for index, name in enumerate(names) if name != reference]
     gain = np.round(stacked.mean(axis=(1, 2, 3)), 12)
-    error, degrees = error_of_differences(stacked)
+    means = list(level_means(stacked, design).values())
     order = sorted(tested, key=lambda index: (-gain[index], names[index]))
     pairs = [(a, b) for place, a in enumerate(order) for b in order[place + 1 :]]
     first, second = np.array(pairs, dtype=np.intp).reshape(-1, 2).T
-    difference, spread = gain[first] - gain[second], error[first, second]
-    # Equal explainers differ by nothing, with no error: p = 1. Rounding leaves errors near 1e-10.
-    ratio = np.where(difference > 0, difference / np.maximum(spread, 1e-12), 0.0)
-    p_holm = holm(2 * stdtr(degrees[first, second], -ratio))
+    difference = gain[first] - gain[second]
+    errors = variances_of_differences(means)[:, first, second]
+    p_holm = holm(two_sided(difference, errors, [values.shape[1] for values in means]))
     return pd.DataFrame(
         {
             "first": [names[index] for index in first],

@@ -6,29 +6,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uproar.stats.gains import Scores
-from uproar.stats.resampling import standard_error
+from uproar.stats.levels import CROSSED, Design, half_width, level_means, variances
 
 Interval = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
 
 
-def score_interval(scores: Scores, *, level: float = 0.05) -> Interval:
-    """Return mean scores and the ends of their intervals: about new examples and new retrainings.
+def score_interval(scores: Scores, *, design: Design = CROSSED, level: float = 0.05) -> Interval:
+    """Return mean scores and the ends of their intervals: about new examples and new trainings.
 
-    The standard ``error`` and the degrees of freedom of Student's quantile q come from the spread
-    of repeats and of examples, see :func:`uproar.stats.resampling.standard_error`.
+    Their ``width`` comes from the spread of base models (or folds), repeats and examples, each with
+    a scale of its own: :func:`uproar.stats.levels.half_width`.
 
-    Right or wrong: Wilson's interval, ``(p + q²/2n ± q sqrt(p (1 - p)/n + q²/4n²)) / (1 + q²/n)``,
-    for as many independent answers ``n = p (1 - p) / error²`` as would have the same error. Unlike
-    a bootstrap it has a width where all answers agree (n is the number of examples there), stays in
-    [0, 1], and costs microseconds.
+    Right or wrong: Wilson's interval, ``(p + r/2 ± sqrt(r p (1 - p) + r²/4)) / (1 + r)`` with
+    ``r = width² / (p (1 - p))``, which is ``q² / n`` for the quantile q and as many independent
+    answers n as would be as sure. Unlike a bootstrap it has a width where all answers agree (n is
+    the number of examples there), and stays in [0, 1].
 
-    Real scores: ``mean ± q · error``, since R² is no proportion and may be negative; the upper end
-    is cut at 1, which no score exceeds. Squared errors are skewed, so that intervals meant to cover
+    Real scores: ``mean ± width``, since R² is no proportion and may be negative; the upper end is
+    cut at 1, which no score exceeds. Squared errors are skewed, so that intervals meant to cover
     95 % cover 94 % where errors are Gaussian, 89 % where they are Student's t with 5 degrees of
     freedom, and 70 % with 3 (200 examples, 5 repeats). Verdicts do not rest on them, but on paired
     differences, from which the heavy tails of the labels cancel.
 
-    :param scores: (points, repeats, examples), bool or real; base models count as further repeats.
+    :param scores: (points, base models, repeats, examples), bool or real; or without the axis of
+        base models, for one.
+    :param design: whether repeats are shared by base models, and which folds there are.
     :param level: error probability of both ends together.
     :returns: mean, low and high, (points,) each.
     :raises ValueError: when there are fewer than two examples or no repeat.
@@ -43,9 +45,10 @@ def score_interval(scores: Scores, *, level: float = 0.05) -> Interval:
     >>> low.round(3).tolist(), high.tolist()
     ([-1.242], [1.0])
     """
-    check(scores)
-    means = [scores.mean(axis=axis, dtype=np.float64) for axis in (2, 1)]
-    return _interval([values for values in means if values.shape[1] > 1], scores, level)
+    whole = scores[:, None] if scores.ndim == 3 else scores
+    check(whole.reshape(len(whole), -1, whole.shape[-1]))
+    levels = list(level_means(whole, design).values())
+    return _interval(whole.mean(axis=(1, 2, 3), dtype=np.float64), levels, scores, level)
 
 
 def example_interval(scores: Scores, *, level: float = 0.05) -> Interval:
@@ -59,19 +62,17 @@ def example_interval(scores: Scores, *, level: float = 0.05) -> Interval:
     [[0.25], [0.037], [0.742]]
     """
     check(scores)
-    return _interval([scores.mean(axis=1, dtype=np.float64)], scores, level)
+    levels = [scores.mean(axis=1, dtype=np.float64)]
+    return _interval(levels[0].mean(axis=1), levels, scores, level)
 
 
 def student_interval(levels: list[NDArray[np.float64]], *, level: float = 0.05) -> Interval:
-    """Return ``mean ± q · error`` of any numbers, from the means (points, units) of each level.
-
-    :param levels: the last one has the examples.
+    """Return ``mean ± width`` of any numbers, from the means (points, units) of each level.
 
     >>> [end.round(3).tolist() for end in student_interval([np.array([[-1.0, 0.0, 1.0]])])]
     [[0.0], [-2.484], [2.484]]
     """
-    mean, error, degrees = _moments(levels)
-    half = _quantile(degrees, level) * error
+    mean, half = levels[-1].mean(axis=1), _half_width(levels, level)
     return mean, mean - half, mean + half
 
 
@@ -87,43 +88,42 @@ def check(scores: NDArray[np.generic]) -> None:
         )
 
 
-def _interval(levels: list[NDArray[np.float64]], scores: Scores, level: float) -> Interval:
+def _interval(
+    mean: NDArray[np.float64], levels: list[NDArray[np.float64]], scores: Scores, level: float
+) -> Interval:
+    half = _half_width(levels, level)
     if scores.dtype == np.bool_:
-        return _proportion(levels, scores.size, level)
-    mean, low, high = student_interval(levels, level=level)
-    return mean, low, np.minimum(high, 1.0)
+        answers = scores.size // max(len(scores), 1)
+        return _proportion(mean, half, (answers, scores.shape[-1]), level)
+    return mean, mean - half, np.minimum(mean + half, 1.0)
 
 
-def _moments(levels: list[NDArray[np.float64]]) -> Interval:
-    """Return mean, standard error and degrees of freedom, (points,) each."""
-    variances = np.stack([means.var(axis=1, ddof=1) / means.shape[1] for means in levels])
-    error, degrees = standard_error(variances, [means.shape[1] for means in levels])
-    return levels[-1].mean(axis=1), error, degrees
+def _half_width(levels: list[NDArray[np.float64]], level: float) -> NDArray[np.float64]:
+    return half_width(variances(levels), [means.shape[1] for means in levels], level=level)
 
 
-def _quantile(degrees: NDArray[np.float64], level: float) -> NDArray[np.float64]:
+def _proportion(
+    mean: NDArray[np.float64], half: NDArray[np.float64], counts: tuple[int, int], level: float
+) -> Interval:
+    """Return Wilson's interval for as many independent answers as are as sure.
+
+    :param counts: of answers, and of examples.
+    """
     from scipy.special import stdtrit
 
-    return np.asarray(stdtrit(degrees, 1 - level / 2), dtype=np.float64)
-
-
-def _proportion(levels: list[NDArray[np.float64]], size: int, level: float) -> Interval:
-    """Return Wilson's interval for as many independent answers as have the same error."""
-    points, examples = levels[-1].shape
-    mean, error, degrees = _moments(levels)
-    unanimous = (mean == 0) | (mean == 1)
-    # At least the variance of answers that are all independent of each other.
-    floor = mean * (1 - mean) * points / max(size, 1)
-    answers = mean * (1 - mean) / np.where(unanimous, 1.0, np.maximum(error**2, floor))
-    answers = np.where(unanimous, examples, np.maximum(answers, 1.0))
-    degrees = np.where(unanimous, examples - 1, degrees)
-    return mean, *_wilson(mean, answers, _quantile(degrees, level))
+    answers, examples = counts
+    spread = mean * (1 - mean)
+    unanimous = spread == 0
+    # At least the width of answers that are all independent of each other.
+    least = stdtrit(examples - 1, 1 - level / 2) ** 2
+    floor = least / answers
+    ratio = np.maximum(half**2 / np.where(unanimous, 1.0, spread), floor)
+    return mean, *_wilson(mean, np.where(unanimous, least / examples, ratio))
 
 
 def _wilson(
-    mean: NDArray[np.float64], answers: NDArray[np.float64], quantile: NDArray[np.float64]
+    mean: NDArray[np.float64], ratio: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    ratio = quantile**2 / answers
     centre = (mean + ratio / 2) / (1 + ratio)
     half = np.sqrt(ratio * mean * (1 - mean) + ratio**2 / 4) / (1 + ratio)
     # Rounding must not push an end past the mean that it encloses.

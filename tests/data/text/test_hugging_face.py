@@ -313,6 +313,7 @@ def test_a_run_by_name_explains_and_retrains_it(folder: str, tmp_path: Path) -> 
             "explainers": "random,grad,occlusion",
             "fractions": [0.5],
             "repeats": 1,
+            "base_models": 1,
             "mask_only_repeats": 1,
             "retrain_once_epochs": 8,
         }

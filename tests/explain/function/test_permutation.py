@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from scipy.special import stdtrit
 from scipy.stats import ttest_1samp
 from sklearn.inspection import permutation_importance
 from sklearn.linear_model import LinearRegression, LogisticRegression
@@ -14,9 +15,15 @@ from tests.explain.perturbation.test_occlusion import SHAPES, every, make, seede
 from tests.support import gaussians, oracles
 from uproar.data import load
 from uproar.explain import coalitions
+from uproar.explain.function.conditional import ConditionalPermutation
 from uproar.explain.function.losses import Loss, loss_for
 from uproar.explain.function.permutation import Permutation
-from uproar.explain.function.shuffles import values_of_features
+from uproar.explain.function.shuffles import (
+    Rises,
+    Stand,
+    increases_of_loss,
+    values_of_features,
+)
 from uproar.models.architectures.transformer import transformer
 from uproar.models.trained import TrainedModel
 from uproar.models.view import view_of
@@ -202,7 +209,7 @@ def repeated_rises(model: TrainedModel, feature: int, orders: Tensor) -> Tensor:
     return ((answers - labels) ** 2).mean(1) - ((model(inputs)[:, 0] - labels) ** 2).mean()
 
 
-def test_errors_and_p_values_are_those_of_examples() -> None:
+def test_errors_are_those_of_examples_that_lose_and_give_and_p_values_of_those_that_lose() -> None:
     model, inputs = held_out("table", regression=True)
     labels, order = model.held_out[1], torch.randperm(40, generator=seeded())
     found = Permutation(repeats=1).measure(model, seeded())
@@ -212,8 +219,78 @@ def test_errors_and_p_values_are_those_of_examples() -> None:
         before, after = ((model(part)[:, 0] - labels) ** 2 for part in (inputs, shuffled))
         test = ttest_1samp((after - before).numpy(), 0.0, alternative="greater")
         assert found.p_values[feature] == pytest.approx(float(test.pvalue))
-        ratio = found.values[feature] / found.errors[feature]
-        assert ratio == pytest.approx(float(test.statistic))
+        rises = (after - before).numpy()
+        both = (
+            rises + rises[order.argsort()]
+        )  # what an example loses, and what it makes others lose
+        squared = (both.var(ddof=1) - rises.var()) / 40
+        assert found.errors[feature] == pytest.approx(np.sqrt(squared))
+
+
+@pytest.mark.parametrize("rows", [7, 2048])
+def test_rises_are_those_of_the_loop(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = np.random.default_rng(4)
+    inputs, labels = generator.normal(size=(12, 3)), generator.normal(size=12)
+    slopes = np.array([2.0, 1.0, 0.0])
+    model = gaussians.model_of(slopes, 0.5, (inputs, labels), inputs)
+    expected = generator.normal(size=inputs.shape)
+    orders = np.stack([generator.permutation(12) for _ in range(3)])
+
+    def loss(values: np.ndarray, example: int) -> float:
+        return float((values @ slopes + 0.5 - labels[example]) ** 2)
+
+    def stand_in(feature: int, i: int, j: int) -> np.ndarray:
+        values = inputs[i].copy()
+        values[feature] = expected[i, feature] + inputs[j, feature]
+        return values
+
+    monkeypatch.setattr(coalitions, "FUNCTION_ROWS", rows)
+    found = increases_of_loss(
+        *(model, torch.tensor(inputs), torch.tensor(labels)),
+        order=torch.tensor(orders),
+        stand=Stand(torch.tensor(inputs), torch.tensor(expected)),
+        which="auto",
+    )
+    receiving, giving, variance = oracles.rises(loss, inputs, stand_in, orders.tolist())
+    np.testing.assert_allclose(found.receiving, receiving)
+    np.testing.assert_allclose(found.giving, giving)
+    np.testing.assert_allclose(found.variance, variance)
+    # error² = (Var(receiving + giving) - Var(h) / R) / n
+    squared = ((receiving + giving).var(1, ddof=1) - variance / 3) / 12
+    np.testing.assert_allclose(found.importance().errors[:2] ** 2, squared[:2])
+    np.testing.assert_allclose(found.importance().values, receiving.mean(1))
+
+
+def test_where_few_examples_make_the_variance_negative_the_error_is_that_of_those_that_lose() -> (
+    None
+):
+    received = torch.tensor([[1.0, 3.0, 2.0]], dtype=torch.float64)
+    found = Rises(received, 4 - received, torch.tensor([1.0], dtype=torch.float64), 1).importance()
+    assert found.errors.tolist() == pytest.approx([1 / np.sqrt(3)])
+
+
+LINEAR, TRUTH = np.array([2.0, 1.0]), np.array([8.0, 2.0])  # slopes, and 2 slope² each
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("explainer", [Permutation(repeats=5), ConditionalPermutation(repeats=5)])
+def test_errors_cover_the_truth(explainer: Permutation | ConditionalPermutation) -> None:
+    runs, covered, once_covered = 800, [], []
+    for run in range(runs):
+        generator = np.random.default_rng(run)
+        inputs = generator.standard_normal((250, 2))
+        labels = inputs @ LINEAR + generator.standard_normal(250)
+        model = gaussians.model_of(LINEAR, 0.0, (inputs, labels), inputs)
+        found = explainer.measure(model, torch.Generator().manual_seed(run))
+        off = np.abs(found.values - TRUTH)
+        covered.append(off < 1.96 * found.errors)
+        # What counts examples as those that lose alone, from its one-sided test.
+        losing = found.values / -stdtrit(249, found.p_values)
+        once_covered.append(off < 1.96 * losing)
+    sure = 3 * np.sqrt(0.05 * 0.95 / runs)
+    assert (np.mean(covered, axis=0) > 0.93 - sure).all()
+    assert (np.mean(covered, axis=0) < 0.97 + sure).all()
+    assert np.mean(once_covered, axis=0)[0] < 0.9
 
 
 # --- where it does not apply, and what it depends on ----------------------------------------------

@@ -396,6 +396,7 @@ def test_all_of_them_in_one_evaluation(tmp_path: Any) -> None:
         protocols=["no-retrain"],
         fractions=[0.34],
         repeats=1,
+        base_models=1,
         recipe=uproar.Recipe(epochs=15),
         out=tmp_path,
         log=silent,

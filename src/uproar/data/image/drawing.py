@@ -8,14 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uproar.data.image.class_folders import Image
-from uproar.data.split import apportioned, shares_of, split
+from uproar.data.split import apportioned, folds_of, shares_of, split
 from uproar.dataset import PARTS
 from uproar.seeding import generator_of
+from uproar.types import Source
 
 Parts = dict[str, list[Image]]
 
 
-def drawn(parts: Parts, examples: int, *, name: str, seed: int) -> Parts:
+def drawn(parts: Parts, examples: int, *, seed: int) -> Parts:
     """Draw images by seed, with the parts and, within each, the classes in proportion.
 
     :param examples: the number to draw; all are kept when there are no more, or when it is 0.
@@ -32,20 +33,23 @@ def drawn(parts: Parts, examples: int, *, name: str, seed: int) -> Parts:
         kept[part] = []
         for (class_name, group), seat in zip(by_class.items(), seats, strict=True):
             # A generator for each class: what is drawn of one does not depend on the others.
-            generator = generator_of("data", name, "examples", part, class_name, seed)
+            generator = generator_of("data", "examples", part, class_name, seed)
             rows = np.sort(generator.choice(len(group), seat, replace=False))
             kept[part] += [group[row] for row in rows]
     return kept
 
 
-def divided(parts: Parts, class_names: Sequence[str], *, name: str, seed: int) -> Parts:
+def divided(
+    parts: Parts, class_names: Sequence[str], *, source: Source, name: str, seed: int
+) -> Parts:
     """Split the parts that are missing off train, with the classes in proportion.
 
     :raises UproarError: when a class has too few images to be in every part.
     """
     labels = labels_of(parts["train"], class_names)
-    shares = shares_of(validation="validation" in parts, test="test" in parts)
-    rows = dict(zip(PARTS, split(labels, name=name, seed=seed, shares=shares), strict=True))
+    shares = shares_of(parts, folds=source.folds)
+    places = split(labels, name=name, seed=seed, shares=shares, **folds_of(source))
+    rows = dict(zip(PARTS, places, strict=True))
     taken = {part: [parts["train"][row] for row in rows[part]] for part in PARTS}
     return {
         part: parts[part] if part in parts and part != "train" else taken[part] for part in PARTS

@@ -68,8 +68,8 @@ def from_path(
     with ExitStack() as opened:
         parts, notes = _collected(path, source, opened)
         classes = _class_names(parts)
-        parts = drawn(parts, source.examples, name=path.stem, seed=seed)
-        parts = divided(parts, classes, name=path.stem, seed=seed)
+        parts = drawn(parts, source.examples, seed=seed)
+        parts = divided(parts, classes, source=source, name=path.stem, seed=seed)
         images = [image for part in PARTS for image in parts[part]]
         array, readable, told = _read(images, source.size, progress, memory)
     labels = labels_of(images, classes)[readable]

@@ -10,8 +10,10 @@ from uproar.dataset import Data, Split
 LARGEST_VALUE = 16.0
 
 
-def digits(*, seed: int) -> Data:
+def digits(*, seed: int, fold: int = 0, folds: int = 1) -> Data:
     """Return 8 × 8 grey images of digits with values in [0, 1], split 70/10/20 by ``seed``.
+
+    With ``folds`` the test part is the fold of that number, see :func:`uproar.data.split.split`.
 
     >>> data = digits(seed=0)
     >>> data.train.inputs.shape, len(data.validation), len(data.test)
@@ -21,7 +23,8 @@ def digits(*, seed: int) -> Data:
 
     images, labels = load_digits(return_X_y=True)
     inputs = (images / LARGEST_VALUE).astype(np.float32).reshape(-1, 1, 8, 8)
-    parts = split(labels, name="digits", seed=seed, shares=(VALIDATION_SHARE, TEST_SHARE))
+    shares = (VALIDATION_SHARE, TEST_SHARE)
+    parts = split(labels, name="digits", seed=seed, shares=shares, fold=fold, folds=folds)
     splits = [Split(inputs[part], labels[part].astype(np.int64)) for part in parts]
     return Data(
         name="digits",

@@ -8,8 +8,10 @@ from uproar.data.split import TEST_SHARE, VALIDATION_SHARE, split
 from uproar.dataset import Data, Split
 
 
-def breast_cancer(*, seed: int) -> Data:
+def breast_cancer(*, seed: int, fold: int = 0, folds: int = 1) -> Data:
     """Return 30 standardised measurements of cell nuclei, split 70/10/20 by ``seed``.
+
+    With ``folds`` the test part is the fold of that number, see :func:`uproar.data.split.split`.
 
     >>> data = breast_cancer(seed=0)
     >>> data.class_names, data.feature_names[0]
@@ -19,9 +21,8 @@ def breast_cancer(*, seed: int) -> Data:
     from sklearn.preprocessing import StandardScaler
 
     table = load_breast_cancer()
-    parts = split(
-        table.target, name="breast-cancer", seed=seed, shares=(VALIDATION_SHARE, TEST_SHARE)
-    )
+    shares, of = (VALIDATION_SHARE, TEST_SHARE), {"fold": fold, "folds": folds}
+    parts = split(table.target, name="breast-cancer", seed=seed, shares=shares, **of)
     scaler = StandardScaler().fit(table.data[parts[0]])
     inputs = scaler.transform(table.data).astype(np.float32)
     splits = [Split(inputs[part], table.target[part].astype(np.int64)) for part in parts]

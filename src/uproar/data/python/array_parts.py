@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import fields
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from uproar.types import Kind, Source, UproarError
+from uproar.types import Kind, Source, UproarError, options
 
 AXES: dict[Kind, int] = {"table": 2, "series": 3, "image": 4}
 LAYOUTS = "(examples, columns) or (examples, channels, height, width)"
@@ -19,7 +18,7 @@ LAYOUTS = "(examples, columns) or (examples, channels, height, width)"
 def check_heeded(source: Source, heeded: Collection[str], what: str) -> None:
     """Refuse what is said of data in memory and would change nothing.
 
-    :param heeded: what has a meaning for them, beside their task and the number of examples.
+    :param heeded: what has a meaning for them, beside task, examples and folds.
     :param what: what messages call the data.
     :raises UproarError: with the option and its value.
 
@@ -27,9 +26,9 @@ def check_heeded(source: Source, heeded: Collection[str], what: str) -> None:
     Traceback (most recent call last):
     uproar.types.UproarError: size=32 has no meaning for arrays
     """
-    for field in fields(source):
+    for field in options(Source):
         value = getattr(source, field.name)
-        if value != field.default and field.name not in {"task", "examples", *heeded}:
+        if value != field.default and field.name not in {"task", "examples", "folds", *heeded}:
             raise UproarError(f"{field.name}={value!r} has no meaning for {what}")
 
 

@@ -125,7 +125,7 @@ def _from_arrays(
         labels, names = classes_of(columns, class_names)
     else:
         labels, names = values_of(columns, class_names), ()
-    places = divided(labels, examples=source.examples, what="label", name=name, seed=seed)
+    places = divided(labels, source=source, what="label", name=name, seed=seed)
     parts = {part: _rows(inputs[of], labels[of], rows) for part, (of, rows) in places.items()}
     centre, scale = 0.0, 1.0
     if task == "regression":

@@ -98,7 +98,7 @@ def from_frame(
     parts, notes = _labelled(frames, target, source.drop)
     task, told = task_of(parts["train"].labels, task=source.task, what=what)
     labels = {part: in_proportion(one.labels, task) for part, one in parts.items()}
-    places = divided(labels, examples=source.examples, what=what, name=name, seed=seed)
+    places = divided(labels, source=source, what=what, name=name, seed=seed)
     return _encoded(
         {part: parts[of].rows(rows) for part, (of, rows) in places.items()},
         task,

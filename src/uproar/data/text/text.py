@@ -123,7 +123,7 @@ def of_parts(
     kept, left_out = _with_labels(parts, what)
     task, told = task_of(kept["train"].labels, task=source.task, what=what)
     proportions = {part: in_proportion(one.labels, task) for part, one in kept.items()}
-    places = divided(proportions, examples=source.examples, what=what, name=name, seed=seed)
+    places = divided(proportions, source=source, what=what, name=name, seed=seed)
     whole = [kept[of].at(rows) for of, rows in map(places.__getitem__, PARTS)]
     labels = encode_labels(
         whole[0].labels, [part.labels for part in whole[1:]], task=task, what=what

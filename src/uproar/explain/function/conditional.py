@@ -69,13 +69,13 @@ class ConditionalPermutation:
         feature = model.feature_of_value(inputs)
         flat = inputs.flatten(1)
         residual = _residuals(flat, model.background.flatten(1), feature).to(flat.dtype)
-        increases = increases_of_loss(
+        rises = increases_of_loss(
             *(model, inputs, labels),
             order=order,
             stand=Stand(residual, flat - residual),
             which=self.loss,
         )
-        return Importance.of_differences(increases.cpu().numpy())
+        return rises.importance()
 
 
 def _residuals(

@@ -55,7 +55,7 @@ class Permutation:
         """
         inputs, labels = held_out_of(model, "permutation importance")
         order = orders_of(len(inputs), self.repeats, generator).to(inputs.device)
-        increases = increases_of_loss(
+        rises = increases_of_loss(
             model, inputs, labels, order=order, stand=Stand(inputs.flatten(1)), which=self.loss
         )
-        return Importance.of_differences(increases.cpu().numpy())
+        return rises.importance()

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from uproar.explain.coalitions import rows_per_forward
 from uproar.explain.function.losses import Labels, Loss, loss_for, outputs_of
+from uproar.explain.importance import Importance
 from uproar.models.trained import TrainedModel
 
 
@@ -56,6 +58,46 @@ def values_of_features(feature: Int[Tensor, "values"]) -> Int[Tensor, "features 
     return feature.argsort(stable=True)[starts[:, None] + place]
 
 
+@dataclass(frozen=True)
+class Rises:
+    """How much losses rise when a feature is replaced: ``h(i, j)`` where j stands in for i.
+
+    ``receiving[f, i]`` is the mean of h(i, j) over the shufflings, ``giving[f, j]`` that over the
+    examples that j stood in for, ``variance[f]`` that of all h.
+    """
+
+    receiving: Float[Tensor, "features examples"]
+    giving: Float[Tensor, "features examples"]
+    variance: Float[Tensor, "features"]
+    repeats: int
+
+    def importance(self) -> Importance:
+        """Return the mean rise of every feature, with the error of a U-statistic and a test.
+
+        An example counts twice in the mean: as one whose loss rises, and as one whose values
+        stand in for others. With ``s = receiving + giving``, R shufflings and n examples,
+
+            ``error² = (Var(s) - Var(h) / R) / n``,
+
+        where the second term is what the noise of single pairs adds to the variance of s and not
+        to that of the mean. More shufflings do not narrow it below ``Var(E[s]) / n``. The test of
+        zero is that of :meth:`uproar.explain.importance.Importance.of_differences`: a feature that
+        the model does not need has nothing to give.
+
+        Hoeffding 1948, "A class of statistics with asymptotically normal distribution".
+        """
+        received = self.receiving.cpu().numpy()
+        found = Importance.of_differences(received)
+        examples = received.shape[1]
+        if examples == 1:
+            return found
+        both = (self.receiving + self.giving).var(1)
+        squared = (both - self.variance / self.repeats).cpu().numpy() / examples
+        # Of few examples the difference may be below zero.
+        errors = np.where(squared > 0, np.sqrt(np.maximum(squared, 0.0)), found.errors)
+        return replace(found, errors=errors)
+
+
 @torch.no_grad()
 def increases_of_loss(
     model: TrainedModel,
@@ -65,17 +107,19 @@ def increases_of_loss(
     order: Int[Tensor, "repeats examples"],
     stand: Stand,
     which: str,
-) -> Float[Tensor, "features examples"]:
+) -> Rises:
     """Return how much the loss of every example rises when a feature is replaced.
 
-    The mean over the rows of ``order``, in which example i gets the values of ``order[r, i]``; all
-    features see the same orders. All values of a feature move together.
+    In the rows of ``order``, example i gets the values of ``order[r, i]``; all features see the
+    same orders. All values of a feature move together.
     """
     outputs = outputs_of(model, inputs)
     loss = loss_for(outputs, labels, which)
     members = values_of_features(model.feature_of_value(inputs))
     repeats, examples = order.shape
-    totals = torch.zeros(len(members), examples, dtype=torch.float64, device=inputs.device)
+    before = loss(outputs, labels)
+    received = torch.zeros(len(members), examples, dtype=torch.float64, device=inputs.device)
+    given, squares = torch.zeros_like(received), torch.zeros_like(received[:, 0])
     rows = rows_per_forward(model, inputs)
     # Pairs of a feature and an order: several in one pass where there are few examples.
     pairs = torch.arange(len(members) * repeats, device=inputs.device)
@@ -86,8 +130,14 @@ def increases_of_loss(
             part = slice(start, start + rows)
             values = stand.values(part, sources[:, part], columns)
             losses = _losses(model, loss, inputs[part], labels[part], columns, values)
-            totals[:, part].index_add_(0, features, losses)
-    return totals / repeats - loss(outputs, labels)
+            rises = losses - before[part]
+            received[:, part].index_add_(0, features, rises)
+            givers = features[:, None] * examples + sources[:, part]
+            given.view(-1).index_add_(0, givers.flatten(), rises.flatten())
+            squares.index_add_(0, features, rises.square().sum(1))
+    received, given = received / repeats, given / repeats
+    variance = squares / (repeats * examples) - received.mean(1).square()
+    return Rises(received, given, variance, repeats)
 
 
 def _losses(

@@ -7,10 +7,12 @@ from typing import Any
 
 from uproar.report.cast import Cast, ranking_protocol
 from uproar.report.charts import Figure, matrix
+from uproar.report.effort import next_step
 from uproar.report.plotly_text import label
 from uproar.report.records import Record, Report, matching
 from uproar.report.section import Context
-from uproar.report.wording import interval, is_missing, number
+from uproar.report.wording import interval, is_missing, number, percent
+from uproar.stats.effort import FIVE_FOLDS
 
 
 def view(context: Context) -> dict[str, Any] | None:
@@ -18,6 +20,7 @@ def view(context: Context) -> dict[str, Any] | None:
     found = {
         "agreements": agreements(context.report),
         "detectable": _detectable_gains(context.report),
+        "errors": _errors(context.report),
         "matrices": _matrices(context),
     }
     return found if any(found.values()) else None
@@ -62,6 +65,22 @@ def _detectable_gains(report: Report) -> list[tuple[str, str]]:
         (report.protocols[name].short, number(gain))
         for name, gain in report.content.detectable.items()
     ]
+
+
+def _errors(report: Report) -> list[dict[str, Any]]:
+    """Return, per protocol, the part of its error that each level makes, and what would help."""
+    tested = dict.fromkeys(str(row["protocol"]) for row in report.error)
+    found = []
+    for name in tested:
+        rows = matching(report.error, protocol=name)
+        shares = {
+            str(row["level"]): percent(row["share"], 0)
+            for row in rows
+            if row["level"] != FIVE_FOLDS
+        }
+        protocol = report.protocols[name].short
+        found.append({"protocol": protocol, "shares": shares, "step": next_step(rows)})
+    return found
 
 
 def _matrices(context: Context) -> list[dict[str, str | None]]:

@@ -14,6 +14,7 @@ from uproar.report.score import Score, score_of
 from uproar.report.section import Context
 from uproar.report.verdicts import RANDOM
 from uproar.report.wording import interval, is_missing
+from uproar.stats.leaks import LEAKS
 
 _HOVER = (
     "<b>%{customdata[0]}</b><br>fraction %{x:.2f}<br>SCORE %{y:.3f}"
@@ -37,7 +38,7 @@ def view(context: Context) -> dict[str, Any] | None:
 def _charts(context: Context, number: int, removal: str) -> list[dict[str, Any]]:
     """Return a chart for every curve that is compared with random, also where it was not run."""
     report = context.report
-    leaks = any(bool(row["leaks"]) for row in matching(report.leaks, removal=removal))
+    leaks = any(row["mask"] == LEAKS for row in matching(report.leaks, removal=removal))
     return [
         {
             "key": context.draw(

@@ -32,7 +32,7 @@ def view(context: Context) -> dict[str, Any]:
 
 def facts(report: Report) -> list[Fact]:
     """Return the facts that are known, each as term, value and note."""
-    data, model = report.content.data, report.content.model
+    data = report.content.data
     score = score_of(data)
     candidates = (
         _data(report),
@@ -44,11 +44,7 @@ def facts(report: Report) -> list[Fact]:
         ),
         _explainers(report),
         ("Repeats", str(report.repeats or ""), "retrainings per point"),
-        (
-            "Base models",
-            _known(model.get("base_models")),
-            "trained models explained",
-        ),
+        _base_models(report),
         ("Fractions", _fractions(report), "of features, removed or kept"),
     )
     return [fact for fact in candidates if fact[1] and fact[1] != "\N{EN DASH}"]
@@ -69,12 +65,24 @@ def tallies(report: Report, removal: str | None) -> list[tuple[str, int, list[Ta
 Tally = tuple[Verdict, int]
 
 
+def _base_models(report: Report) -> Fact:
+    folds = int(report.content.data.get("folds") or 1)
+    if folds > 1:
+        return "Folds", str(folds), "each tested by a base model that never saw it"
+    return (
+        "Base models",
+        _known(report.content.model.get("base_models")),
+        "trained models explained",
+    )
+
+
 def _known(value: object) -> str:
     return "" if value is None else str(value)
 
 
 def _data(report: Report) -> Fact:
     data = report.content.data
+    folds = int(data.get("folds") or 1)
     classes = data.get("classes")
     amount = (
         len(classes) if isinstance(classes, Sequence) and not isinstance(classes, str) else classes
@@ -82,7 +90,8 @@ def _data(report: Report) -> Fact:
     sizes = [data.get(split) for split in ("train", "validation", "test")]
     notes = []
     if all(size is not None for size in sizes):
-        notes.append(" / ".join(f"{size:,}" for size in sizes) + " examples")
+        parts = " / ".join(f"{size:,}" for size in sizes)
+        notes.append(f"{parts} examples" + (" in the first fold" if folds > 1 else ""))
     notes += shapes(data)
     if score_of(data).regression:
         notes.append("a value to predict")

@@ -18,6 +18,7 @@ from uproar.report.score import Score, score_of
 from uproar.report.section import Context
 from uproar.report.verdicts import RANDOM, Verdict, verdict_of
 from uproar.report.wording import MISSING, amount, duration, interval, is_missing, number
+from uproar.stats.leaks import CLEAR, WORST_FIRST
 
 Row = dict[str, Any]
 
@@ -184,7 +185,8 @@ def _mask_only(rows: Sequence[Record], score: Score) -> Cell:
     if not known:
         return Cell(MISSING, "", "")
     worst = max(known, key=lambda row: float(row["accuracy"]))
-    note = "⚠ leaks" if any(bool(row["leaks"]) for row in known) else ""
+    worst_mask = min((row["mask"] for row in known), key=WORST_FIRST.index)
+    note = "" if worst_mask == CLEAR else f"⚠ {worst_mask}"
     return Cell(score.text(worst["accuracy"]), note, _sortable(worst["accuracy"]))
 
 

@@ -8,8 +8,9 @@ from typing import Any
 
 from uproar.report.cast import ranking_gains, ranking_protocol
 from uproar.report.records import Record, Report, matching, removals
-from uproar.report.verdicts import BETTER, RANDOM, WITHHELD, verdict_of
+from uproar.report.verdicts import BETTER, RANDOM, has_verdict, verdict_of
 from uproar.report.wording import is_missing, number, p_value
+from uproar.stats.leaks import CLEAR
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def _judged(report: Report, removal: str) -> list[Record]:
         if row["explainer"] != RANDOM
         and not is_missing(row["gain"])
         and not report.is_control(str(row["explainer"]))
-        and verdict_of(row) is not WITHHELD
+        and has_verdict(row)
     ]
 
 
@@ -102,4 +103,4 @@ def _pair(report: Report, protocol: str, one: str, other: str) -> dict[str, Any]
 
 def _leaks(report: Report, removal: str, name: str) -> bool:
     rows = matching(report.leaks, removal=removal)
-    return any(bool(row["leaks"]) for row in rows if row["explainer"] == name)
+    return any(row["mask"] != CLEAR for row in rows if row["explainer"] == name)

@@ -11,6 +11,11 @@ from torch import nn
 
 from tests.support.small_runs import TUMOURS, command, run, silent, spec_file
 from uproar import Recipe, evaluate
+from uproar.bench.checks import check_learned
+from uproar.data import load
+from uproar.plan.plan import Plan
+from uproar.plan.spec import Spec
+from uproar.run.cell import Outcome
 from uproar.types import UproarError
 
 INPUTS = np.random.default_rng(0).standard_normal((240, 4)).astype(np.float32)
@@ -39,7 +44,7 @@ def test_a_base_model_that_learned_nothing_stops_the_run(tmp_path):
 
 def test_shuffled_labels_stop_the_run(tmp_path):
     labels = np.random.default_rng(1).permutation(LABELS)
-    with pytest.raises(UproarError, match="base model 0 learned nothing"):
+    with pytest.raises(UproarError, match=r"base model \d learned nothing"):
         evaluate(
             model,
             (INPUTS[:160], labels[:160]),
@@ -49,6 +54,33 @@ def test_shuffled_labels_stop_the_run(tmp_path):
             log=silent,
             quiet=True,
         )
+
+
+@pytest.mark.parametrize(
+    ("luck", "refused"),
+    [
+        ([0.5], "base model 0"),
+        ([0.009], None),
+        ([1e-9, 1e-9, 0.6], None),  # of one alone the verdicts take care
+        ([1e-9, 0.3, 0.6], "base model 2"),
+        ([1e-9, 0.009], None),
+        ([0.009, 0.008, 0.007], "base model 0"),  # twice the median
+    ],
+    ids=str,
+)
+def test_base_models_have_learned_together(luck: list[float], refused: str | None) -> None:
+    plan = Plan(Spec.from_mapping({**TUMOURS, "base_models": len(luck), "repeats": 3}))
+    seen = {"score": 0.6, "examples": 57}
+    outcomes = {
+        job: Outcome({"luck": p, "validation": seen})
+        for job, p in zip(plan.base_jobs, luck, strict=True)
+    }
+    data = load("breast-cancer", seed=0)
+    if refused is None:
+        check_learned(plan, outcomes, data)
+    else:
+        with pytest.raises(UproarError, match=f"^{refused} learned nothing: validation accuracy"):
+            check_learned(plan, outcomes, data)
 
 
 @pytest.mark.slow

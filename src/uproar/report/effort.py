@@ -48,7 +48,7 @@ def next_step(rows: Sequence[Record]) -> str:
     >>> next_step([{"level": "repeats", "units": 5, "narrows": 0.02},
     ...     {"level": "five folds", "units": 1, "narrows": 0.4}]).replace(SPACE, " ")
     'More repeats cannot narrow the intervals by more than 2 %; five folds in place of one split \
-would by about 40 %.'
+would by about 40 %, unless much depends on the training examples.'
     """
     known = {str(row["level"]): row for row in rows}
     tried = [(what, known.get(level)) for level, what in MORE.items()]
@@ -64,7 +64,10 @@ would by about 40 %.'
     folds = known.get(FIVE_FOLDS)
     if folds and _known(folds) and float(folds["narrows"]) > 0:
         most = percent(folds["narrows"], 0)
-        parts[-1] += f"; {FIVE_FOLDS} in place of one split would by about {most}"
+        parts[-1] += (
+            f"; {FIVE_FOLDS} in place of one split would by about {most}, unless much depends on "
+            "the training examples"
+        )
     return f"{', '.join(parts)}."
 
 

@@ -74,11 +74,11 @@ def check_learned(plan: Plan, outcomes: Mapping[Job, Outcome], data: Data) -> No
 
     Rüger 1978, "Das maximale Signifikanzniveau des Tests".
     """
-    luck = {job: float(outcomes[job].values["luck"]) for job in plan.base_jobs}
-    together = median(luck.values()) * (1 if len(luck) == 1 else 2)
+    luck = [float(outcomes[job].values["luck"]) for job in plan.base_jobs]
+    together = median(luck) * (1 if len(luck) == 1 else 2)
     if together <= LEARNED_NOTHING:
         return
-    job = max(luck, key=luck.__getitem__)
+    job = plan.base_jobs[luck.index(max(luck))]
     seen = outcomes[job].values["validation"]
     what = "accuracy" if data.task == "classification" else "R²"
     other = "the majority class" if data.task == "classification" else "the mean"

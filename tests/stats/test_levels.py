@@ -16,7 +16,6 @@ from uproar.stats.levels import (
     level_means,
     two_sided,
     variances,
-    variances_of_differences,
 )
 from uproar.stats.resampling import holm
 
@@ -40,16 +39,19 @@ def test_errors_follow_the_definition(shape) -> None:
         assert found[:, index] == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-def test_errors_of_differences_are_errors_of_the_subtracted_gains(shape) -> None:
-    gains = generator(2).normal(size=(3, *shape))
-    errors = variances_of_differences(list(level_means(gains).values()))
-    for first, second in [(0, 1), (0, 2), (1, 2)]:
-        means = level_means(gains[first : first + 1] - gains[second : second + 1])
-        expected = variances(list(means.values()))[:, 0]
-        assert errors[:, first, second] == pytest.approx(expected)
-        assert errors[:, second, first] == pytest.approx(expected)
-        assert errors[:, first, first] == pytest.approx(0, abs=1e-15)
+@pytest.mark.parametrize("shape", [(1, 5, 12), (3, 1, 12)])
+def test_what_is_all_interaction_leaves_examples_nothing(shape) -> None:
+    """Then the means of the units have all of it, and the examples would count it once more."""
+    random, rates = generator(2), []
+    for _ in range(300):
+        gains = random.normal(size=(1, *shape))
+        outer, examples = variances(list(level_means(gains).values()))[:, 0]
+        rates.append((outer, examples))
+    outer, examples = np.mean(rates, axis=0)
+    truth = 1 / np.prod(shape)
+    assert outer == pytest.approx(truth, rel=0.1)
+    # What is left of the examples is what is above zero by chance.
+    assert examples < 0.25 * truth
 
 
 def test_levels_of_one_unit_are_left_out() -> None:

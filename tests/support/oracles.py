@@ -231,15 +231,35 @@ def holm(p_values: list[float]) -> list[float]:
     return [max(c for c, q in zip(corrected, ordered, strict=True) if q <= p) for p in p_values]
 
 
-def level_errors(gains: np.ndarray) -> list[tuple[float, int]]:
-    """Return the standard error of the means, and how many there are, at levels of two or more."""
+def level_errors(gains: np.ndarray, *, once: bool = True) -> list[tuple[float, int]]:
+    """Return the standard error of the means, and how many there are, at levels of two or more.
+
+    Of two levels, that of the examples is without the interaction, which the other one has.
+    """
     found = []
     for axis in range(3):
         units = gains.shape[axis]
         if units > 1:
             means = [float(np.take(gains, unit, axis=axis).mean()) for unit in range(units)]
             found.append((statistics.stdev(means) / math.sqrt(units), units))
+    if once and len(found) == 2 and gains.shape[2] > 1:
+        (outer, units), (error, examples) = found
+        interaction = interaction_variance(gains.reshape(units, examples))
+        squared = max(error**2 - interaction / (units * examples), 0.0)
+        found = [(outer, units), (math.sqrt(squared), examples)]
     return found
+
+
+def interaction_variance(grid: np.ndarray) -> float:
+    """Return the mean square of what rows and columns leave of a table, number by number."""
+    rows, columns = grid.shape
+    whole = float(grid.mean())
+    left = 0.0
+    for row in range(rows):
+        for column in range(columns):
+            fitted = float(grid[row].mean()) + float(grid[:, column].mean()) - whole
+            left += (float(grid[row, column]) - fitted) ** 2
+    return left / ((rows - 1) * (columns - 1))
 
 
 def student_density(x: float, freedom: int) -> float:
@@ -292,7 +312,7 @@ def accuracy_interval(correct: np.ndarray, level: float) -> tuple[float, float, 
     square = float(t.ppf(1 - level / 2, examples - 1)) ** 2
     ratio = square / examples
     if 0 < mean < 1:
-        half = half_width(level_errors(correct[None].astype(float)), level)
+        half = half_width(level_errors(correct[None].astype(float), once=False), level)
         ratio = max(half**2 / (mean * (1 - mean)), square / correct.size)
     low, high = sorted(np.roots([1 + ratio, -(2 * mean + ratio), mean**2]).real)
     return mean, float(low), float(high)
@@ -301,7 +321,7 @@ def accuracy_interval(correct: np.ndarray, level: float) -> tuple[float, float, 
 def real_interval(scores: np.ndarray, level: float) -> tuple[float, float, float]:
     """Interval of the mean of scores (repeats, examples) that never exceed 1."""
     mean = statistics.mean(float(score) for score in scores.ravel())
-    half = half_width(level_errors(scores[None].astype(float)), level)
+    half = half_width(level_errors(scores[None].astype(float), once=False), level)
     return mean, mean - half, min(mean + half, 1.0)
 
 

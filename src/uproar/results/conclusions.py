@@ -26,7 +26,7 @@ from uproar.stats.leaks import CLEAR, UNCLEAR, leaks, masks
 from uproar.stats.levels import Design
 from uproar.stats.verdicts import Comparison, Reason, compare_with_random
 
-VERSION = 5  # raised when a conclusion changes its meaning
+VERSION = 6  # raised when a conclusion changes its meaning
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,11 @@ import pandas as pd
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-from uproar.stats.levels import CROSSED, Design, level_means, two_sided, variances_of_differences
+from uproar.stats.levels import CROSSED, Design, level_means, two_sided, variances
 from uproar.stats.resampling import holm, stack_gains
 from uproar.stats.verdicts import Comparison
+
+CHUNK = 2_000_000  # gains of pairs held at once, which bounds the memory
 
 
 def distinguishable_pairs(
@@ -42,13 +44,11 @@ def distinguishable_pairs(
     names, stacked = stack_gains(gains, reference=reference)
     tested = [index for index, name in enumerate(names) if name != reference]
     gain = np.round(stacked.mean(axis=(1, 2, 3)), 12)
-    means = list(level_means(stacked, design).values())
     order = sorted(tested, key=lambda index: (-gain[index], names[index]))
     pairs = [(a, b) for place, a in enumerate(order) for b in order[place + 1 :]]
     first, second = np.array(pairs, dtype=np.intp).reshape(-1, 2).T
     difference = gain[first] - gain[second]
-    errors = variances_of_differences(means)[:, first, second]
-    p_holm = holm(two_sided(difference, errors, [values.shape[1] for values in means]))
+    p_holm = holm(_p_values(stacked, difference, (first, second), design))
     return pd.DataFrame(
         {
             "first": [names[index] for index in first],
@@ -58,6 +58,24 @@ def distinguishable_pairs(
             "distinguishable": p_holm <= level,
         }
     )
+
+
+def _p_values(
+    stacked: NDArray[np.float64],
+    difference: NDArray[np.float64],
+    pairs: tuple[NDArray[np.intp], NDArray[np.intp]],
+    design: Design,
+) -> NDArray[np.float64]:
+    """Return the p-value of every difference; of some pairs at a time, which bounds the memory."""
+    first, second = pairs
+    errors, units = [], [2]
+    size = max(1, CHUNK // stacked[0].size)
+    for start in range(0, len(difference), size):
+        some = slice(start, start + size)
+        means = level_means(stacked[first[some]] - stacked[second[some]], design)
+        errors.append(variances(list(means.values())))
+        units = [values.shape[1] for values in means.values()]
+    return two_sided(difference, np.concatenate(errors, axis=1), units) if errors else difference
 
 
 def rank_correlation(

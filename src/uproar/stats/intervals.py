@@ -47,7 +47,8 @@ def score_interval(scores: Scores, *, design: Design = CROSSED, level: float = 0
     """
     whole = scores[:, None] if scores.ndim == 3 else scores
     check(whole.reshape(len(whole), -1, whole.shape[-1]))
-    levels = list(level_means(whole, design).values())
+    # Counted once, it would leave too little where hardly any answer is wrong.
+    levels = list(level_means(whole, design, interaction="twice").values())
     return _interval(whole.mean(axis=(1, 2, 3), dtype=np.float64), levels, scores, level)
 
 

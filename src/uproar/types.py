@@ -132,3 +132,12 @@ class Source:
     length: int = _option(0, "Text: most tokens of an example.", at_least=0)
     encoding: str = _option("utf-8", "Of CSV and TSV files, as in latin-1.")
     fold: int = 0  # which of the folds is read; no option, as a run reads them all
+
+    @property
+    def of_folds(self) -> dict[str, int]:
+        """Which of how many folds is read, as what splits asks for it.
+
+        >>> Source(folds=5, fold=2).of_folds
+        {'fold': 2, 'folds': 5}
+        """
+        return {"fold": self.fold, "folds": self.folds}

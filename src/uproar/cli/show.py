@@ -17,6 +17,7 @@ from uproar.protocols import can_leak, compared, leak_control
 from uproar.protocols.protocol import Protocol
 from uproar.report.sections.outcomes import grouped
 from uproar.report.verdicts import verdict_called
+from uproar.report.wording import trained
 from uproar.results.result import Result
 from uproar.stats.verdicts import ALIKE, BETTER, UNTESTED, WITHHELD, WORSE
 
@@ -130,9 +131,8 @@ def _title(result: Result, removal: str, detail: Detail) -> Text:
 
 def _caption(result: Result, detail: Detail, *, leaks: bool) -> str:
     spec = result.spec
-    trained = _counted(spec.base_models, "base model" if spec.source.folds == 1 else "fold")
     sentences = [
-        f"{trained}, {_counted(spec.repeats, 'repeat')}, "
+        f"{trained(spec.base_models, spec.source.folds)}, {_counted(spec.repeats, 'repeat')}, "
         f"{_counted(len(spec.fractions), 'fraction')}.",
         f"Gains are in {result.score} × fraction.",
     ]

@@ -34,7 +34,7 @@ def load(
     if is_registered(name, registry):
         entry = find(name, registry, "data")
         _check_plain(entry, source)
-        which = {"fold": source.fold, "folds": source.folds} if entry.folds else {}
+        which = source.of_folds if entry.folds else {}
         data: Data = entry.load()(seed=seed, **which)
         return data
     if name.startswith(OPENML):

@@ -53,7 +53,7 @@ def divided(
     if not np.issubdtype(_codes(train).dtype, np.floating):
         needed = 1 + sum(share > 0 for share in shares)
         check_enough(pd.Series(train), needed=needed, what=what)
-    places = split(_codes(train), name=name, seed=seed, shares=shares, **folds_of(source))
+    places = split(_codes(train), name=name, seed=seed, shares=shares, **source.of_folds)
     apart = {
         part: ("train", drawn["train"][rows]) for part, rows in zip(PARTS, places, strict=True)
     }
@@ -153,15 +153,6 @@ def allotted(sizes: Mapping[str, int], examples: int) -> dict[str, int]:
         return dict.fromkeys(sizes, 0)
     shares = apportioned(list(sizes.values()), examples)
     return dict(zip(sizes, shares, strict=True))
-
-
-def folds_of(source: Source) -> dict[str, int]:
-    """Return which of how many folds is read, as :func:`split` asks for it.
-
-    >>> folds_of(Source(folds=5, fold=2))
-    {'fold': 2, 'folds': 5}
-    """
-    return {"fold": source.fold, "folds": source.folds}
 
 
 def shares_of(parts: Collection[str], *, folds: int = 1) -> tuple[float, float]:

@@ -56,7 +56,7 @@ class Job:
         return Cell("slot", fields, self.cell.label)
 
 
-def of_base(explainer: str, base: int | None) -> str:
+def of_base(explainer: str, base: int) -> str:
     """Return what labels call an explainer; the first base model goes without saying."""
     return f"{explainer}, base model {base}" if base else explainer
 

@@ -16,7 +16,7 @@ from uproar.report.verdicts import (
     has_verdict,
     verdict_of,
 )
-from uproar.report.wording import count, interval, is_missing, number
+from uproar.report.wording import count, interval, is_missing, number, trained
 
 
 def quote(report: Report) -> str:
@@ -78,16 +78,12 @@ def _drawn(report: Report, removal: str | None) -> list[str]:
     seed, bases = report.content.data.get("seed"), report.content.model.get("base_models")
     facts = [
         "" if seed is None else f"split seed {seed}",
-        "" if bases is None else _trained(int(bases), int(report.content.data.get("folds") or 1)),
+        "" if bases is None else trained(int(bases), int(report.content.data.get("folds") or 1)),
         count(report.repeats, "repeat", "repeats") if report.repeats else "",
         f"removal by {removal}" if removal else "",
     ]
     known = [fact for fact in facts if fact]
     return [", ".join(known)] if known else []
-
-
-def _trained(bases: int, folds: int) -> str:
-    return f"{folds} folds" if folds > 1 else count(bases, "base model", "base models")
 
 
 def _with_leaks(protocol: Protocol, rows: list[Record]) -> str:

@@ -118,6 +118,15 @@ def count(amount: int, one: str, many: str) -> str:
     return f"{amount} {one if amount == 1 else many}"
 
 
+def trained(base_models: int, folds: int) -> str:
+    """Return how many base models there are, in words; of folds each has one.
+
+    >>> trained(1, 1), trained(5, 5)
+    ('1 base model', '5 folds')
+    """
+    return f"{folds} folds" if folds > 1 else count(base_models, "base model", "base models")
+
+
 def shortened(name: str, length: int) -> str:
     """Return a name that fits, its beginning and its end kept.
 

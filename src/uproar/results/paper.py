@@ -9,13 +9,13 @@ import pandas as pd
 
 from uproar.protocols import compared, known
 from uproar.report.verdicts import verdict_called
+from uproar.report.wording import trained
 from uproar.types import UproarError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from uproar.plan.spec import Spec
     from uproar.results.result import Result
 
 
@@ -55,16 +55,10 @@ def _caption(result: Result, removal: str | None) -> str:
         f"Gains over a random ranking ({_tex(result.score)} $\\times$ fraction) on "
         f"{_tex(spec.data_name)}, model {_tex(spec.model)}, "
         f"removal {_tex(removal or spec.removals[0])}, {spec.repeats} repeats, "
-        f"{_trained(spec)}, split seed "
+        f"{trained(spec.base_models, spec.source.folds)}, split seed "
         f"{spec.seed}; 95\\,\\% intervals {_covered(spec.base_models)}, verdicts after Holm's "
         "correction."
     )
-
-
-def _trained(spec: Spec) -> str:
-    if spec.source.folds > 1:
-        return f"{spec.source.folds} folds"
-    return f"{spec.base_models} base model{'s' if spec.base_models > 1 else ''}"
 
 
 def _covered(base_models: int) -> str:

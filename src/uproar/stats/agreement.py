@@ -10,7 +10,7 @@ import pandas as pd
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-from uproar.stats.levels import CROSSED, Design, level_means, two_sided, variances
+from uproar.stats.levels import CROSSED, Design, errors_of, level_means, two_sided
 from uproar.stats.resampling import holm, stack_gains
 from uproar.stats.verdicts import Comparison
 
@@ -73,8 +73,8 @@ def _p_values(
     for start in range(0, len(difference), size):
         some = slice(start, start + size)
         means = level_means(stacked[first[some]] - stacked[second[some]], design)
-        errors.append(variances(list(means.values())))
-        units = [values.shape[1] for values in means.values()]
+        found, units = errors_of(means.values())
+        errors.append(found)
     return two_sided(difference, np.concatenate(errors, axis=1), units) if errors else difference
 
 

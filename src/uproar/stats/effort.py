@@ -8,7 +8,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from uproar.stats.levels import CROSSED, LEVELS, Design, half_width, level_means, stretch, variances
+from uproar.stats.levels import (
+    CROSSED,
+    LEVELS,
+    Design,
+    by_fold,
+    half_width,
+    level_means,
+    stretch,
+    variances,
+)
 from uproar.stats.resampling import stack_gains
 
 COLUMNS = ("level", "units", "share", "narrows")
@@ -48,7 +57,7 @@ def parts_of_error(
     names, stacked = stack_gains(gains, reference=reference)
     ours = stacked[[name != reference for name in names]]
     means = level_means(ours, design)
-    errors = dict(zip(means, variances(list(means.values())), strict=True))
+    errors = dict(zip(means, variances(means.values()), strict=True))
     units = {name: values.shape[1] for name, values in means.items()}
     total, now = sum(errors.values()), _width(errors, units, level)
     units = {**units, "examples": stacked.shape[3]}
@@ -121,8 +130,7 @@ def _inner(ours: NDArray[np.float64], design: Design) -> Errors:
     """Return what base models or folds owe to their own repeats, and folds to their examples."""
     found: Errors = {}
     if design.folds:
-        edges, sizes = np.cumsum([0, *design.folds])[:-1], np.asarray(design.folds)
-        blocks = np.add.reduceat(ours[:, 0], edges, axis=2) / sizes  # (explainers, repeats, folds)
+        blocks = by_fold(ours[:, 0], design.folds)  # (explainers, repeats, folds)
         scale, by_repeat = stretch(len(design.folds)), blocks.swapaxes(1, 2)
     else:
         scale, by_repeat = 1.0, ours.mean(axis=3)
@@ -131,8 +139,8 @@ def _inner(ours: NDArray[np.float64], design: Design) -> Errors:
         spread = by_repeat.var(axis=2, ddof=1).mean(axis=1)
         found["repeats"] = scale * spread / (outer * repeats)
     if design.folds:
-        within = ours.mean(axis=(1, 2)) - np.repeat(blocks.mean(axis=1), sizes, axis=1)
-        count, free = sizes.sum(), sizes.sum() - len(sizes)
+        within = ours.mean(axis=(1, 2)) - np.repeat(blocks.mean(axis=1), design.folds, axis=1)
+        count, free = sum(design.folds), sum(design.folds) - len(design.folds)
         found["examples"] = scale * np.square(within).sum(axis=1) / (count * max(free, 1))
     return found
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uproar.stats.gains import Scores
-from uproar.stats.levels import CROSSED, Design, half_width, level_means, variances
+from uproar.stats.levels import CROSSED, Design, errors_of, half_width, level_means
 
 Interval = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
 
@@ -100,7 +100,7 @@ def _interval(
 
 
 def _half_width(levels: list[NDArray[np.float64]], level: float) -> NDArray[np.float64]:
-    return half_width(variances(levels), [means.shape[1] for means in levels], level=level)
+    return half_width(*errors_of(levels), level=level)
 
 
 def _proportion(

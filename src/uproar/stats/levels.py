@@ -21,7 +21,7 @@ too many.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
@@ -124,10 +124,19 @@ def _fold_means(gains: NDArray[np.float64], sizes: Sequence[int]) -> NDArray[np.
             f"repeats, {sum(sizes)}), got {gains.shape}"
         )
     of_examples = gains.mean(axis=(1, 2))
-    edges = np.cumsum([0, *sizes])[:-1]
-    means = np.add.reduceat(of_examples, edges, axis=1) / np.asarray(sizes)
+    means = by_fold(of_examples, sizes)
     middle = of_examples.mean(axis=1, keepdims=True)
     return np.asarray(middle + np.sqrt(stretch(len(sizes))) * (means - middle))
+
+
+def by_fold(values: NDArray[np.float64], sizes: Sequence[int]) -> NDArray[np.float64]:
+    """Return the mean of every fold, (..., folds), of values (..., examples) in its order.
+
+    >>> by_fold(np.array([1.0, 3.0, 9.0]), [2, 1]).tolist()
+    [2.0, 9.0]
+    """
+    edges = np.cumsum([0, *sizes])[:-1]
+    return np.asarray(np.add.reduceat(values, edges, axis=-1) / np.asarray(sizes))
 
 
 def stretch(folds: int) -> float:
@@ -139,13 +148,24 @@ def stretch(folds: int) -> float:
     return 1 + folds / (2 * (folds - 1))
 
 
-def variances(means: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+def variances(means: Collection[NDArray[np.float64]]) -> NDArray[np.float64]:
     """Return the squared standard errors (levels, things) from the means of every level.
 
     >>> variances([np.array([[0.0, 2.0, 4.0]])]).round(4).tolist()
     [[1.3333]]
     """
     return np.stack([values.var(axis=1, ddof=1) / values.shape[1] for values in means])
+
+
+def errors_of(
+    means: Collection[NDArray[np.float64]],
+) -> tuple[NDArray[np.float64], list[int]]:
+    """Return :func:`variances` of the levels, and how many units each has.
+
+    >>> errors_of([np.array([[0.0, 2.0, 4.0]])])[1]
+    [3]
+    """
+    return variances(means), [values.shape[1] for values in means]
 
 
 def two_sided(

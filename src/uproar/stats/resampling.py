@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-from uproar.stats.levels import CROSSED, LEVELS, Design, half_width, level_means, variances
+from uproar.stats.levels import CROSSED, LEVELS, Design, errors_of, half_width, level_means
 
 CHUNK = 4_000_000  # normal numbers held at once, which bounds the memory
 
@@ -120,8 +120,7 @@ def smallest_detectable(
     """
     if not len(gains):
         return float("nan")
-    means = list(level_means(gains, design).values())
-    errors, units = variances(means), [values.shape[1] for values in means]
+    errors, units = errors_of(level_means(gains, design).values())
     bar = half_width(errors, units, level=level / len(gains))
     return float(np.median(bar + half_width(errors, units, level=2 * (1 - power))))
 

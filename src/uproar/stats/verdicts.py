@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from uproar.stats.levels import CROSSED, Design, half_width, level_means, two_sided, variances
+from uproar.stats.levels import CROSSED, Design, errors_of, half_width, level_means, two_sided
 from uproar.stats.resampling import gain_draws, holm, smallest_detectable, stack_gains
 
 # What tables hold; pages and terminals say it in words (:mod:`uproar.report.verdicts`).
@@ -120,8 +120,7 @@ def _tested(
     stacked: NDArray[np.float64], design: Design, level: float
 ) -> tuple[NDArray[np.float64], ...]:
     """Return gains, half the widths of their intervals, and p-values."""
-    means = list(level_means(stacked, design).values())
-    errors, units = variances(means), [values.shape[1] for values in means]
+    errors, units = errors_of(level_means(stacked, design).values())
     # Rounded, so that explainers with equal gains tie whatever the order of summation.
     gain = np.round(stacked.mean(axis=(1, 2, 3)), 12)
     return gain, half_width(errors, units, level=level), two_sided(gain, errors, units)

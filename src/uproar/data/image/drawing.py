@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uproar.data.image.class_folders import Image
-from uproar.data.split import apportioned, folds_of, shares_of, split
+from uproar.data.split import apportioned, shares_of, split
 from uproar.dataset import PARTS
 from uproar.seeding import generator_of
 from uproar.types import Source
@@ -48,7 +48,7 @@ def divided(
     """
     labels = labels_of(parts["train"], class_names)
     shares = shares_of(parts, folds=source.folds)
-    places = split(labels, name=name, seed=seed, shares=shares, **folds_of(source))
+    places = split(labels, name=name, seed=seed, shares=shares, **source.of_folds)
     rows = dict(zip(PARTS, places, strict=True))
     taken = {part: [parts["train"][row] for row in rows[part]] for part in PARTS}
     return {
